@@ -1,0 +1,118 @@
+"""Every error the runner raises, and what it means for the work at hand.
+
+    RunnerError                      one message for a person, and a hint what to do next
+    ├── ConfigError                  wrong configuration or usage: nothing was attempted (exit 2)
+    ├── StoppedError                 a stop was asked for; the work is resumable (exit 130/143)
+    ├── StoreError                   MongoDB could not do what was asked
+    │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
+    │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
+    └── SourceError                  a source could not answer; `scope` says how far that reaches
+        ├── AirNowFileError          a file of measurements cannot be read
+        └── AqicnClientError         the AQICN API, or the way to it
+            ├── AqicnRateLimitError  throttled: 429, or "Over quota" inside HTTP 200
+            └── AqicnApiError        the API answered, and the answer says no
+
+Every error pickles, so it survives a worker process.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+
+class Scope(Enum):
+    """How far a source's failure reaches."""
+
+    RETRY = "retry"
+    """Trying the same request again later may help (timeouts, 5xx, throttling)."""
+    STATION = "station"
+    """This station cannot be fetched; others can (unknown station)."""
+    RUN = "run"
+    """No station can be fetched (refused key, no such endpoint)."""
+
+
+def _rebuild(cls: type[RunnerError], message: str, state: dict[str, Any]) -> RunnerError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class RunnerError(Exception):
+    """Base of all errors meant for a person.
+
+    Attributes:
+        message: what went wrong and where, in one to three lines.
+        hint: what to do next; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+class ConfigError(RunnerError):
+    """Wrong configuration or usage; nothing was attempted."""
+
+
+class StoppedError(RunnerError):
+    """A stop signal arrived; what is stored stays, the rest is resumable."""
+
+    def __init__(self, message: str = "stopped by a signal", *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+
+
+class StoreError(RunnerError):
+    """MongoDB could not do what was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """MongoDB is not reachable within the configured time limit."""
+
+
+class UnsupportedCollectionError(StoreError):
+    """A collection exists in a form that the runner must not write to."""
+
+
+class SourceError(RunnerError):
+    """A source of readings could not answer.
+
+    Attributes:
+        scope: how far the failure reaches.
+    """
+
+    def __init__(self, message: str, *, scope: Scope = Scope.RETRY, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.scope = scope
+
+
+class AirNowFileError(SourceError):
+    """A file of measurements cannot be read; the run must not pretend it is empty."""
+
+    def __init__(self, message: str, *, scope: Scope = Scope.RUN, hint: str = "") -> None:
+        super().__init__(message, scope=scope, hint=hint)
+
+
+class AqicnClientError(SourceError):
+    """The AQICN API could not be reached, or its answer could not be read."""
+
+
+class AqicnRateLimitError(AqicnClientError):
+    """Throttled by the API.
+
+    Attributes:
+        retry_after_s: seconds the server asked us to wait, or None if it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
+        super().__init__(message, scope=Scope.RETRY, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class AqicnApiError(AqicnClientError):
+    """The API answered, and the answer says no."""

@@ -1,0 +1,349 @@
+"""What became of a run: per station, in total, as an exit code, as JSON, and as the summary block.
+
+Station-hours are accounted for completely: readings + empty at source + rejected + failed + left +
+skipped + covered by earlier runs = the hours of the selected range. `Coverage` makes that sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from functools import reduce
+from operator import add
+from typing import Any
+
+from runner.core.checkpoint import Tally
+from runner.core.intervals import Interval, hour_of, iso
+from runner.core.plan import Skip
+from runner.core.readings import Reading, Reject
+from runner.core.stations import Station
+
+RULE = "=" * 79
+MOST_LISTED = 20
+"""Failed stations named in the summary; the rest are counted and stand in outcome.json."""
+
+
+class Exit(IntEnum):
+    """Process exit codes (130 and 143 are 128 + signal)."""
+
+    DONE = 0
+    COULD_NOT_RUN = 1
+    CONFIGURATION = 2
+    QUALITY_GATE = 3
+    INCOMPLETE = 4
+    SIGINT = 130
+    SIGTERM = 143
+
+
+_PRECEDENCE = (
+    Exit.CONFIGURATION,
+    Exit.SIGINT,
+    Exit.SIGTERM,
+    Exit.COULD_NOT_RUN,
+    Exit.INCOMPLETE,
+    Exit.QUALITY_GATE,
+)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the code that stands for several: 2, then 130/143, then 1, then 4, then 3, then 0."""
+    seen = set(codes)
+    return next((int(code) for code in _PRECEDENCE if code in seen), max(seen, default=0))
+
+
+class State(StrEnum):
+    """What became of a station in a run."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    LEFT = "left"
+    """Not finished, because the run ended: the next run resumes it."""
+
+
+def tally_window(
+    window: Interval, readings: Sequence[Reading], rejects: Sequence[Reject], repaired: int
+) -> Tally:
+    """Account for every hour of a fetched window; what the store did with it is added later.
+
+    Args:
+        window: the hours fetched.
+        readings: its readings, at most one an hour.
+        rejects: everything refused, by the source or by us.
+        repaired: records whose hour label was corrected by a documented rule.
+    """
+    read = {hour_of(reading["ts"]) for reading in readings}
+    refused = {
+        reject.hour
+        for reject in rejects
+        if reject.hour is not None and window.start <= reject.hour < window.end
+    } - read
+    return Tally(
+        rejects=len(rejects),
+        repaired=repaired,
+        rejected_hours=len(refused),
+        empty_hours=window.hours - len(read) - len(refused),
+        windows=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StationOutcome:
+    """What became of one station.
+
+    Attributes:
+        station: the station.
+        wanted: the range asked for, UTC.
+        state: what became of it.
+        covered_before: hours of the range that earlier runs covered.
+        fetched_hours: hours covered by this run.
+        tally: counts of this run.
+        skip: why it was skipped; None if it was not.
+        detail: the error, in words; empty without one.
+        internal: whether the error is a defect of the runner.
+    """
+
+    station: Station
+    wanted: Interval
+    state: State
+    covered_before: int = 0
+    fetched_hours: int = 0
+    tally: Tally = field(default_factory=Tally)
+    skip: Skip | None = None
+    detail: str = ""
+    internal: bool = False
+
+    @property
+    def missing_hours(self) -> int:
+        """Hours of the range that nobody has covered yet."""
+        return self.wanted.hours - self.covered_before - self.fetched_hours
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "station_idx": self.station.idx,
+            "name": self.station.name,
+            "start": iso(self.wanted.start),
+            "end": iso(self.wanted.end),
+            "state": str(self.state),
+            "reason": str(self.skip) if self.skip else None,
+            "detail": self.detail or None,
+            "covered_before_hours": self.covered_before,
+            "fetched_hours": self.fetched_hours,
+            "missing_hours": self.missing_hours,
+            **asdict(self.tally),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The account of all station-hours of the range; its parts add up to `total`."""
+
+    total: int
+    readings: int
+    empty: int
+    rejected: int
+    failed: int
+    left: int
+    skipped: int
+    covered_before: int
+
+    @classmethod
+    def of(cls, stations: Sequence[StationOutcome]) -> Coverage:
+        """Add up the stations of a run."""
+        tally = reduce(add, (item.tally for item in stations), Tally())
+
+        def missing(state: State) -> int:
+            return sum(item.missing_hours for item in stations if item.state is state)
+
+        return cls(
+            total=sum(item.wanted.hours for item in stations),
+            readings=tally.readings,
+            empty=tally.empty_hours,
+            rejected=tally.rejected_hours,
+            failed=missing(State.FAILED),
+            left=missing(State.LEFT),
+            skipped=missing(State.SKIPPED),
+            covered_before=sum(item.covered_before for item in stations),
+        )
+
+    def __str__(self) -> str:
+        before = f"{self.covered_before:,} covered by earlier runs"
+        asked = self.total - self.covered_before
+        if not asked:
+            return f"nothing was left to fetch; {before}"
+        parts = [f"empty at source {self.empty:,}", f"failed {self.failed:,}"]
+        parts.append(f"rejected {self.rejected:,}")
+        parts += [f"left {self.left:,}"] if self.left else []
+        parts += [f"skipped {self.skipped:,}"] if self.skipped else []
+        parts += [f"besides {before}"] if self.covered_before else []
+        share = 100 * self.readings / asked
+        return f"{self.readings:,} of {asked:,} station-hours ({share:.1f}%); {', '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        job: the job's name.
+        run_id: names the run in logs, documents and files.
+        stations: one entry a station of the selection.
+        requests: requests made, retries included.
+        started_at: UTC.
+        ended_at: UTC.
+        dry_run: whether nothing was written.
+        stopped_by: 128 + signal number, None without a stop.
+        error: why the run could not go on, in words; empty if it could.
+        hint: what to do about the error.
+        configuration_error: whether the error is one of configuration or usage.
+        resume_command: the exact command that resumes the run.
+        retry_command: the exact command that tries failed stations again.
+    """
+
+    job: str
+    run_id: str
+    stations: tuple[StationOutcome, ...] = ()
+    requests: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    dry_run: bool = False
+    stopped_by: int | None = None
+    error: str = ""
+    hint: str = ""
+    configuration_error: bool = False
+    resume_command: str = ""
+    retry_command: str = ""
+
+    def count(self, state: State) -> int:
+        """Return how many stations are in a state."""
+        return sum(item.state is state for item in self.stations)
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of all stations."""
+        return reduce(add, (item.tally for item in self.stations), Tally())
+
+    @property
+    def incomplete(self) -> tuple[StationOutcome, ...]:
+        """Stations of the selection that lack hours nobody has fetched."""
+        lacking = (Skip.FAILED, Skip.UNKNOWN)
+        return tuple(
+            item
+            for item in self.stations
+            if item.state in (State.FAILED, State.LEFT) or item.skip in lacking
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code."""
+        codes = [Exit.CONFIGURATION] if self.configuration_error else []
+        codes += [Exit(self.stopped_by)] if self.stopped_by else []
+        if self.error or any(item.internal for item in self.stations):
+            codes.append(Exit.COULD_NOT_RUN)
+        codes += [Exit.INCOMPLETE] if self.incomplete else []
+        return worst(codes)
+
+    @property
+    def duration(self) -> timedelta:
+        """From start to end; zero while unknown."""
+        if self.started_at is None or self.ended_at is None:
+            return timedelta()
+        return self.ended_at - self.started_at
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the selected stations whose whole range is covered now, percent."""
+        done = sum(
+            item.state is State.COMPLETED or item.skip is Skip.COVERED for item in self.stations
+        )
+        return 100.0 * done / len(self.stations) if self.stations else 100.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form (`outcome.json`, and the result in `ingest_runs`)."""
+        return {
+            "run_id": self.run_id,
+            "job": self.job,
+            "exit_code": self.exit_code,
+            "dry_run": self.dry_run,
+            "started_at": self.started_at.isoformat() if self.started_at else None,
+            "ended_at": self.ended_at.isoformat() if self.ended_at else None,
+            "duration_s": round(self.duration.total_seconds(), 3),
+            "requests": self.requests,
+            "stopped_by": self.stopped_by,
+            "error": self.error or None,
+            "totals": asdict(self.tally),
+            "coverage": asdict(Coverage.of(self.stations)),
+            "counts": {str(state): self.count(state) for state in State},
+            "success_rate": round(self.success_rate, 1),
+            "resume_command": self.resume_command or None,
+            "retry_command": self.retry_command or None,
+            "stations": [item.to_json() for item in self.stations],
+        }
+
+    def summary(self) -> str:
+        """Return the summary block and what to do next."""
+        tally = self.tally
+        inserted = "would be inserted" if self.dry_run else "inserted"
+        updated = "would be updated" if self.dry_run else "updated"
+        lines = [
+            RULE,
+            "BACKFILL JOB SUMMARY" + (" (dry run: nothing was written)" if self.dry_run else ""),
+            RULE,
+            f"Total stations: {len(self.stations):,}",
+            f"Completed stations: {self.count(State.COMPLETED):,}",
+            f"Failed stations: {self.count(State.FAILED):,}",
+            f"Skipped stations: {self.count(State.SKIPPED):,}{self._skip_reasons()}",
+            *([f"Stations left: {left:,}"] if (left := self.count(State.LEFT)) else []),
+            f"Total readings {inserted}: {tally.inserted:,}",
+            f"Total readings {updated}: {tally.updated:,}",
+            f"Total readings unchanged: {tally.unchanged:,}",
+            f"Total records rejected: {tally.rejects:,}",
+            *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
+            f"Coverage: {Coverage.of(self.stations)}",
+            f"Total API requests: {self.requests:,}",
+            f"Duration: {duration_text(self.duration.total_seconds())}",
+            f"Success rate: {self.success_rate:.1f}%",
+            RULE,
+            *self._next_steps(),
+        ]
+        return "\n".join(lines)
+
+    def _skip_reasons(self) -> str:
+        counts: dict[str, int] = {}
+        for item in self.stations:
+            if item.skip:
+                counts[str(item.skip)] = counts.get(str(item.skip), 0) + 1
+        return f" ({', '.join(f'{k}: {v:,}' for k, v in counts.items())})" if counts else ""
+
+    def _next_steps(self) -> list[str]:
+        lines: list[str] = []
+        if self.error:
+            lines += [f"The run ended early: {self.error}", *([self.hint] if self.hint else [])]
+        failed = [item for item in self.stations if item.detail and item.state is not State.LEFT]
+        lines += [f"  {item.station}: {item.detail}" for item in failed[:MOST_LISTED]]
+        if len(failed) > MOST_LISTED:
+            lines.append(f"  … and {len(failed) - MOST_LISTED:,} more, see outcome.json")
+        unknown = [str(item.station.idx) for item in self.stations if item.skip is Skip.UNKNOWN]
+        if unknown:
+            lines.append(
+                f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they exist,"
+                " name them: '+stations.named={12345: Its name}'"
+            )
+        retriable = any(
+            item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations
+        )
+        if retriable and self.retry_command:
+            lines.append(f"Try the failed stations again: {self.retry_command}")
+        if (self.count(State.LEFT) or self.stopped_by) and self.resume_command:
+            lines.append(f"Resume where this run ended: {self.resume_command}")
+        return lines
+
+
+def duration_text(seconds: float) -> str:
+    """Return `2:15:30` for 8130 seconds; days are counted as hours."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}"

@@ -1,0 +1,268 @@
+"""Stations, checkpoints and a range to a plan: what will be fetched, why, and what it costs.
+
+Pure. A plan holds one small entry a station; windows are made one by one while it is executed, so
+a plan for 12,000 stations and ten years costs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from runner.core.checkpoint import Checkpoint, Status
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    count_windows,
+    intersect,
+    iso,
+    split,
+    subtract,
+    total_hours,
+)
+from runner.core.stations import Station
+
+HOUR_S = 3600.0
+
+
+class Why(StrEnum):
+    """Why a station is worked on."""
+
+    NEW = "new"
+    RESUME = "resume"
+    EXTEND = "extend"
+    RETRY = "retry"
+    FINISH = "finish"
+    """Everything is covered, but the checkpoint does not say completed yet: no request."""
+
+
+class Skip(StrEnum):
+    """Why a station is not worked on."""
+
+    COVERED = "covered"
+    FAILED = "failed earlier"
+    UNKNOWN = "unknown id"
+    NOT_OFFERED = "not in this source"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast requests may follow each other.
+
+    Attributes:
+        delay_s: seconds between two requests.
+        max_per_hour: requests allowed in any 3600 seconds; 0 for no limit.
+    """
+
+    delay_s: float
+    max_per_hour: int
+
+    def permit_at_s(self, index: int) -> float:
+        """Return when the request number `index` (from 0) may start, in seconds from the first."""
+        if not self.max_per_hour or self.max_per_hour * self.delay_s >= HOUR_S:
+            return index * self.delay_s
+        full_hours, rest = divmod(index, self.max_per_hour)
+        return full_hours * HOUR_S + rest * self.delay_s
+
+    def duration_s(self, requests: int) -> float:
+        """Return the time from the first request to the last, in seconds."""
+        return self.permit_at_s(requests - 1) if requests else 0.0
+
+    def quota_share(self, requests: int) -> float | None:
+        """Return the share of one hour's quota used in the busiest hour; None without a quota."""
+        if not self.max_per_hour:
+            return None
+        within_hour = HOUR_S / self.delay_s if self.delay_s else float("inf")
+        return min(requests, within_hour, self.max_per_hour) / self.max_per_hour
+
+
+@dataclass(frozen=True, slots=True)
+class StationPlan:
+    """What will be done for one station.
+
+    Attributes:
+        station: the station.
+        wanted: the range asked for, UTC.
+        pieces: the hours that will be fetched.
+        covered: everything covered so far, also outside the range.
+        why: why it is worked on; None when it is skipped.
+        skip: why it is skipped; None when it is worked on.
+        detail: words to the reason, such as the last error.
+    """
+
+    station: Station
+    wanted: Interval
+    pieces: Intervals = ()
+    covered: Intervals = ()
+    why: Why | None = None
+    skip: Skip | None = None
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The word for the reason, as shown to a person."""
+        return str(self.why or self.skip)
+
+    @property
+    def covered_hours(self) -> int:
+        """Hours of the wanted range that earlier runs covered."""
+        return total_hours(intersect((self.wanted,), self.covered))
+
+    @property
+    def hours(self) -> int:
+        """Hours that will be fetched."""
+        return total_hours(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        stations: one entry a station, in the order of execution.
+        batch_hours: longest window, hours.
+        pace: of the requests.
+        paced: whether a window costs a request (not so for files).
+    """
+
+    stations: tuple[StationPlan, ...]
+    batch_hours: int
+    pace: Pace
+    paced: bool = True
+
+    def windows_of(self, entry: StationPlan) -> Iterator[Interval]:
+        """Yield the windows of one station in order of time, lazily."""
+        return split(entry.pieces, self.batch_hours)
+
+    def count_windows_of(self, entry: StationPlan) -> int:
+        """Return how many windows `windows_of` yields."""
+        return count_windows(entry.pieces, self.batch_hours)
+
+    @property
+    def active(self) -> tuple[StationPlan, ...]:
+        """The stations that will be worked on."""
+        return tuple(entry for entry in self.stations if entry.why)
+
+    @property
+    def skipped(self) -> tuple[StationPlan, ...]:
+        """The stations that will not be worked on."""
+        return tuple(entry for entry in self.stations if entry.skip)
+
+    @property
+    def windows(self) -> int:
+        """Windows to fetch."""
+        return sum(map(self.count_windows_of, self.stations))
+
+    @property
+    def requests(self) -> int:
+        """Requests a faultless run makes."""
+        return self.windows if self.paced else 0
+
+    @property
+    def hours(self) -> int:
+        """Station-hours to fetch."""
+        return sum(entry.hours for entry in self.stations)
+
+    @property
+    def duration_s(self) -> float:
+        """Expected duration at the configured pace, seconds."""
+        return self.pace.duration_s(self.requests)
+
+
+def build_plan(
+    stations: Iterable[Station],
+    checkpoints: Mapping[int, Checkpoint],
+    wanted: Interval | Callable[[int], Interval],
+    *,
+    batch_hours: int,
+    pace: Pace,
+    paced: bool = True,
+    named: Collection[int] = (),
+    unknown: Iterable[int] = (),
+    offers: Callable[[int], bool] = lambda _idx: True,
+) -> Plan:
+    """Plan which hours of which stations are to be fetched.
+
+    Args:
+        stations: the stations selected, in the order of execution.
+        checkpoints: what is known of them, by station index.
+        wanted: the range asked for, UTC; or a function giving it by station index.
+        batch_hours: longest window, hours; at least 1.
+        pace: of the requests.
+        paced: whether a window costs a request.
+        named: stations whose earlier failure does not keep them out.
+        unknown: ids asked for that are no known station.
+        offers: whether the source has the station at all.
+    """
+    entries = []
+    for station in stations:
+        idx = station.idx
+        interval = wanted(idx) if callable(wanted) else wanted
+        if not offers(idx):
+            entries.append(StationPlan(station, interval, skip=Skip.NOT_OFFERED))
+        else:
+            entries.append(_plan_station(station, checkpoints.get(idx), interval, idx in named))
+    for idx in unknown:
+        interval = wanted(idx) if callable(wanted) else wanted
+        entries.append(StationPlan(Station(idx), interval, skip=Skip.UNKNOWN))
+    return Plan(tuple(entries), batch_hours, pace, paced)
+
+
+def _plan_station(
+    station: Station, checkpoint: Checkpoint | None, wanted: Interval, named: bool
+) -> StationPlan:
+    if checkpoint is None:
+        return StationPlan(station, wanted, pieces=(wanted,), why=Why.NEW)
+    covered = checkpoint.covered
+    failed = checkpoint.status is Status.FAILED
+    if failed and not named:
+        detail = checkpoint.error_message or ""
+        return StationPlan(station, wanted, covered=covered, skip=Skip.FAILED, detail=detail)
+    pieces = subtract((wanted,), covered)
+    if not pieces and checkpoint.status is Status.COMPLETED:
+        return StationPlan(station, wanted, covered=covered, skip=Skip.COVERED)
+    if not pieces:
+        why = Why.FINISH
+    elif failed:
+        why = Why.RETRY
+    elif checkpoint.status is Status.IN_PROGRESS:
+        why = Why.RESUME
+    else:
+        why = Why.EXTEND
+    return StationPlan(station, wanted, pieces=pieces, covered=covered, why=why)
+
+
+def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:
+    """Return the JSON form of a plan; windows follow from the pieces and the batch size."""
+    return {
+        "range": {"start": iso(wanted.start), "end": iso(wanted.end)},
+        "batch_hours": plan.batch_hours,
+        "pace": {"delay_s": plan.pace.delay_s, "max_per_hour": plan.pace.max_per_hour},
+        "totals": {
+            "stations": len(plan.stations),
+            "active_stations": len(plan.active),
+            "skipped_stations": len(plan.skipped),
+            "windows": plan.windows,
+            "requests": plan.requests,
+            "hours": plan.hours,
+            "duration_s": plan.duration_s,
+            "quota_share": plan.pace.quota_share(plan.requests),
+        },
+        "stations": [
+            {
+                "station_idx": entry.station.idx,
+                "name": entry.station.name,
+                "reason": entry.reason,
+                "detail": entry.detail or None,
+                "start": iso(entry.wanted.start),
+                "end": iso(entry.wanted.end),
+                "covered_hours": entry.covered_hours,
+                "hours": entry.hours,
+                "windows": plan.count_windows_of(entry),
+                "pieces": [[iso(piece.start), iso(piece.end)] for piece in entry.pieces],
+            }
+            for entry in plan.stations
+        ],
+    }

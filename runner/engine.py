@@ -1,0 +1,258 @@
+"""Executes a plan: worker threads over stations, the windows of one station in order.
+
+For every window: fetch, transform, keep the rejects, upsert the readings, and last of all record
+the window as covered. That order makes a crash harmless: what is recorded is stored, and what is
+stored but not recorded is fetched again and found unchanged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Protocol
+
+import structlog
+
+from runner.core.checkpoint import Tally
+from runner.core.errors import RunnerError, Scope, SourceError, StoppedError, StoreError
+from runner.core.intervals import Interval, Intervals, union
+from runner.core.outcome import State, StationOutcome, tally_window
+from runner.core.plan import Plan, StationPlan
+from runner.core.readings import Answer, Reading, Reject, to_readings
+from runner.core.stations import Station
+from runner.shutdown import StopFlag
+
+log = structlog.get_logger()
+
+_SIGNAL_CHECK_S = 0.2
+"""How often the main thread wakes, so that Python can run signal handlers."""
+
+
+class Source(Protocol):
+    """Where readings come from."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source, as in the configuration."""
+        ...
+
+    def fetch(self, station: Station, window: Interval) -> Answer:
+        """Return what the source has for the hours of a window.
+
+        Raises:
+            SourceError: it could not answer, also after retries; its scope says how far that goes.
+            StoppedError: a stop was asked for while waiting.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Where readings go, and where progress is kept. All methods raise StoreError."""
+
+    def begin(self, entry: StationPlan) -> None:
+        """Note that a station is being worked on."""
+        ...
+
+    def store(
+        self,
+        station: Station,
+        window: Interval,
+        readings: Sequence[Reading],
+        rejects: Sequence[Reject],
+    ) -> Tally:
+        """Store a window's rejects and readings; return inserted, updated and unchanged."""
+        ...
+
+    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
+        """Record a window as covered; called after `store`."""
+        ...
+
+    def complete(self, station: Station) -> None:
+        """Record that the whole range of a station is covered."""
+        ...
+
+    def fail(self, station: Station, message: str) -> None:
+        """Record why a station cannot be fetched."""
+        ...
+
+
+class Watcher(Protocol):
+    """Is told what happens, to show it to a person."""
+
+    def window_done(self, tally: Tally) -> None:
+        """Tell that a window is covered."""
+        ...
+
+    def station_done(self, outcome: StationOutcome) -> None:
+        """Tell that a station is finished with, however it went."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What execution of a plan came to.
+
+    Attributes:
+        stations: one outcome for every station of the plan, in its order.
+        error: what ended the run early; None if nothing did.
+    """
+
+    stations: tuple[StationOutcome, ...]
+    error: RunnerError | None = None
+
+
+class Engine:
+    """Executes one plan.
+
+    Args:
+        plan: what to do.
+        source: where readings come from.
+        sink: where they go.
+        watcher: is told of progress.
+        workers: stations worked on at the same time.
+        stop: finishes the windows in hand and leaves the rest.
+        now: the present, UTC; no reading may lie after it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: Source,
+        sink: Sink,
+        watcher: Watcher,
+        *,
+        workers: int,
+        stop: StopFlag,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._plan = plan
+        self._source = source
+        self._sink = sink
+        self._watcher = watcher
+        self._workers = workers
+        self._stop = stop
+        self._now = now
+        self._lock = Lock()
+        self._fatal: RunnerError | None = None
+
+    def execute(self) -> Executed:
+        """Work through the plan until it is done, stopped, or cannot go on."""
+        outcomes: dict[int, StationOutcome] = {}
+        todo = iter([item for item in enumerate(self._plan.stations) if item[1].why])
+        workers = min(self._workers, max(1, len(self._plan.active)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="station") as pool:
+            running = [pool.submit(self._work, todo, outcomes) for _ in range(workers)]
+            while wait(running, timeout=_SIGNAL_CHECK_S).not_done:
+                pass
+        for worker in running:
+            worker.result()
+        stations = tuple(
+            outcomes.get(position) or _untouched(entry)
+            for position, entry in enumerate(self._plan.stations)
+        )
+        return Executed(stations, self._fatal)
+
+    def _work(
+        self, todo: Iterator[tuple[int, StationPlan]], outcomes: dict[int, StationOutcome]
+    ) -> None:
+        while not self._stop.asked:
+            with self._lock:
+                position, entry = next(todo, (-1, None))
+            if entry is None:
+                return
+            outcomes[position] = self._run_station(entry)
+            self._watcher.station_done(outcomes[position])
+
+    def _run_station(self, entry: StationPlan) -> StationOutcome:
+        """Fetch a station; whatever goes wrong ends up in its outcome, never in another's."""
+        station = entry.station
+        outcome = _untouched(entry)
+        covered = entry.covered
+        logger = log.bind(station_idx=station.idx)
+        try:
+            self._sink.begin(entry)
+            logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
+            for window in self._plan.windows_of(entry):
+                self._stop.check()
+                tally = self._run_window(station, window)
+                covered = union((*covered, window))
+                self._sink.advance(station, window, covered, tally)
+                outcome = replace(
+                    outcome,
+                    tally=outcome.tally + tally,
+                    fetched_hours=outcome.fetched_hours + window.hours,
+                )
+                self._watcher.window_done(tally)
+            self._sink.complete(station)
+        except StoppedError:
+            logger.info("station.left", fetched_hours=outcome.fetched_hours)
+            return outcome
+        except RunnerError as error:
+            if isinstance(error, SourceError) and error.scope is not Scope.RUN:
+                return self._fail(outcome, error.message)
+            self._end_run(error)
+            return replace(outcome, detail=error.message)
+        except Exception as error:  # a defect of ours must not take other stations with it
+            logger.exception("station.broke")
+            message = f"internal error ({type(error).__name__}); the log has the traceback"
+            return replace(self._fail(outcome, message), internal=True)
+        logger.info("station.completed", **_counts(outcome.tally))
+        return replace(outcome, state=State.COMPLETED)
+
+    def _run_window(self, station: Station, window: Interval) -> Tally:
+        began = time.monotonic()
+        answer = self._source.fetch(station, window)
+        made = to_readings(answer.records, station.idx, window, self._now())
+        rejects = [*answer.rejects, *made.rejects]
+        written = self._sink.store(station, window, made.readings, rejects)
+        tally = written + tally_window(window, made.readings, rejects, answer.repaired)
+        log.info(
+            "window.stored",
+            station_idx=station.idx,
+            window=str(window),
+            elapsed_ms=round((time.monotonic() - began) * 1000),
+            **_counts(tally),
+        )
+        return tally
+
+    def _fail(self, outcome: StationOutcome, message: str) -> StationOutcome:
+        log.error("station.failed", station_idx=outcome.station.idx, error=message)
+        try:
+            self._sink.fail(outcome.station, message)
+        except StoreError as error:
+            self._end_run(error)
+        return replace(outcome, state=State.FAILED, detail=message)
+
+    def _end_run(self, error: RunnerError) -> None:
+        with self._lock:
+            first = self._fatal is None
+            self._fatal = self._fatal or error
+        if first:
+            log.error("run.ended", error=error.message)
+            self._stop.halt()
+
+
+def _untouched(entry: StationPlan) -> StationOutcome:
+    """Return the outcome of a station before anything was done for it."""
+    return StationOutcome(
+        entry.station,
+        entry.wanted,
+        State.SKIPPED if entry.skip else State.LEFT,
+        covered_before=entry.covered_hours,
+        skip=entry.skip,
+        detail=entry.detail,
+    )
+
+
+def _counts(tally: Tally) -> dict[str, int]:
+    return {
+        "inserted": tally.inserted,
+        "updated": tally.updated,
+        "unchanged": tally.unchanged,
+        "rejected": tally.rejects,
+        "empty_hours": tally.empty_hours,
+    }

@@ -1,0 +1,104 @@
+"""One job: its configuration, its process, its identity."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import structlog
+
+from runner.config import Config, JobContext, date_range
+from runner.core.intervals import Interval
+from runner.core.outcome import Outcome
+from runner.core.plan import Pace
+from runner.secrets import Redactor
+from runner.shutdown import StopFlag
+
+log = structlog.get_logger()
+
+DEFAULT_DATABASE = "air_quality_db"
+SANDBOX_SUFFIX = "_sandbox"
+"""Invented readings go to a database of their own, whatever name is configured."""
+
+PROGRAM = ("python", "-m", "runner")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: its configuration, its process, its identity.
+
+    Attributes:
+        config: as composed and checked.
+        context: environment, run directory, command line.
+        run_id: names the job in logs, documents and files.
+        started_at: UTC; "now" for the range of the plan.
+        stop: stops with the process, or alone when the job cannot go on.
+        redact: takes secrets out of text.
+    """
+
+    config: Config
+    context: JobContext
+    run_id: str
+    started_at: datetime
+    stop: StopFlag
+    redact: Redactor
+
+    @property
+    def name(self) -> str:
+        """The job's name, as in `job=NAME`."""
+        return self.config.job.name.name
+
+    @cached_property
+    def wanted(self) -> Interval:
+        """The range asked for, UTC."""
+        return date_range(self.config.backfill, self.started_at)
+
+    @property
+    def database_name(self) -> str:
+        """`mongo.database`, else MONGO_DB, else the default; invented readings stay apart."""
+        environment = self.context.environment
+        name = self.config.mongo.database or environment.get("MONGO_DB", DEFAULT_DATABASE)
+        if self.source_kind == "sandbox" and not name.endswith(SANDBOX_SUFFIX):
+            name += SANDBOX_SUFFIX
+        return name
+
+    @property
+    def source_kind(self) -> str:
+        """The configured source's kind."""
+        return self.config.source.kind.name
+
+    @property
+    def pace(self) -> Pace:
+        """The configured pace."""
+        return Pace(self.config.rate_limit.delay_s, self.config.rate_limit.max_per_hour)
+
+    def command(self, *changes: str) -> str:
+        """Return the exact command of this job, or of the same with some overrides changed."""
+        changed = {change.split("=", 1)[0] for change in changes}
+        kept = [item for item in self.context.overrides if item.split("=", 1)[0] not in changed]
+        return shlex.join([*PROGRAM, *kept, *changes])
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
+        text = self.redact(json.dumps(content, indent=2, ensure_ascii=False))
+        try:
+            (self.context.run_dir / name).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            log.warning("file.not_written", file=name, error=str(error))
+
+    def outcome(self) -> Outcome:
+        """Return an outcome with what is known of the job so far."""
+        return Outcome(
+            job=self.name,
+            run_id=self.run_id,
+            started_at=self.started_at,
+            ended_at=datetime.now(UTC),
+            dry_run=self.config.dry_run,
+            stopped_by=self.stop.exit_code,
+            resume_command=self.command(),
+            retry_command=self.command("job=retry"),
+        )

@@ -1,0 +1,121 @@
+"""A stored checkpoint, ours or written by hand, to its pure form."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.checkpoint import Checkpoint, Status, Tally
+from runner.core.errors import StoreError
+from runner.core.intervals import Interval, Intervals, hour_of, to_datetime, union
+from runner.store.collection import Document, whole_number
+
+NAME = "ingest_checkpoints"
+
+COUNTERS = {
+    "inserted": "total_inserted",
+    "updated": "total_updated",
+    "unchanged": "total_unchanged",
+    "rejects": "total_rejected",
+    "repaired": "total_repaired",
+    "rejected_hours": "rejected_hours",
+    "empty_hours": "empty_hours",
+    "windows": "windows",
+}
+"""Fields of `Tally`, and what they are called in the document."""
+
+_YEARS = range(1970, 2200)
+
+
+def to_checkpoint(document: Document) -> Checkpoint | None:
+    """Return the checkpoint, or None where the document belongs to no station.
+
+    Dates may be dates or ISO texts; without an offset they are UTC. Only whole hours are covered.
+
+    Raises:
+        StoreError: a field cannot be understood; the message names station and field.
+    """
+    idx = whole_number(document.get("station_idx"))
+    if idx is None:
+        return None
+    status = _status(document.get("status"))
+    start, end, last = (
+        _moment(idx, field, document.get(field))
+        for field in ("start_ts", "target_end_ts", "last_processed_ts")
+    )
+    start_hour = None if start is None else _hour_from(start)
+    end_hour = None if end is None else hour_of(end)
+    last_hour = None if last is None else hour_of(last)
+    if document.get("covered") is not None:
+        covered = _covered(idx, document["covered"])
+    else:
+        ends = [] if last_hour is None else [last_hour + 1]
+        if status is Status.COMPLETED and end_hour is not None:
+            ends.append(end_hour)
+        covered = () if start_hour is None or not ends else union([Interval(start_hour, max(ends))])
+    error = document.get("error_message")
+    return Checkpoint(
+        station_idx=idx,
+        status=status,
+        covered=covered,
+        start_hour=start_hour,
+        target_end_hour=end_hour,
+        last_processed_hour=last_hour,
+        total=Tally(**{name: _count(idx, field, document) for name, field in COUNTERS.items()}),
+        error_message=str(error) if error and status is Status.FAILED else None,
+        updated_at=_moment(idx, "updated_at", document.get("updated_at")),
+    )
+
+
+def _status(value: Any) -> Status:
+    return Status(value) if value in list(Status) else Status.IN_PROGRESS
+
+
+def _moment(idx: int, field: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime) or moment.year not in _YEARS:
+        raise _not_understood(idx, field, value, "a date of the years 1970 to 2199, or null")
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+
+
+def _hour_from(moment: datetime) -> int:
+    """Return the first hour that begins at or after the moment."""
+    hour = hour_of(moment)
+    return hour + (to_datetime(hour) < moment)
+
+
+def _covered(idx: int, value: Any) -> Intervals:
+    expected = "a list of [start, end] pairs of dates"
+    if not isinstance(value, list):
+        raise _not_understood(idx, "covered", value, expected)
+    pieces = []
+    for item in value:
+        if not isinstance(item, list) or len(item) != 2:  # noqa: PLR2004 - a pair
+            raise _not_understood(idx, "covered", item, expected)
+        start, end = (_moment(idx, "covered", moment) for moment in item)
+        if start is None or end is None:
+            raise _not_understood(idx, "covered", item, expected)
+        pieces.append(Interval(_hour_from(start), hour_of(end)))
+    return union(pieces)
+
+
+def _count(idx: int, field: str, document: Document) -> int:
+    value = document.get(field, 0)
+    number = whole_number(value)
+    if number is None:
+        raise _not_understood(idx, field, value, "a whole number")
+    return number
+
+
+def _not_understood(idx: int, field: str, value: Any, expected: str) -> StoreError:
+    return StoreError(
+        f"{NAME}: station {idx}: `{field}` is {value!r:.80}, expected {expected}",
+        hint=f"Correct it, or have the station fetched anew: job=reset 'stations.ids=[{idx}]'",
+    )

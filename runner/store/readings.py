@@ -1,0 +1,241 @@
+"""`waqi_station_readings`: one document a station and hour, made impossible to double.
+
+What the store owns of a document are the fields of a reading: `ts`, `meta.station_idx`, `aqi`,
+`time.s`, `time.tz` and `iaqi`. Two rules say what happens to a document that is already there:
+
+- It says what the reading says (numbers by value, 45 = 45.0): it is left alone, whatever else is
+  in it.
+- It says something else: `aqi`, `time` and `iaqi` are set, nothing else is touched. In a document
+  with fields that are not a reading's (the live job writes `time.v`, `time.iso`, ...), `time` and
+  `iaqi` are laid over what is there, so that the other writer's fields and sub-indices stay.
+
+`_id` is an ObjectId. An int64 packed from station and hour inserts 10-30 % faster (mongod 6.0.5),
+which no source is fast enough to need; against it stand validators that ask for ObjectIds, and a
+document whose `ts` someone corrected, which would keep its old hour's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.intervals import EPOCH, ONE_HOUR, Interval, to_datetime
+from runner.core.readings import Reading
+from runner.store.collection import (
+    DUPLICATE_KEY,
+    Document,
+    Kind,
+    check_unique_index,
+    ensure_unique_index,
+    kind_of,
+    open_collection,
+)
+from runner.store.connection import store_errors
+
+NAME = "waqi_station_readings"
+
+_KEY = ("meta.station_idx", "ts")
+_MOST_ROUNDS = 4
+"""Looks at the window before giving up; a second is needed only when another writer came between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the readings of one `upsert`; the three add up to their number.
+
+    Attributes:
+        inserted: were not there.
+        updated: were there with other values.
+        unchanged: were there with the same values.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class Readings:
+    """The stored readings of all stations. Thread-safe.
+
+    Args:
+        database: where the collection is, or will be.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = open_collection(database, NAME)
+
+    def check(self) -> None:
+        """Say whether the collection can be written to, without writing anything.
+
+        Raises:
+            UnsupportedCollectionError: it is of another kind, or has doubles.
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            if self._supported_kind() is Kind.REGULAR:
+                check_unique_index(self._collection, _KEY)
+
+    def ensure(self) -> None:
+        """Make the collection and its unique index on (meta.station_idx, ts), where missing.
+
+        Raises:
+            UnsupportedCollectionError: it is of another kind, or has doubles; nothing was changed.
+            StoreError: MongoDB could not do it.
+        """
+        with store_errors(NAME):
+            self._supported_kind()
+            ensure_unique_index(self._collection, _KEY, "station_hour")
+
+    def compare(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
+        """Return what `upsert` would count at this moment, without writing anything.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        if not readings:
+            return Written()
+        with store_errors(NAME):
+            new, changed = self._difference(station_idx, window, readings)
+        return Written(len(new), len(changed), len(readings) - len(new) - len(changed))
+
+    def upsert(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
+        """Make the stored readings of a window say what these readings say; idempotent.
+
+        Hours of the window without a reading here are left as they are.
+
+        Args:
+            station_idx: the station of all the readings.
+            window: hours, UTC, half-open; every reading lies in it.
+            readings: at most one an hour.
+
+        Returns:
+            Exact counts, also when another writer stores the same hours at the same time.
+
+        Raises:
+            StoreError: MongoDB could not do it. Part of the readings may be stored; the next
+                `upsert` of the window finds them unchanged.
+        """
+        if not readings:
+            return Written()
+        inserted = updated = 0
+        with store_errors(NAME):
+            for _ in range(_MOST_ROUNDS):
+                new, changed = self._difference(station_idx, window, readings)
+                now_inserted = self._insert(new)
+                now_updated = self._update(changed)
+                inserted += now_inserted
+                updated += now_updated
+                if now_inserted == len(new) and now_updated == len(changed):
+                    return Written(inserted, updated, len(readings) - inserted - updated)
+        raise StoreError(
+            f"{NAME}: station {station_idx}, {window}: {len(new)} readings are refused as doubles,"
+            f" though their hours are not stored",
+            hint="A unique index on other fields than (meta.station_idx, ts) is in the way; "
+            f"db.{NAME}.getIndexes() shows it.",
+        )
+
+    def hours(self, station_idx: int, window: Interval) -> set[int]:
+        """Return the hours of the window that have a reading, exactly on the hour.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            found = self._collection.find(_in_window(station_idx, window), {"_id": 0, "ts": 1})
+            ages = [document["ts"] - EPOCH for document in found]
+        return {age // ONE_HOUR for age in ages if not age % ONE_HOUR}
+
+    def _supported_kind(self) -> Kind:
+        kind = kind_of(self._collection)
+        if kind in (Kind.ABSENT, Kind.REGULAR):
+            return kind
+        raise UnsupportedCollectionError(
+            f"{self._collection.database.name}.{NAME} is a {kind} collection; this version writes"
+            f" only to regular collections, and nothing was changed",
+            hint="Use another database: set MONGO_DB to a name of your choice.",
+        )
+
+    def _difference(
+        self, station_idx: int, window: Interval, readings: Sequence[Reading]
+    ) -> tuple[list[Reading], list[UpdateOne]]:
+        """Return the readings that are not stored, and the updates for those that differ.
+
+        Whole documents are read: a projection is slower here, and their other fields matter.
+        """
+        found = self._collection.find(_in_window(station_idx, window))
+        stored = {document["ts"]: document for document in found}
+        new: list[Reading] = []
+        changed: list[UpdateOne] = []
+        for reading in readings:
+            document = stored.get(reading["ts"])
+            if document is None:
+                new.append(reading)
+            elif changes := _changes(document, reading):
+                changed.append(UpdateOne({"_id": document["_id"]}, {"$set": changes}))
+        return new, changed
+
+    def _insert(self, new: list[Reading]) -> int:
+        """Insert; an hour that another writer stored first is left to the next look."""
+        if not new:
+            return 0
+        documents: list[Document] = [{**reading} for reading in new]  # pymongo adds _id to them
+        try:
+            return len(self._collection.insert_many(documents, ordered=False).inserted_ids)
+        except BulkWriteError as error:
+            refused = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(
+                item["code"] != DUPLICATE_KEY for item in refused
+            ):
+                raise
+            return int(error.details["nInserted"])
+
+    def _update(self, changed: list[UpdateOne]) -> int:
+        """Update; a document that was deleted meanwhile is left to the next look."""
+        if not changed:
+            return 0
+        return self._collection.bulk_write(changed, ordered=False).matched_count
+
+
+def _in_window(station_idx: int, window: Interval) -> Document:
+    return {
+        "meta.station_idx": station_idx,
+        "ts": {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)},
+    }
+
+
+def _changes(stored: Document, reading: Reading) -> Document:
+    """Return the fields to set so that the document says what the reading says; {} if it does."""
+    wanted: Document = {"aqi": reading["aqi"], "time": reading["time"], "iaqi": reading["iaqi"]}
+    changes = {name: value for name, value in wanted.items() if stored.get(name) != value}
+    if not changes or not _has_other_fields(stored):
+        return changes
+    laid = {name: _laid_over(stored.get(name), value) for name, value in changes.items()}
+    return {name: value for name, value in laid.items() if stored.get(name) != value}
+
+
+def _has_other_fields(stored: Document) -> bool:
+    """Return whether somebody wrote more into the document than a reading has."""
+    iaqi = stored.get("iaqi")
+    entries = iaqi.values() if isinstance(iaqi, dict) else ()
+    return bool(
+        stored.keys() - {"_id", "ts", "meta", "aqi", "time", "iaqi"}
+        or _keys(stored.get("time")) - {"s", "tz"}
+        or any(_keys(entry) - {"v"} for entry in entries)
+    )
+
+
+def _keys(value: Any) -> set[str]:
+    return set(value) if isinstance(value, dict) else set()
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """Return `above` with everything of `below` that it does not speak of."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}

@@ -1,0 +1,98 @@
+"""Where the engine writes: the database, or nothing at all in a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.core.checkpoint import Tally
+from runner.core.intervals import Interval, Intervals
+from runner.core.plan import StationPlan
+from runner.core.readings import Reading, Reject
+from runner.core.stations import Station
+from runner.store.checkpoints import Checkpoints
+from runner.store.readings import Readings
+from runner.store.rejects import Rejects
+
+
+@dataclass(frozen=True, slots=True)
+class MongoSink:
+    """Writes readings, rejects and checkpoints of one run.
+
+    Attributes:
+        readings: `waqi_station_readings`.
+        rejects: `ingest_rejects`.
+        checkpoints: `ingest_checkpoints`.
+        run_id: stands in every reject.
+        source: the source's name, likewise.
+        now: the present, UTC.
+    """
+
+    readings: Readings
+    rejects: Rejects
+    checkpoints: Checkpoints
+    run_id: str
+    source: str
+    now: Callable[[], datetime]
+
+    def begin(self, entry: StationPlan) -> None:
+        """Set the station's checkpoint to in_progress over the wanted range."""
+        self.checkpoints.begin(entry.station.idx, entry.wanted, self.now())
+
+    def store(
+        self,
+        station: Station,
+        window: Interval,
+        readings: Sequence[Reading],
+        rejects: Sequence[Reject],
+    ) -> Tally:
+        """Keep the rejects, then upsert the readings."""
+        if rejects:
+            self.rejects.keep(
+                self.run_id, station.idx, window, rejects, source=self.source, now=self.now()
+            )
+        written = self.readings.upsert(station.idx, window, readings)
+        return Tally(written.inserted, written.updated, written.unchanged)
+
+    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
+        """Record the window in the station's checkpoint."""
+        self.checkpoints.advance(station.idx, window, covered, tally, self.now())
+
+    def complete(self, station: Station) -> None:
+        """Set the checkpoint to completed."""
+        self.checkpoints.complete(station.idx, self.now())
+
+    def fail(self, station: Station, message: str) -> None:
+        """Set the checkpoint to failed, with the reason."""
+        self.checkpoints.fail(station.idx, message, self.now())
+
+
+@dataclass(frozen=True, slots=True)
+class DrySink:
+    """Writes nothing; says what an upsert would do by looking at what is stored."""
+
+    readings: Readings
+
+    def begin(self, entry: StationPlan) -> None:
+        """Write nothing."""
+
+    def store(
+        self,
+        station: Station,
+        window: Interval,
+        readings: Sequence[Reading],
+        _rejects: Sequence[Reject],
+    ) -> Tally:
+        """Return what an upsert would count."""
+        would = self.readings.compare(station.idx, window, readings)
+        return Tally(would.inserted, would.updated, would.unchanged)
+
+    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
+        """Write nothing."""
+
+    def complete(self, station: Station) -> None:
+        """Write nothing."""
+
+    def fail(self, station: Station, message: str) -> None:
+        """Write nothing."""

@@ -1,0 +1,135 @@
+"""`waqi_stations`: read, and filled up with stations met in configuration; never changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from runner.core.stations import Station
+from runner.store.collection import (
+    DUPLICATE_KEY,
+    FAILED_VALIDATION,
+    Document,
+    open_collection,
+    whole_number,
+)
+from runner.store.connection import store_errors
+
+NAME = "waqi_stations"
+
+_INT32 = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True, slots=True)
+class StationsWritten:
+    """What became of the stations of one `ensure`.
+
+    Attributes:
+        inserted: stations that were not there.
+        present: stations that were there, and were left as they are.
+        refused: stations that the collection's validator does not accept, for want of what we do
+            not know (the existing system asks for coordinates and a page address).
+    """
+
+    inserted: int = 0
+    present: int = 0
+    refused: tuple[Station, ...] = ()
+
+
+class Stations:
+    """The known stations.
+
+    Args:
+        database: where the collection is, or will be.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = open_collection(database, NAME)
+
+    def known(self) -> list[Station]:
+        """Return all stations, sorted by index.
+
+        A document whose `_id` is no int32 is none; an unusable name or position is left empty.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            found = self._collection.find({}, {"city.name": 1, "city.geo": 1})
+            stations = [station for station in map(_to_station, found) if station]
+        return sorted(stations, key=lambda station: station.idx)
+
+    def ensure(self, stations: Iterable[Station], *, tz: str = "+07:00") -> StationsWritten:
+        """Insert the stations that are not there; those that are stay exactly as they are.
+
+        Args:
+            stations: stations met in configuration.
+            tz: their offset from UTC, for `time.tz`.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        wanted = {station.idx: station for station in stations}
+        with store_errors(NAME):
+            found = self._collection.find({"_id": {"$in": [*wanted]}}, {"_id": 1})
+            there = {document["_id"] for document in found}
+            missing = [station for idx, station in wanted.items() if idx not in there]
+            inserted, refused = self._insert(missing, tz)
+        return StationsWritten(inserted, len(wanted) - inserted - len(refused), refused)
+
+    def _insert(self, missing: list[Station], tz: str) -> tuple[int, tuple[Station, ...]]:
+        if not missing:
+            return 0, ()
+        documents = [_to_document(station, tz) for station in missing]
+        try:
+            return len(self._collection.insert_many(documents, ordered=False).inserted_ids), ()
+        except BulkWriteError as error:
+            errors = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(
+                item["code"] not in (DUPLICATE_KEY, FAILED_VALIDATION) for item in errors
+            ):
+                raise
+            invalid = [item["index"] for item in errors if item["code"] == FAILED_VALIDATION]
+            return int(error.details["nInserted"]), tuple(missing[index] for index in invalid)
+
+
+def _to_document(station: Station, tz: str) -> Document:
+    """Return the document in the existing system's shape; what is not known is left out."""
+    city: Document = {"name": station.name}
+    if station.latitude is not None and station.longitude is not None:
+        city["geo"] = {"type": "Point", "coordinates": [station.longitude, station.latitude]}
+    return {"_id": station.idx, "station_id": station.idx, "city": city, "time": {"tz": tz}}
+
+
+def _to_station(document: Document) -> Station | None:
+    idx = whole_number(document["_id"])
+    if idx is None or idx not in _INT32:
+        return None
+    city = document.get("city")
+    if not isinstance(city, dict):
+        return Station(idx)
+    name = city.get("name")
+    latitude, longitude = _position(city.get("geo"))
+    return Station(idx, name if isinstance(name, str) else "", latitude, longitude)
+
+
+def _position(geo: Any) -> tuple[float, float] | tuple[None, None]:
+    """Return (latitude, longitude) of a GeoJSON point, whose order is [longitude, latitude]."""
+    pair = geo.get("coordinates") if isinstance(geo, dict) else None
+    if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004 - a position is a pair
+        return None, None
+    longitude, latitude = pair
+    if not (_within(longitude, 180) and _within(latitude, 90)):
+        return None, None
+    return float(latitude), float(longitude)
+
+
+def _within(value: Any, most: int) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and abs(value) <= most

@@ -1,0 +1,163 @@
+"""Plans and checkpoints as tables and lines for a person."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from runner.core.checkpoint import Checkpoint
+from runner.core.intervals import Interval, Intervals, intersect, iso, total_hours
+from runner.core.outcome import duration_text
+from runner.core.plan import Plan, Skip
+from runner.core.stations import Station
+
+MOST_ROWS = 200
+"""Rows printed of a plan; the rest stands in plan.json."""
+
+_WIDTH_IN_FILES = 140
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console: the terminal's width on a terminal, wide enough for tables elsewhere."""
+    found = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not found.is_terminal:
+        found.width = _WIDTH_IN_FILES
+    return found
+
+
+def plain(text: str) -> Text:
+    """Return text from outside without control characters, escapes or markup meaning."""
+    return Text(_CONTROL.sub("", text))
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """Return a row a station: what will be fetched and why, or why not."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("station", justify="right")
+    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("why", no_wrap=True)
+    table.add_column("hours", justify="right")
+    table.add_column("windows", justify="right")
+    table.add_column("covered", justify="right")
+    table.add_column("to fetch", overflow="fold")
+    for entry in plan.stations[:MOST_ROWS]:
+        table.add_row(
+            str(entry.station.idx),
+            plain(entry.station.name),
+            entry.reason,
+            f"{entry.hours:,}",
+            f"{plan.count_windows_of(entry):,}",
+            f"{entry.covered_hours:,}",
+            plain(entry.detail) if entry.detail else _pieces(entry.pieces),
+        )
+    if len(plan.stations) > MOST_ROWS:
+        rest = f"… and {len(plan.stations) - MOST_ROWS:,} more, see plan.json"
+        table.add_row("", rest, "", "", "", "", "")
+    return table
+
+
+def _pieces(pieces: Intervals) -> str:
+    shown = ", ".join(f"{_minute(piece.start)} … {_minute(piece.end)}" for piece in pieces[:3])
+    return shown + (f", and {len(pieces) - 3} more pieces" if len(pieces) > 3 else "")  # noqa: PLR2004 - as shown above
+
+
+def _minute(hour: int) -> str:
+    return iso(hour)[:16].replace("T", " ")
+
+
+def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
+    """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC)."""
+    reasons = Counter(entry.reason for entry in plan.active)
+    skips = Counter(entry.reason for entry in plan.skipped)
+    lines = [
+        f"Plan: {len(plan.stations):,} stations, {_minute(wanted.start)} to {_minute(wanted.end)} UTC"
+    ]
+    if skips:
+        lines.append(f"  skipped   {sum(skips.values()):,} stations ({_counted(skips)})")
+    if not plan.windows:
+        covered = sum(entry.covered_hours for entry in plan.stations)
+        if all(entry.why or entry.skip is Skip.COVERED for entry in plan.stations):
+            lines.append(f"  covered   all {covered:,} station-hours: nothing to fetch")
+        else:
+            lines.append(f"  nothing to fetch; covered already: {covered:,} station-hours")
+        return lines
+    lines.append(
+        f"  work      {plan.hours:,} station-hours in {plan.windows:,} windows of up to"
+        f" {plan.batch_hours} h ({_counted(reasons)})"
+    )
+    if not plan.paced:
+        return [*lines, "  requests  none: this source reads files"]
+    share = plan.pace.quota_share(plan.requests)
+    limit = f", at most {plan.pace.max_per_hour:,} an hour" if plan.pace.max_per_hour else ""
+    used = f" ({share:.0%} of the hourly quota)" if share is not None else ""
+    end = now + timedelta(seconds=plan.duration_s)
+    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{used}")
+    lines.append(
+        f"  duration  {duration_text(plan.duration_s)}, until about {end:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    return lines
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items()))
+
+
+def status_table(
+    stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]
+) -> RenderableType:
+    """Return a row a station: state, progress, covered range, counts, last error."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("station", justify="right")
+    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("state", no_wrap=True)
+    table.add_column("progress", justify="right")
+    table.add_column("covered (UTC)", no_wrap=True)
+    table.add_column("readings", justify="right")
+    table.add_column("last error", overflow="fold")
+    for station in stations:
+        found = checkpoints.get(station.idx)
+        if found is None:
+            table.add_row(str(station.idx), plain(station.name), "not started", "", "", "", "")
+            continue
+        table.add_row(
+            str(station.idx),
+            plain(station.name),
+            str(found.status),
+            _progress(found),
+            _span(found.covered),
+            f"{found.total.readings:,}",
+            plain(found.error_message or ""),
+        )
+    return table
+
+
+def _progress(checkpoint: Checkpoint) -> str:
+    start, end = checkpoint.start_hour, checkpoint.target_end_hour
+    if start is None or end is None or end <= start:
+        return ""
+    done = total_hours(intersect((Interval(start, end),), checkpoint.covered))
+    return f"{100 * done / (end - start):.1f}%"
+
+
+def _span(covered: Intervals) -> str:
+    if not covered:
+        return ""
+    holes = f" ({len(covered) - 1} holes)" if len(covered) > 1 else ""
+    return f"{_minute(covered[0].start)} … {_minute(covered[-1].end)}{holes}"
+
+
+def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]) -> str:
+    """Return the count of stations by state, as `12 completed, 1 failed, 3 not started`."""
+    states = Counter(
+        str(checkpoints[station.idx].status) if station.idx in checkpoints else "not started"
+        for station in stations
+    )
+    return ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))

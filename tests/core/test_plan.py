@@ -1,0 +1,132 @@
+"""The plan: what is fetched and why, what is not and why, and what it costs."""
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.checkpoint import Checkpoint, Status
+from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
+from runner.core.plan import Pace, Plan, Skip, Why, build_plan, plan_json
+from runner.core.stations import Station
+
+YEAR = Interval(470_000, 478_760)
+STATION = Station(8641, "Hanoi US Embassy")
+PACE = Pace(4.0, 1000)
+
+
+def plan_for(
+    checkpoint: Checkpoint | None, wanted: Interval = YEAR, *, named: tuple[int, ...] = ()
+) -> Plan:
+    known = {checkpoint.station_idx: checkpoint} if checkpoint else {}
+    return build_plan([STATION], known, wanted, batch_hours=168, pace=PACE, named=named)
+
+
+def checkpoint(status: Status, *covered: Interval, error: str | None = None) -> Checkpoint:
+    return Checkpoint(STATION.idx, status, union(covered), error_message=error)
+
+
+def test_a_station_without_a_checkpoint_is_new_and_fetched_whole() -> None:
+    (entry,) = plan_for(None).stations
+    assert (entry.why, entry.pieces, entry.covered_hours) == (Why.NEW, (YEAR,), 0)
+
+
+def test_an_interrupted_station_is_resumed_where_it_is_not_covered() -> None:
+    done = Interval(YEAR.start, YEAR.start + 1000)
+    (entry,) = plan_for(checkpoint(Status.IN_PROGRESS, done)).stations
+    assert (entry.why, entry.pieces) == (Why.RESUME, (Interval(done.end, YEAR.end),))
+
+
+def test_a_completed_station_is_skipped_as_covered() -> None:
+    plan = plan_for(checkpoint(Status.COMPLETED, YEAR))
+    assert (plan.stations[0].skip, plan.windows, plan.requests) == (Skip.COVERED, 0, 0)
+
+
+def test_a_longer_range_fetches_only_the_missing_hours_on_both_sides_and_in_holes() -> None:
+    first, second = (
+        Interval(YEAR.start + 10, YEAR.start + 50),
+        Interval(YEAR.start + 60, YEAR.end - 5),
+    )
+    (entry,) = plan_for(checkpoint(Status.COMPLETED, first, second)).stations
+    assert entry.why is Why.EXTEND
+    assert entry.pieces == (
+        Interval(YEAR.start, first.start),
+        Interval(first.end, second.start),
+        Interval(second.end, YEAR.end),
+    )
+
+
+def test_a_failed_station_is_skipped_with_its_error_unless_named() -> None:
+    failed = checkpoint(Status.FAILED, error="Unknown station")
+    (skipped,) = plan_for(failed).stations
+    assert (skipped.skip, skipped.detail, skipped.pieces) == (Skip.FAILED, "Unknown station", ())
+    (retried,) = plan_for(failed, named=(STATION.idx,)).stations
+    assert (retried.why, retried.pieces) == (Why.RETRY, (YEAR,))
+
+
+def test_a_covered_station_that_is_not_marked_completed_is_finished_without_a_request() -> None:
+    plan = plan_for(checkpoint(Status.IN_PROGRESS, YEAR))
+    assert (plan.stations[0].why, plan.requests) == (Why.FINISH, 0)
+
+
+def test_unknown_ids_and_stations_the_source_lacks_are_skipped_and_named() -> None:
+    plan = build_plan(
+        [STATION, Station(1)],
+        {},
+        YEAR,
+        batch_hours=168,
+        pace=PACE,
+        unknown=[99],
+        offers=lambda idx: idx != 1,
+    )
+    assert [entry.skip for entry in plan.stations] == [None, Skip.NOT_OFFERED, Skip.UNKNOWN]
+    assert [entry.reason for entry in plan.stations] == ["new", "not in this source", "unknown id"]
+
+
+HOURS = st.integers(0, 500)
+COVERED = st.lists(st.builds(Interval, HOURS, HOURS), max_size=6).map(union)
+
+
+@given(COVERED, st.integers(0, 300), st.integers(1, 200), st.integers(1, 60))
+def test_the_windows_of_any_plan_are_exactly_the_uncovered_hours(
+    covered: Intervals, start: int, length: int, batch: int
+) -> None:
+    wanted = Interval(start, start + length)
+    known = {STATION.idx: Checkpoint(STATION.idx, Status.IN_PROGRESS, covered)}
+    plan = build_plan([STATION], known, wanted, batch_hours=batch, pace=PACE)
+    (entry,) = plan.stations
+    windows = list(plan.windows_of(entry))
+    assert union((*windows, *intersect((wanted,), covered))) == (wanted,)
+    assert total_hours(windows) + entry.covered_hours == wanted.hours
+    assert len(windows) == plan.windows == plan.requests
+    assert plan_json(plan, wanted)["totals"]["hours"] == plan.hours == total_hours(windows)
+
+
+def test_duration_is_the_time_from_first_request_to_last() -> None:
+    assert PACE.duration_s(0) == 0
+    assert PACE.duration_s(1) == 0
+    assert Pace(0.2, 0).duration_s(100) == 99 * 0.2
+
+
+def test_an_hourly_quota_below_the_pace_makes_the_run_wait_for_the_next_hour() -> None:
+    tight = Pace(1.0, 100)
+    assert tight.permit_at_s(99) == 99.0
+    assert tight.permit_at_s(100) == 3600.0
+    assert tight.quota_share(1000) == 1.0
+
+
+def test_the_share_of_the_hourly_quota_follows_from_the_pace() -> None:
+    assert PACE.quota_share(5000) == 0.9
+    assert PACE.quota_share(10) == 0.01
+    assert Pace(4.0, 0).quota_share(5000) is None
+
+
+def test_a_plan_for_12000_stations_and_ten_years_costs_little() -> None:
+    stations = [Station(idx) for idx in range(1, 12_001)]
+    decade = Interval(YEAR.start, YEAR.start + 87_660)
+    tracemalloc.start()
+    plan = build_plan(stations, {}, decade, batch_hours=168, pace=PACE)
+    assert plan.requests == 12_000 * 522
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 2**20  # its 6,264,000 windows alone would take some 600 MiB

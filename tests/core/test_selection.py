@@ -1,0 +1,78 @@
+"""Which stations a run is about."""
+
+import pytest
+
+from runner.core.errors import ConfigError
+from runner.core.selection import Box, Selection, Selector, name_matches, select
+from runner.core.stations import Station
+
+HANOI = Station(8641, "Hanoi US Embassy, Vietnam (Đại sứ quán Mỹ, Hà Nội)", 21.02, 105.82)
+DA_NANG = Station(1584, "Da Nang, Vietnam (TP Đà Nẵng)", 16.07, 108.22)
+NO_PLACE = Station(12960, "Bắc Ninh")
+EVERYTHING = Selector()
+
+
+def choose(**changes: object) -> Selection:
+    given: dict[str, object] = {
+        "ids": [],
+        "named": {},
+        "selectors": [],
+        "narrow": EVERYTHING,
+        "known": [],
+        "bundled": {HANOI.idx: "Hanoi US Embassy", 99: "Bundled"},
+    }
+    return select(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def ids(selection: Selection) -> list[int]:
+    return [station.idx for station in selection.stations]
+
+
+def test_groups_add_up_with_selectors() -> None:
+    made = choose(named={1584: "Da Nang"}, selectors=[Selector(name="embassy")], known=[HANOI])
+    assert ids(made) == [1584, 8641]
+
+
+def test_ids_replace_the_groups_and_unknown_ones_are_told() -> None:
+    made = choose(ids=[99, 4711], named={1584: "Da Nang"})
+    assert (ids(made), made.unknown) == ([99], (4711,))
+
+
+def test_all_means_the_stored_stations_once_there_are_any() -> None:
+    made = choose(selectors=[EVERYTHING], known=[DA_NANG])
+    assert (ids(made), made.remarks) == ([1584], ())
+
+
+def test_all_means_the_bundled_stations_while_none_are_stored_and_says_so() -> None:
+    made = choose(selectors=[EVERYTHING])
+    assert ids(made) == [99, 8641]
+    assert "waqi_stations is empty" in made.remarks[0]
+
+
+def test_a_stored_station_keeps_its_stored_name() -> None:
+    (station,) = choose(ids=[8641], known=[HANOI]).stations
+    assert station is HANOI
+
+
+@pytest.mark.parametrize("pattern", ["da nang", "ĐÀ NẴNG", "da*vietnam*", "?a nang*", "nẵng"])
+def test_names_match_regardless_of_case_and_diacritics(pattern: str) -> None:
+    assert name_matches(pattern, DA_NANG.name)
+    assert not name_matches(pattern, HANOI.name)
+
+
+def test_a_bounding_box_holds_what_lies_in_it_and_nothing_without_a_place() -> None:
+    north = Selector(box=Box(20, 105, 22, 107))
+    made = choose(selectors=[north], known=[HANOI, DA_NANG, NO_PLACE])
+    assert ids(made) == [8641]
+
+
+def test_filters_narrow_the_choice() -> None:
+    made = choose(named={8641: "", 1584: ""}, narrow=Selector(name="nang"), known=[HANOI, DA_NANG])
+    assert ids(made) == [1584]
+
+
+def test_choosing_nothing_is_an_error_that_names_the_ids() -> None:
+    with pytest.raises(ConfigError, match="4711"):
+        choose(ids=[4711])
+    with pytest.raises(ConfigError, match="no station matches"):
+        choose(selectors=[Selector(name="atlantis")])
