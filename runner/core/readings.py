@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 from runner.core.intervals import EPOCH, Interval, hour_of
 
@@ -221,7 +221,7 @@ def _sub_indices(value: Any) -> tuple[dict[str, SubIndex], bool]:
     return usable, len(usable) < len(value)
 
 
-def _is_storable_number(value: Any) -> bool:
+def _is_storable_number(value: Any) -> TypeGuard[Number]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= LARGEST_AQI  # false for NaN and infinities too

@@ -3,7 +3,7 @@
 What is real is the climate: the monthly medians and the daily course of PM2.5 are those of the
 AirNow files of the US Embassy in Hanoi and the US Consulate in Ho Chi Minh City, 2017 to 2020.
 
-    concentration (ug/m3) = month's median × hour's factor × station's factor × weather
+    concentration (ug/m3) = month's median * hour's factor * station's factor * weather
 
 - Month and hour: tables below; in between, and between the two cities by latitude, interpolated.
 - Weather: exp of noise with three time scales (72 h episodes, 6 h, 1 h), which together spread the
@@ -21,6 +21,7 @@ import math
 from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
+from runner.core.aqi import AQICN_PM25, Scale, sub_index
 from runner.core.intervals import Interval, to_datetime
 from runner.sandbox.draws import uniform
 from runner.sandbox.positions import position_of
@@ -61,9 +62,20 @@ _SOUTH = _Climate(
     coldest_c=26.5,
 )
 
-_INDEX = (0, 50, 100, 150, 200, 300, 400, 500)
-_PM25_KNOTS = (0.0, 12.0, 35.5, 55.5, 150.5, 250.5, 350.5, 500.5)
-_PM10_KNOTS = (0.0, 54.0, 154.0, 254.0, 354.0, 424.0, 504.0, 604.0)
+_PM10 = Scale(
+    "us_epa_pm10",
+    (
+        (0.0, 0),
+        (54.0, 50),
+        (154.0, 100),
+        (254.0, 150),
+        (354.0, 200),
+        (424.0, 300),
+        (504.0, 400),
+        (604.0, 500),
+    ),
+)
+"""The breakpoints of 40 CFR 58, appendix G; good enough for values that are made up."""
 
 _OUTAGE_BLOCK_H = 96
 """At most one outage begins in each block of so many hours, and ends before the next but one."""
@@ -77,7 +89,7 @@ class Climatology:
 
     Args:
         seed: another seed, another weather.
-        missing_rate: share of the hours without a record, 0 to 0.2.
+        missing_rate: share of the hours without a record, 0 to 0.05 (an outage in every block).
         dash_rate: share of the records whose aqi is "-".
     """
 
@@ -152,8 +164,8 @@ class _Weather:
         return {
             "h": round(min(100.0, max(20.0, 77.0 - 14.0 * afternoon + 6.0 * fast)), 1),
             "p": round(1017.0 - 12.0 * summer + 1.5 * slow, 1),
-            "pm10": sub_index(round(pm10, 1), _PM10_KNOTS),
-            "pm25": sub_index(round(pm25, 1), _PM25_KNOTS),
+            "pm10": sub_index(_PM10, round(pm10, 1)),
+            "pm25": sub_index(AQICN_PM25, round(pm25, 1)),
             "t": round(temperature, 1),
             "w": round(max(0.1, 2.2 - 0.9 * slow + 0.8 * afternoon), 1),
         }
@@ -192,14 +204,5 @@ class _Weather:
 
 def _outage_length_h(*key: object) -> int:
     draw = uniform(*key, "kind")
-    for share, shortest, longest in _OUTAGE_LENGTHS_H:
-        if draw < share:
-            return shortest + int(uniform(*key, "length") * (longest - shortest + 1))
-    raise AssertionError
-
-
-def sub_index(concentration: float, knots: tuple[float, ...]) -> int:
-    """Return the AQI sub-index of a concentration (ug/m3): piecewise linear, rounded up."""
-    upper = next((i for i in range(1, len(knots)) if concentration <= knots[i]), len(knots) - 1)
-    share = (concentration - knots[upper - 1]) / (knots[upper] - knots[upper - 1])
-    return math.ceil(_INDEX[upper - 1] + share * (_INDEX[upper] - _INDEX[upper - 1]))
+    _, shortest, longest = next(row for row in _OUTAGE_LENGTHS_H if draw < row[0])
+    return shortest + int(uniform(*key, "length") * (longest - shortest + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from threading import Lock
@@ -174,7 +175,8 @@ def _merge(files: list[MeasurementFile], sites: Mapping[str, int]) -> pl.DataFra
         pl.when(pl.col("reason").is_null() & ~decides)
         .then(pl.lit(Reason.DUPLICATE_HOUR.value))
         .otherwise(pl.col("reason"))
-        .alias("reason")
+        .alias("reason"),
+        pl.col("value").fill_null(math.nan),
     )
 
 

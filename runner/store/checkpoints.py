@@ -24,18 +24,12 @@ from pymongo.database import Database
 from runner.core.checkpoint import Checkpoint, Status, Tally
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
-from runner.store.collection import (
-    Document,
-    check_unique_index,
-    ensure_unique_index,
-    open_collection,
-)
+from runner.store.collection import Document, ensure_unique_index, open_collection
 from runner.store.connection import store_errors
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
 
-_KEY = ("station_idx",)
 _HOUR_MS = 3_600_000
 
 
@@ -52,11 +46,6 @@ class Checkpoints:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = open_collection(database, NAME)
 
-    def check(self) -> None:
-        """Raise what `ensure` would raise, without writing anything."""
-        with store_errors(NAME):
-            check_unique_index(self._collection, _KEY)
-
     def ensure(self) -> None:
         """Make the collection and its unique index on station_idx, where missing.
 
@@ -65,7 +54,7 @@ class Checkpoints:
             StoreError: MongoDB could not do it.
         """
         with store_errors(NAME):
-            ensure_unique_index(self._collection, _KEY, "station")
+            ensure_unique_index(self._collection, ("station_idx",), "station")
 
     def load(self, station_ids: Collection[int] | None = None) -> dict[int, Checkpoint]:
         """Return the checkpoints of some stations, or of all; those without one are absent.
@@ -88,8 +77,10 @@ class Checkpoints:
         before = self.load([station_idx]).get(station_idx)
         covered = before.covered if before else ()
         reached = next(
-            (piece.end for piece in covered if piece.start <= wanted.start < piece.end), None
+            (piece.end for piece in covered if piece.start <= wanted.start < piece.end),
+            wanted.start,
         )
+        last = min(reached, wanted.end) - 1
         defaults = {
             "station_idx": station_idx,
             **dict.fromkeys(("status", "last_processed_ts", "start_ts", "target_end_ts")),
@@ -101,8 +92,9 @@ class Checkpoints:
             **dict.fromkeys(COUNTERS.values(), 0),
         }
         changes = {
+            "station_idx": station_idx,
             "status": str(Status.IN_PROGRESS),
-            "last_processed_ts": to_datetime(min(reached, wanted.end) - 1) if reached else None,
+            "last_processed_ts": to_datetime(last) if last >= wanted.start else None,
             "start_ts": to_datetime(wanted.start),
             "target_end_ts": to_datetime(wanted.end),
             "error_message": None,

@@ -10,7 +10,7 @@ from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from runner.core.errors import UnsupportedCollectionError
 
@@ -53,6 +53,18 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if isinstance(value, int) or value.is_integer() else None
+
+
+def refusals(error: BulkWriteError, *codes: int) -> list[Document]:
+    """Return the single refusals of an unordered bulk write, if all have one of the error codes.
+
+    Raises:
+        BulkWriteError: the same error, if anything else went wrong too.
+    """
+    refused: list[Document] = error.details["writeErrors"]
+    if error.details["writeConcernErrors"] or any(item["code"] not in codes for item in refused):
+        raise error
+    return refused
 
 
 def kind_of(collection: Collection[Document]) -> Kind:

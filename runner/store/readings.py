@@ -35,6 +35,7 @@ from runner.store.collection import (
     ensure_unique_index,
     kind_of,
     open_collection,
+    refusals,
 )
 from runner.store.connection import store_errors
 
@@ -42,7 +43,7 @@ NAME = "waqi_station_readings"
 
 _KEY = ("meta.station_idx", "ts")
 _MOST_ROUNDS = 4
-"""Looks at the window before giving up; a second is needed only when another writer came between."""
+"""Looks at the window before giving up; more than one only after another writer came between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,10 @@ class Readings:
     ) -> tuple[list[Reading], list[UpdateOne]]:
         """Return the readings that are not stored, and the updates for those that differ.
 
-        Whole documents are read: a projection is slower here, and their other fields matter.
+        Whole documents are read: a projection is slower here, and their other fields matter. They
+        come in one batch.
         """
-        found = self._collection.find(_in_window(station_idx, window))
+        found = self._collection.find(_in_window(station_idx, window), batch_size=window.hours + 1)
         stored = {document["ts"]: document for document in found}
         new: list[Reading] = []
         changed: list[UpdateOne] = []
@@ -188,12 +190,7 @@ class Readings:
         try:
             return len(self._collection.insert_many(documents, ordered=False).inserted_ids)
         except BulkWriteError as error:
-            refused = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or any(
-                item["code"] != DUPLICATE_KEY for item in refused
-            ):
-                raise
-            return int(error.details["nInserted"])
+            return len(new) - len(refusals(error, DUPLICATE_KEY))
 
     def _update(self, changed: list[UpdateOne]) -> int:
         """Update; a document that was deleted meanwhile is left to the next look."""

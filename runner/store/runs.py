@@ -1,4 +1,4 @@
-"""`ingest_runs`: one document a run, for whoever asks later what was done, when, and how it went."""
+"""`ingest_runs`: one document a run: what was done, when, and how it went."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from runner.store.collection import (
     FAILED_VALIDATION,
     Document,
     open_collection,
+    refusals,
     whole_number,
 )
 from runner.store.connection import store_errors
@@ -89,12 +90,8 @@ class Stations:
         try:
             return len(self._collection.insert_many(documents, ordered=False).inserted_ids), ()
         except BulkWriteError as error:
-            errors = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or any(
-                item["code"] not in (DUPLICATE_KEY, FAILED_VALIDATION) for item in errors
-            ):
-                raise
-            invalid = [item["index"] for item in errors if item["code"] == FAILED_VALIDATION]
+            refused = refusals(error, DUPLICATE_KEY, FAILED_VALIDATION)
+            invalid = [item["index"] for item in refused if item["code"] == FAILED_VALIDATION]
             return int(error.details["nInserted"]), tuple(missing[index] for index in invalid)
 
 

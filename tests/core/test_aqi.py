@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ def test_an_index_is_a_whole_number_within_the_bounds_of_its_segment(concentrati
     index = sub_index(AQICN_PM25, concentration)
     assert isinstance(index, int)
     assert index >= 0
-    for (x0, y0), (x1, y1) in zip(AQICN_PM25.knots, AQICN_PM25.knots[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(AQICN_PM25.knots):
         if x0 <= concentration <= x1:
             assert y0 <= index <= y1
 

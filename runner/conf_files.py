@@ -1,0 +1,134 @@
+"""The YAML files a person chooses from: the built-in ones and those of a private directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.core.errors import ConfigError
+
+GROUPS = {
+    "job": "what to do",
+    "stations": "for which stations",
+    "backfill": "for which hours",
+    "rate_limit": "how fast",
+    "source": "where readings come from",
+    "mongo": "where they go",
+    "profile": "presets for a whole run",
+}
+"""The groups a person chooses from, and the question each answers."""
+
+PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
+PACKAGE_LINE = "# @package _global_"
+
+
+@cache
+def builtin_dir() -> Path:
+    """Return the directory of the built-in files: inside an installed package, else beside it."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parent / "conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One file to choose: `group=name`.
+
+    Attributes:
+        group: its folder.
+        name: its name without `.yaml`.
+        path: the file.
+        description: its first comment line.
+    """
+
+    group: str
+    name: str
+    path: Path
+    description: str
+
+
+def options(directory: Path) -> Iterator[Option]:
+    """Yield the options of all groups, in the order of GROUPS and then by name."""
+    for group in GROUPS:
+        for path in sorted((directory / group).glob("*.yaml")):
+            yield Option(group, path.stem, path, _description(path))
+
+
+def _description(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @package"):
+            return line.lstrip("# ").strip()
+    return ""
+
+
+@cache
+def bundled_stations() -> dict[int, str]:
+    """Return every station that the built-in groups name: index to name."""
+    found: dict[int, str] = {}
+    for path in sorted((builtin_dir() / "stations").glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found.update(content.get("named", {}))
+    return found
+
+
+def check_private(directory: Path) -> None:
+    """Refuse a private directory that does not exist or whose files would not be used.
+
+    Raises:
+        ConfigError: it is missing, or a file has the name of a built-in one, which would win.
+    """
+    if not directory.is_dir():
+        raise ConfigError(
+            f"the directory of private YAML files does not exist: {directory}",
+            hint=f"It comes from --config-dir or {PRIVATE_DIR_VARIABLE}",
+        )
+    if directory.resolve() == builtin_dir():
+        return
+    for group in ("", *(path.name for path in builtin_dir().iterdir() if path.is_dir())):
+        for path in sorted((directory / group).glob("*.yaml")):
+            builtin = builtin_dir() / group / path.name
+            if builtin.exists():
+                raise ConfigError(
+                    f"{path} has the name of a built-in file, which would be used instead:\n{builtin}",
+                    hint="Rename yours",
+                )
+
+
+def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | None:
+    """Return the file of an option that ends in `.yml`, where Hydra looks for `.yaml` only."""
+    candidates = [directory / group / f"{name}.yml" for directory in directories]
+    return next((path for path in candidates if path.exists()), None)
+
+
+def profile_slips(path: Path) -> Iterator[str]:
+    """Yield what people get wrong in a profile file, each with the way to write it."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    head = text.split("\ndefaults:")[0]
+    if not re.search(r"^#\s*@package\s+_global_\s*$", head, re.MULTILINE):
+        yield f"{path}: the first line must be {PACKAGE_LINE}"
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return  # told with line and column when the file is composed
+    entries = content.get("defaults", []) if isinstance(content, dict) else []
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            yield from _entry_slips(path, entry)
+
+
+def _entry_slips(path: Path, entry: dict[Any, Any]) -> Iterator[str]:
+    for key, option in entry.items():
+        words = str(key).split()
+        group = words[-1] if words else ""
+        right = f"override /{group.lstrip('/')}"
+        if group.lstrip("/") in GROUPS and str(key) != right:
+            shown = f"[{', '.join(map(str, option))}]" if isinstance(option, list) else option
+            yield f"{path}: in defaults, write\n  - {right}: {shown}\ninstead of\n  - {key}: {shown}"

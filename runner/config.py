@@ -1,0 +1,168 @@
+"""From a composed configuration to a checked Config, and what a job needs besides."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from runner.conf_files import bundled_stations
+from runner.core.errors import ConfigError
+from runner.core.intervals import EPOCH, Interval, hour_of, iso, to_datetime
+from runner.rules import broken_rules
+from runner.settings import Backfill, Config
+
+if TYPE_CHECKING:
+    from runner.secrets import Environment
+    from runner.shutdown import StopFlag
+
+__all__ = [
+    "Config",
+    "JobContext",
+    "bundled_stations",
+    "date_range",
+    "missing_key_message",
+    "read",
+]
+
+_MOST_TOLD = 5
+"""Broken rules told at once."""
+
+ConfigStore.instance().store(name="base_schema", node=Config)
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What the process hands to a job besides the configuration.
+
+    Attributes:
+        environment: settings and secrets of the environment and `.env`.
+        stop: the process's stop flag.
+        run_dir: existing directory for the files of this run.
+        argv: the command line as typed.
+        overrides: the arguments that repeat this job, as `stations=hanoi`.
+    """
+
+    environment: Environment
+    stop: StopFlag
+    run_dir: Path
+    argv: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+def read(cfg: DictConfig, now: datetime) -> Config:
+    """Return the configuration as objects, after checking every value and the range of hours.
+
+    Args:
+        cfg: as Hydra composed it, unresolved.
+        now: the present, aware.
+
+    Raises:
+        ConfigError: values out of range; up to five are told at once.
+        OmegaConfBaseException: an interpolation or a type does not work out.
+    """
+    try:
+        config = OmegaConf.to_object(cfg)
+    except AttributeError as error:  # a key the schema does not have, smuggled in with +
+        raise ConfigError(f"unknown setting: {error}") from None
+    if not isinstance(config, Config):
+        raise ConfigError("the configuration lacks its schema: keep `- base_schema` in config.yaml")
+    broken = list(broken_rules(config))
+    if not broken:
+        date_range(config.backfill, now)
+        return config
+    more = len(broken) - _MOST_TOLD
+    if more > 0:
+        broken[_MOST_TOLD - 1 :] = [f"and {more + 1} more settings are not possible"]
+    raise ConfigError("\n".join(broken))
+
+
+def date_range(backfill: Backfill, now: datetime) -> Interval:
+    """Return the hours asked for.
+
+    The end is `end_date`, at the latest the present hour less `lag_hours`; an end in the lag is cut
+    back. The start is `start_date`, else `days` of 24 hours or calendar `years` before the end (from
+    29 February to 28 February where the year has no 29th).
+
+    Args:
+        backfill: the settings.
+        now: the present, aware.
+
+    Raises:
+        ConfigError: a date cannot be read, the range is empty, or it reaches into the future.
+    """
+    this_hour = hour_of(now)
+    end = newest = this_hour - backfill.lag_hours
+    if backfill.end_date is not None:
+        end = _hour("backfill.end_date", backfill.end_date)
+        if end > this_hour:
+            raise ConfigError(
+                f"backfill.end_date={backfill.end_date} lies in the future: it is "
+                f"{now.astimezone(UTC):%Y-%m-%dT%H:%MZ}",
+                hint="Leave it out to fetch everything up to now",
+            )
+        end = min(end, newest)
+    if backfill.start_date is not None:
+        start = _hour("backfill.start_date", backfill.start_date)
+    elif backfill.days is not None:
+        start = end - 24 * backfill.days
+    elif backfill.years is not None:
+        start = _years_before(end, backfill.years)
+    else:
+        raise ConfigError(
+            "backfill: where to start is not said",
+            hint="Set backfill.start_date=2022-01-01, backfill.years=2 or backfill.days=30",
+        )
+    if start < 0:
+        raise ConfigError(f"backfill: the range starts before {EPOCH:%Y-%m-%d}, at {iso(start)}")
+    if start >= end:
+        future = " (the future cannot be fetched)" if start >= newest else ""
+        raise ConfigError(
+            f"backfill: no hour lies between the start, {iso(start)}, and the end, "
+            f"{iso(end)}{future}",
+            hint="The start is included, the end is not; backfill.lag_hours"
+            f"={backfill.lag_hours} keeps away from the present",
+        )
+    return Interval(start, end)
+
+
+def _hour(key: str, text: str) -> int:
+    """Return the hour that an ISO date or datetime names; UTC if it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        hour = hour_of(moment)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{key}={text} is not a date: {error}",
+            hint="Write 2022-01-01, 2022-01-01T05:00 (UTC), or 2022-01-01T12:00+07:00",
+        ) from None
+    if to_datetime(hour) != moment:
+        raise ConfigError(
+            f"{key}={text} is not a full hour of UTC", hint=f"The hour begins at {iso(hour)}"
+        )
+    return hour
+
+
+def _years_before(end: int, years: int) -> int:
+    moment = to_datetime(end)
+    year = moment.year - years
+    if year < EPOCH.year:
+        raise ConfigError(f"backfill.years={years} reaches back before {EPOCH:%Y-%m-%d}")
+    day = min(moment.day, calendar.monthrange(year, moment.month)[1])
+    return hour_of(moment.replace(year=year, day=day))
+
+
+def missing_key_message() -> str:
+    """Return what to tell a person who has set no API key."""
+    return (
+        "AQICN_API_KEY is not set: put it into the environment, or into a file .env here as\n"
+        "AQICN_API_KEY=your-key (free: https://aqicn.org/data-platform/token/).\n"
+        "No key is needed by: make demo, and python -m runner source=airnow source.path=DIR"
+    )

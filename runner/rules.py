@@ -1,0 +1,139 @@
+"""What values the settings may have, beyond their types."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runner.settings import Config, Source, SourceKind
+
+INT32 = range(-(2**31), 2**31)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LONGEST_DATABASE_NAME = 50
+_SIDES = 4
+
+RANGES: dict[str, tuple[float, float, str]] = {
+    "backfill.years": (1, 100, "calendar years"),
+    "backfill.days": (1, 36_600, "days"),
+    "backfill.batch_size": (1, 8784, "hours"),
+    "backfill.workers": (1, 64, "stations at a time"),
+    "backfill.lag_hours": (0, 8784, "hours"),
+    "rate_limit.delay_s": (0, 3600, "seconds"),
+    "rate_limit.max_per_hour": (0, 10_000_000, "requests; 0 for no limit"),
+    "source.connect_timeout_s": (0.01, 3600, "seconds"),
+    "source.read_timeout_s": (0.01, 3600, "seconds"),
+    "source.retry.max_attempts": (1, 1000, "tries"),
+    "source.retry.max_elapsed_s": (0, 604_800, "seconds"),
+    "source.retry.backoff_s": (0, 3600, "seconds"),
+    "source.retry.backoff_max_s": (0, 3600, "seconds"),
+    "source.retry.throttled_max_s": (0, 604_800, "seconds"),
+    "mongo.timeout_s": (0.01, 3600, "seconds"),
+    "mongo.embedded.port": (1, 65_535, "a TCP port"),
+    "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
+    "sandbox.faults.rate_429": (0, 1, "share of the requests"),
+    "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),
+    "sandbox.faults.rate_timeout": (0, 1, "share of the requests"),
+    "sandbox.faults.rate_truncated": (0, 1, "share of the requests"),
+    "sandbox.faults.rate_over_quota": (0, 1, "share of the requests"),
+    "sandbox.faults.latency_ms": (0, 3_600_000, "milliseconds"),
+    "sandbox.faults.hold_s": (0, 3600, "seconds"),
+    "sandbox.faults.retry_after_s": (0, 3600, "seconds"),
+    "sandbox.faults.quota_per_hour": (0, 10_000_000, "requests; 0 for no quota"),
+}
+"""Lowest and highest value allowed, and what it counts. A setting that is None is not checked."""
+
+
+def broken_rules(config: Config) -> Iterator[str]:
+    """Yield a line for every value that is not possible: key, value, what is allowed."""
+    for key, (lowest, highest, unit) in RANGES.items():
+        value = attrgetter(key)(config)
+        if value is not None and not lowest <= value <= highest:  # not: nan is never between
+            yield f"{key}={value:g}: allowed are {lowest:g} to {highest:g} ({unit})"
+    yield from _backfill(config)
+    yield from _stations(config)
+    yield from _source(config.source)
+    yield from _database(config.mongo.database)
+    faults = config.sandbox.faults
+    total = faults.rate_429 + faults.rate_5xx + faults.rate_timeout + faults.rate_truncated
+    if total + faults.rate_over_quota > 1 + 1e-9:
+        yield "sandbox.faults: the rates add up to more than 1, that is, to more than every request"
+
+
+def _backfill(config: Config) -> Iterator[str]:
+    chosen = config.backfill
+    if chosen.years is not None and chosen.days is not None and chosen.start_date is None:
+        yield (
+            f"backfill.years={chosen.years} and backfill.days={chosen.days} exclude each other; "
+            f"write backfill=two_years backfill.years={chosen.years}, "
+            f"or backfill=last_30_days backfill.days={chosen.days}"
+        )
+
+
+def _stations(config: Config) -> Iterator[str]:
+    chosen = config.stations
+    for idx, count in Counter(chosen.ids).items():
+        if count > 1:
+            yield f"stations.ids: {idx} stands there {count} times; name it once"
+    for key, ids in (("stations.ids", chosen.ids), ("stations.named", chosen.named)):
+        for idx in ids:
+            if idx not in INT32 or idx == 0:
+                yield f"{key}: {idx} is no station index (allowed: {INT32[0]} to {INT32[-1]}, not 0)"
+    yield from _bbox("stations.bbox", chosen.bbox)
+    for label, selector in chosen.selectors.items():
+        yield from _bbox(f"stations.selectors.{label}.bbox", selector.bbox)
+
+
+def _bbox(key: str, bbox: Sequence[float] | None) -> Iterator[str]:
+    if bbox is None:
+        return
+    if len(bbox) == _SIDES:
+        south, west, north, east = bbox
+        if -90 <= south <= north <= 90 and -180 <= west <= east <= 180:  # noqa: PLR2004 - degrees
+            return
+    yield f"{key}={list(bbox)}: write [south,west,north,east] in degrees, as [20.9,105.7,21.2,106.0]"
+
+
+def _source(source: Source) -> Iterator[str]:
+    if source.kind is SourceKind.airnow:
+        if source.path is None:
+            yield "source=airnow needs the directory of its files: source.path=DIR"
+        elif not Path(source.path).is_dir():
+            yield f"source.path={source.path}: there is no such directory"
+        for site, idx in source.sites.items():
+            if idx not in INT32:
+                yield f"source.sites: {site}: {idx} is no station index"
+    if source.kind is SourceKind.aqicn:
+        yield from _url(source)
+    if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
+        yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
+
+
+def _url(source: Source) -> Iterator[str]:
+    key = "source.base_url"
+    try:
+        url = urlsplit(source.base_url)
+        host = url.hostname
+        _ = url.port
+    except ValueError as error:
+        yield f"{key}: {error}"
+        return
+    if url.scheme not in ("https", "http") or not host:
+        yield f"{key}={source.base_url}: write https://HOST, with a port or path if need be"
+    elif url.username or url.password or url.query or url.fragment:
+        yield f"{key}: no user, password, query or fragment; the key is AQICN_API_KEY"
+    elif url.scheme == "http" and host not in LOOPBACK and not source.allow_http:
+        yield f"{key}={source.base_url}: http sends the key in the clear; source.allow_http=true"
+
+
+def _database(name: str | None) -> Iterator[str]:
+    if name is None:
+        return
+    if not re.fullmatch(r"[^/\\. \"$*<>:|?\x00]+", name) or len(name) > _LONGEST_DATABASE_NAME:
+        yield (
+            f"mongo.database={name}: 1 to {_LONGEST_DATABASE_NAME} characters, "
+            "none of / \\ . \" $ * < > : | ? or a blank"
+        )

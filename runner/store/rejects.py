@@ -1,0 +1,198 @@
+"""`ingest_rejects`: every record that could not become a reading, raw, with its reason.
+
+    {_id, station_idx, reason, ts, raw, raw_form, source, window: {start, end},
+     run_id, first_seen_at, last_run_id, last_seen_at}
+
+`_id` is a digest of station, hour, reason and record: the same bad record met again changes only
+the last two fields. `raw_form` says how `raw` is to be read: `plain` (as the source sent it),
+`json` (a JSON text of it, because MongoDB cannot hold it as it is, or it is large) or `cut` (the
+beginning of such a text). Dates are UTC; `ts` is null where the record has no readable time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from reprlib import Repr
+from typing import Any
+
+from pymongo import ASCENDING, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from runner.core.intervals import Interval, to_datetime
+from runner.core.readings import Reject
+from runner.store.collection import DUPLICATE_KEY, Document, open_collection, refusals
+from runner.store.connection import store_errors
+
+NAME = "ingest_rejects"
+
+LONGEST_RAW = 16_384
+"""Characters of a record's JSON text that are kept; a record with more is stored as text."""
+DEEPEST_RAW = 32
+"""Levels of nesting of a record that is stored plainly; MongoDB itself allows 100."""
+
+_INT64 = range(-(2**63), 2**63)
+
+
+class Rejects:
+    """The refused records of all stations. Thread-safe.
+
+    Args:
+        database: where the collection is, or will be.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = open_collection(database, NAME)
+
+    def ensure(self) -> None:
+        """Make the index that finds a station's rejects by reason.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        with store_errors(NAME):
+            self._collection.create_index([("station_idx", ASCENDING), ("reason", ASCENDING)])
+
+    def keep(
+        self,
+        run_id: str,
+        station_idx: int,
+        window: Interval,
+        rejects: Sequence[Reject],
+        source: str,
+        now: datetime,
+    ) -> int:
+        """Keep refused records; idempotent, and never refuses one, whatever is in it.
+
+        Args:
+            run_id: the run that met them.
+            station_idx: the station that was asked for.
+            window: the hours that were asked for, UTC.
+            rejects: the records, as the source sent them.
+            source: the name of the source.
+            now: the present, aware.
+
+        Returns:
+            How many were not kept before.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        if not rejects:
+            return 0
+        met = {
+            "source": source,
+            "window": {"start": to_datetime(window.start), "end": to_datetime(window.end)},
+            "run_id": run_id,
+            "first_seen_at": now,
+        }
+        documents = (_to_document(station_idx, reject) for reject in rejects)
+        distinct = {document["_id"]: document for document in documents}
+        again = {"last_run_id": run_id, "last_seen_at": now}
+        upserts = [
+            UpdateOne({"_id": key}, {"$setOnInsert": document | met, "$set": again}, upsert=True)
+            for key, document in distinct.items()
+        ]
+        with store_errors(NAME):
+            try:
+                return self._collection.bulk_write(upserts, ordered=False).upserted_count
+            except BulkWriteError as error:  # another run kept the same record at the same time
+                refusals(error, DUPLICATE_KEY)
+                return int(error.details["nUpserted"])
+
+    def count(self, station_idx: int | None = None) -> int:
+        """Return how many records are kept, of one station or of all.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            chosen = {} if station_idx is None else {"station_idx": station_idx}
+            return self._collection.count_documents(chosen)
+
+
+def _to_document(station_idx: int, reject: Reject) -> Document:
+    text = _canonical(reject.raw)
+    identity = f"{station_idx}\n{reject.hour}\n{reject.reason}\n{text}"
+    if len(text) > LONGEST_RAW:
+        raw, form = text[:LONGEST_RAW], "cut"
+    elif _is_plain(reject.raw, DEEPEST_RAW):
+        raw, form = reject.raw, "plain"
+    else:
+        raw, form = text, "json"
+    return {
+        "_id": blake2b(identity.encode(), digest_size=16).hexdigest(),
+        "station_idx": station_idx,
+        "reason": str(reject.reason),
+        "ts": None if reject.hour is None else to_datetime(reject.hour),
+        "raw": raw,
+        "raw_form": form,
+    }
+
+
+class _Outline(Repr):
+    """Prints anything, cut at a depth, a number of entries and a length; never raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = DEEPEST_RAW
+        self.maxdict = self.maxlist = self.maxtuple = 100
+        self.maxstring = self.maxother = 1000
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 - the signature of Repr
+        """Return an integer of any size; the decimal form ends at 4300 digits."""
+        return hex(x)
+
+
+def _canonical(raw: Any) -> str:
+    """Return one ASCII text for equal records; only an outline of what JSON cannot express."""
+    try:
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"), default=str)
+    except (TypeError, ValueError, RecursionError):  # mixed keys, huge integers, deep nesting
+        return json.dumps(_Outline().repr(raw))
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    """Return whether MongoDB can hold the value as it is, and give it back as it is."""
+    if isinstance(value, dict):
+        names, items = [*value], [*value.values()]
+    elif isinstance(value, list):
+        names, items = [], value
+    else:
+        return _is_plain_scalar(value)
+    return (
+        levels > 0
+        and all(map(_is_field_name, names))
+        and all(_is_plain(item, levels - 1) for item in items)
+    )
+
+
+def _is_plain_scalar(value: Any) -> bool:
+    match value:
+        case None | bool():
+            return True
+        case int():
+            return value in _INT64
+        case float():
+            return math.isfinite(value)
+        case str():
+            return _is_text(value)
+        case _:
+            return False
+
+
+def _is_field_name(key: Any) -> bool:
+    return isinstance(key, str) and not ({"$", ".", "\0"} & set(key)) and _is_text(key)
+
+
+def _is_text(value: str) -> bool:
+    """Return whether the text has no lone surrogates, which UTF-8 and so BSON cannot hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

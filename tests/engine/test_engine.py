@@ -1,0 +1,247 @@
+"""The engine over fakes at its ports: order, isolation of failures, stops."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Lock
+from typing import Any
+
+import pytest
+
+from runner.core.checkpoint import Tally
+from runner.core.errors import AqicnApiError, AqicnClientError, Scope, StoreUnavailableError
+from runner.core.intervals import Interval, Intervals, to_datetime, union
+from runner.core.outcome import State, StationOutcome
+from runner.core.plan import Pace, Plan, StationPlan, build_plan
+from runner.core.readings import Answer, Reading, Reject
+from runner.core.stations import Station
+from runner.engine import Engine, Executed
+from runner.shutdown import StopFlag
+
+RANGE = Interval(470_000, 470_010)
+BATCH = 4
+Fetch = Callable[[Station, Interval], Answer]
+
+
+def answer(_station: Station, window: Interval) -> Answer:
+    def local(hour: int) -> str:
+        return (to_datetime(hour) + timedelta(hours=7)).strftime("%Y-%m-%d %H:%M:%S")
+
+    hours = range(window.start, window.end)
+    return Answer([{"aqi": 1, "time": {"s": local(hour), "tz": "+07:00"}} for hour in hours])
+
+
+@dataclass
+class FakeSource:
+    behave: Fetch = answer
+    name: str = "fake"
+
+    def fetch(self, station: Station, window: Interval) -> Answer:
+        return self.behave(station, window)
+
+
+@dataclass
+class Journal:
+    """A sink that notes what it is told, in order."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+    fail_on: str = ""
+
+    def note(self, *event: Any) -> None:
+        with self.lock:
+            self.events.append(event)
+        if event[0] == self.fail_on:
+            raise StoreUnavailableError("the database is gone")
+
+    def begin(self, entry: StationPlan) -> None:
+        self.note("begin", entry.station.idx)
+
+    def store(
+        self, station: Station, window: Interval, readings: Sequence[Reading], _: Sequence[Reject]
+    ) -> Tally:
+        self.note("store", station.idx, window)
+        return Tally(inserted=len(readings))
+
+    def advance(self, station: Station, window: Interval, covered: Intervals, _: Tally) -> None:
+        self.note("advance", station.idx, window, covered)
+
+    def complete(self, station: Station) -> None:
+        self.note("complete", station.idx)
+
+    def fail(self, station: Station, message: str) -> None:
+        self.note("fail", station.idx, message)
+
+    def of(self, idx: int) -> list[tuple[Any, ...]]:
+        return [event for event in self.events if event[1] == idx]
+
+
+class Nobody:
+    def window_done(self, tally: Tally) -> None: ...
+
+    def station_done(self, outcome: StationOutcome) -> None: ...
+
+
+def plan_of(*ids: int) -> Plan:
+    stations = [Station(idx) for idx in ids]
+    return build_plan(stations, {}, RANGE, batch_hours=BATCH, pace=Pace(0, 0))
+
+
+def execute(
+    plan: Plan,
+    behave: Fetch = answer,
+    sink: Journal | None = None,
+    *,
+    stop: StopFlag | None = None,
+    workers: int = 4,
+) -> Executed:
+    return Engine(
+        plan,
+        FakeSource(behave),
+        sink or Journal(),
+        Nobody(),
+        workers=workers,
+        stop=stop or StopFlag(),
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    ).execute()
+
+
+def test_windows_of_a_station_are_stored_in_order_and_recorded_only_afterwards() -> None:
+    journal = Journal()
+    windows = [Interval(470_000, 470_004), Interval(470_004, 470_008), Interval(470_008, 470_010)]
+    executed = execute(plan_of(1), sink=journal)
+    expected: list[tuple[Any, ...]] = [("begin", 1)]
+    for window in windows:
+        expected.append(("store", 1, window))
+        expected.append(("advance", 1, window, (Interval(RANGE.start, window.end),)))
+    assert journal.events == [*expected, ("complete", 1)]
+    (outcome,) = executed.stations
+    assert (outcome.state, outcome.fetched_hours, outcome.tally.inserted) == ("completed", 10, 10)
+
+
+def test_outcomes_come_in_the_order_of_the_plan_whoever_finishes_first() -> None:
+    executed = execute(plan_of(*range(1, 30)))
+    assert [outcome.station.idx for outcome in executed.stations] == list(range(1, 30))
+
+
+def test_stations_are_worked_on_at_the_same_time_up_to_the_number_of_workers() -> None:
+    meeting = Barrier(3, timeout=30)
+
+    def meet(station: Station, window: Interval) -> Answer:
+        if window.start == RANGE.start:
+            meeting.wait()
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2, 3), meet, workers=3)
+    assert [outcome.state for outcome in executed.stations] == [State.COMPLETED] * 3
+
+
+def test_one_failing_station_does_not_stop_another() -> None:
+    def fail_second(station: Station, window: Interval) -> Answer:
+        if station.idx == 2 and window.start > RANGE.start:
+            raise AqicnApiError("Unknown station", scope=Scope.STATION)
+        return answer(station, window)
+
+    journal = Journal()
+    executed = execute(plan_of(1, 2, 3), fail_second, journal)
+    assert [outcome.state for outcome in executed.stations] == ["completed", "failed", "completed"]
+    failed = executed.stations[1]
+    assert (failed.fetched_hours, failed.missing_hours, failed.detail) == (4, 6, "Unknown station")
+    assert journal.of(2)[-1] == ("fail", 2, "Unknown station")
+    assert executed.error is None
+
+
+def test_a_failure_that_outlasted_its_retries_fails_the_station_only() -> None:
+    def unlucky(station: Station, window: Interval) -> Answer:
+        if station.idx == 1:
+            raise AqicnClientError("timed out")
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2), unlucky)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+
+
+def test_a_defect_of_ours_fails_its_station_loudly_and_no_other() -> None:
+    def broken(station: Station, window: Interval) -> Answer:
+        if station.idx == 1:
+            raise ZeroDivisionError
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2), broken)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+    assert executed.stations[0].internal
+    assert "ZeroDivisionError" in executed.stations[0].detail
+
+
+def test_a_refused_key_ends_the_run_at_once_not_station_by_station() -> None:
+    asked: list[int] = []
+
+    def refuse(station: Station, _window: Interval) -> Answer:
+        asked.append(station.idx)
+        raise AqicnApiError("Invalid key", scope=Scope.RUN, hint="set AQICN_API_KEY")
+
+    journal = Journal()
+    executed = execute(plan_of(*range(1, 20)), refuse, journal, workers=1)
+    assert asked == [1]
+    assert executed.error is not None
+    assert executed.error.message == "Invalid key"
+    assert {outcome.state for outcome in executed.stations} == {State.LEFT}
+    assert not [event for event in journal.events if event[0] == "fail"]
+
+
+@pytest.mark.parametrize("step", ["begin", "store", "advance", "complete"])
+def test_a_database_that_is_gone_ends_the_run_and_leaves_the_stations_resumable(step: str) -> None:
+    executed = execute(plan_of(1, 2), sink=Journal(fail_on=step), workers=1)
+    assert isinstance(executed.error, StoreUnavailableError)
+    assert [outcome.state for outcome in executed.stations] == [State.LEFT, State.LEFT]
+
+
+def test_a_stop_finishes_the_window_in_hand_and_leaves_the_rest() -> None:
+    stop = StopFlag()
+    journal = Journal()
+
+    def stop_meanwhile(station: Station, window: Interval) -> Answer:
+        stop.ask()
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2), stop_meanwhile, journal, stop=stop, workers=1)
+    assert [event[0] for event in journal.events] == ["begin", "store", "advance"]
+    assert [outcome.state for outcome in executed.stations] == [State.LEFT, State.LEFT]
+    assert [outcome.fetched_hours for outcome in executed.stations] == [4, 0]
+    assert executed.error is None
+
+
+def test_a_stopped_run_that_is_resumed_fetches_no_window_twice() -> None:
+    stop, fetched = StopFlag(), []
+
+    def count(station: Station, window: Interval) -> Answer:
+        fetched.append(window)
+        if len(fetched) == 2:
+            stop.ask()
+        return answer(station, window)
+
+    journal = Journal()
+    execute(plan_of(1), count, journal, stop=stop)
+    covered = next(event[3] for event in reversed(journal.events) if event[0] == "advance")
+    from runner.core.checkpoint import Checkpoint, Status
+
+    resumed = build_plan(
+        [Station(1)],
+        {1: Checkpoint(1, Status.IN_PROGRESS, covered)},
+        RANGE,
+        batch_hours=BATCH,
+        pace=Pace(0, 0),
+    )
+    execute(resumed, count)
+    assert len(fetched) == 3
+    assert union(fetched) == (RANGE,)
+
+
+def test_skipped_stations_are_never_asked_for() -> None:
+    plan = build_plan(
+        [Station(1)], {}, RANGE, batch_hours=BATCH, pace=Pace(0, 0), offers=lambda _idx: False
+    )
+    journal = Journal()
+    executed = execute(plan, sink=journal)
+    assert journal.events == []
+    assert [outcome.state for outcome in executed.stations] == [State.SKIPPED]

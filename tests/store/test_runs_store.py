@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from runner.store.runs import NAME, Runs
+
+Documents = Database[dict[str, Any]]
+
+RUN_ID = "2025-01-01/12-30-00-000001"
+STARTED = {"started_at": datetime(2025, 1, 1, 12, 30, tzinfo=UTC), "job": "backfill"}
+
+
+def test_a_run_is_recorded_at_its_start_and_keeps_that_at_its_end(database: Documents) -> None:
+    runs = Runs(database)
+    runs.ensure()
+    runs.started(RUN_ID, STARTED)
+    assert list(database[NAME].find()) == [{"_id": RUN_ID, **STARTED}]
+    outcome = {"exit_code": 4, "stations": [{"idx": 8641}], "backfill.years": {"$weird": None}}
+    runs.finished(RUN_ID, outcome)
+    assert list(database[NAME].find()) == [{"_id": RUN_ID, **STARTED, "outcome": outcome}]
+
+
+def test_recording_twice_makes_no_second_record(database: Documents) -> None:
+    runs = Runs(database)
+    for _ in range(2):
+        runs.ensure()
+        runs.started(RUN_ID, STARTED)
+        runs.finished(RUN_ID, {"exit_code": 0})
+    assert database[NAME].count_documents({}) == 1
+
+
+def test_the_end_of_a_run_is_recorded_even_if_its_start_was_not(database: Documents) -> None:
+    Runs(database).finished(RUN_ID, {"exit_code": 1})
+    assert list(database[NAME].find()) == [{"_id": RUN_ID, "outcome": {"exit_code": 1}}]
