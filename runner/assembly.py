@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.config import missing_key_message
 from runner.core.errors import ConfigError
+from runner.core.intervals import Interval
+from runner.core.stations import Station
+from runner.engine import Source
 from runner.job import Job
 from runner.pacing import Pacer
+from runner.sandbox.faults import Faults
+from runner.sandbox.server import Sandbox
+from runner.sandbox.climatology import Climatology
+from runner.sandbox.values import Replay
 from runner.secrets import Secret
+from runner.sources.aqicn import AqicnSource
+from runner.sources.http import HttpClient, RetryPolicy, Timeouts
+from runner.store.checkpoints import Checkpoints
+from runner.store.connection import connect
+from runner.store.readings import Readings
+from runner.store.rejects import Rejects
+from runner.store.runs import Runs
+from runner.store.stations import Stations
 
 if TYPE_CHECKING:
-    from runner.engine import Source
-    from runner.sandbox.server import Sandbox
     from runner.sources.airnow import AirNowSource
-    from runner.store.checkpoints import Checkpoints
-    from runner.store.readings import Readings
-    from runner.store.rejects import Rejects
-    from runner.store.runs import Runs
-    from runner.store.stations import Stations
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +46,12 @@ class Store:
 
 @contextmanager
 def open_store(job: Job) -> Iterator[Store]:
-    from runner.store.checkpoints import Checkpoints  # noqa: PLC0415 - brings pymongo
-    from runner.store.connection import connect  # noqa: PLC0415
-    from runner.store.readings import Readings  # noqa: PLC0415
-    from runner.store.rejects import Rejects  # noqa: PLC0415
-    from runner.store.runs import Runs  # noqa: PLC0415
-    from runner.store.stations import Stations  # noqa: PLC0415
+    """Connect to the configured database, or to the embedded server, until the block ends.
 
+    Raises:
+        StoreUnavailableError: it cannot be reached within `mongo.timeout_s`.
+        ConfigError: MONGO_URI cannot be read, or there is no server to embed.
+    """
     mongo = job.config.mongo
     uri = Secret("") if mongo.use_embedded else job.context.environment.secret("MONGO_URI")
     with connect(
@@ -65,10 +72,10 @@ def open_store(job: Job) -> Iterator[Store]:
 
 
 def api_key(job: Job) -> Secret:
-    """Return the API key, if the source needs one.
+    """Return the API key; a word in its place for sources that need none.
 
     Raises:
-        ConfigError: it is not set.
+        ConfigError: it is needed and not set.
     """
     if job.source_kind != "aqicn":
         return Secret("sandbox-needs-no-key")
@@ -78,36 +85,68 @@ def api_key(job: Job) -> Secret:
     return key
 
 
-@contextmanager
-def open_source(job: Job, key: Secret, work: Work) -> Iterator[tuple[Source, Pacer | None]]:
-    if work.airnow:
-        try:
-            yield work.airnow, None
-        finally:
-            work.airnow.close()
-        return
-    names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-    with ExitStack() as stack:
-        base_url = job.config.source.base_url
-        if job.source_kind == "sandbox":
-            base_url = stack.enter_context(sandbox_server(job, names)).url
-        limit = job.config.rate_limit
-        pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
-        yield stack.enter_context(aqicn(job, base_url, key, pacer)), pacer
-
-
-@contextmanager
-def aqicn(job: Job, base_url: str, key: Secret, pacer: Pacer) -> Iterator[Source]:
-    raise RuntimeError  # wired when runner.sources.aqicn lands
-
-
-def airnow_files(job: Job) -> AirNowSource:
+def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSource:
+    """Return the source that reads the AirNow files of a directory."""
     from runner.sources.airnow import AirNowSource  # noqa: PLC0415 - brings polars
 
-    source = job.config.source
-    return AirNowSource(Path(source.path or ""), source.sites)
+    return AirNowSource(Path(directory or ""), sites)
 
 
 @contextmanager
-def sandbox_server(job: Job, names: dict[int, str]) -> Iterator[Any]:
-    raise RuntimeError  # wired when runner.sandbox lands
+def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> Iterator[Source]:
+    """Open the AQICN API, or a sandbox that speaks it, until the block ends.
+
+    Args:
+        job: for its settings.
+        key: the API key.
+        pacer: gives a permit for every request.
+        names: the stations a sandbox knows.
+    """
+    source = job.config.source
+    server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
+    with server as sandbox:
+        client = HttpClient(
+            sandbox.url if sandbox else source.base_url,
+            pacer,
+            job.stop,
+            job.redact,
+            RetryPolicy(
+                source.retry.max_attempts,
+                source.retry.max_elapsed_s,
+                source.retry.backoff_s,
+                source.retry.backoff_max_s,
+                source.retry.throttled_max_s,
+            ),
+            Timeouts(source.connect_timeout_s, source.read_timeout_s),
+        )
+        with closing(client):
+            history = source.history
+            yield AqicnSource(
+                client,
+                key,
+                history_path=history.path,
+                start_param=history.start_param,
+                end_param=history.end_param,
+                token_param=history.token_param,
+            )
+
+
+def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
+    """Return a sandbox for some stations; it serves inside a with block."""
+    settings = job.config.sandbox
+    return Sandbox(
+        names,
+        Replay(_replayed(settings.replay, job)) if settings.replay else Climatology(settings.seed),
+        Faults(**asdict(settings.faults), seed=settings.seed),
+        port=settings.port,
+    )
+
+
+def _replayed(directory: str, job: Job) -> Callable[[int, Interval], list[dict[str, Any]]]:
+    """Return how to look up the records of AirNow files by station and window."""
+    files = airnow_files(directory, job.config.source.sites)
+
+    def records(station_idx: int, window: Interval) -> list[dict[str, Any]]:
+        return files.fetch(Station(station_idx), window).records
+
+    return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ GROUPS = {
     "profile": "presets for a whole run",
 }
 """The groups a person chooses from, and the question each answers."""
+
+QUIET_GROUPS = ("quality", "report")
+"""Groups that have nothing to choose yet."""
 
 PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
 PACKAGE_LINE = "# @package _global_"
@@ -97,7 +101,7 @@ def check_private(directory: Path) -> None:
             builtin = builtin_dir() / group / path.name
             if builtin.exists():
                 raise ConfigError(
-                    f"{path} has the name of a built-in file, which would be used instead:\n{builtin}",
+                    f"{path}\nhas the name of a built-in file, which would be used instead:\n{builtin}",
                     hint="Rename yours",
                 )
 
@@ -111,24 +115,33 @@ def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | N
 def profile_slips(path: Path) -> Iterator[str]:
     """Yield what people get wrong in a profile file, each with the way to write it."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    head = text.split("\ndefaults:")[0]
-    if not re.search(r"^#\s*@package\s+_global_\s*$", head, re.MULTILINE):
-        yield f"{path}: the first line must be {PACKAGE_LINE}"
+    if re.sub(r"\s", "", text.lstrip().split("\n")[0]) != re.sub(r"\s", "", PACKAGE_LINE):
+        yield f"{path}: the first line must be\n{PACKAGE_LINE}"
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         return  # told with line and column when the file is composed
     entries = content.get("defaults", []) if isinstance(content, dict) else []
-    for entry in entries if isinstance(entries, list) else []:
+    if not isinstance(entries, list):
+        yield f"{path}: defaults is a list; write\ndefaults:\n  - override /stations: hanoi"
+        return
+    for entry in entries:
         if isinstance(entry, dict):
-            yield from _entry_slips(path, entry)
+            for key, option in entry.items():
+                yield from _default_slips(path, str(key), option)
 
 
-def _entry_slips(path: Path, entry: dict[Any, Any]) -> Iterator[str]:
-    for key, option in entry.items():
-        words = str(key).split()
-        group = words[-1] if words else ""
-        right = f"override /{group.lstrip('/')}"
-        if group.lstrip("/") in GROUPS and str(key) != right:
-            shown = f"[{', '.join(map(str, option))}]" if isinstance(option, list) else option
-            yield f"{path}: in defaults, write\n  - {right}: {shown}\ninstead of\n  - {key}: {shown}"
+def _default_slips(path: Path, key: str, option: Any) -> Iterator[str]:
+    words = key.split()
+    group = words[-1].lstrip("/") if words else ""
+    known = (*GROUPS, *QUIET_GROUPS)
+    if group.startswith("hydra"):
+        return
+    if group not in known:
+        close = difflib.get_close_matches(group, known, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        yield f"{path}: in defaults, there is no group '{group}'; {meant}"
+    elif words != ["override", f"/{group}"]:
+        shown = f"[{', '.join(map(str, option))}]" if isinstance(option, list) else option
+        right = f"override /{group}: {shown}"
+        yield f"{path}: in defaults, instead of\n  - {key}: {shown}\nwrite\n  - {right}"

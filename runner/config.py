@@ -85,9 +85,9 @@ def read(cfg: DictConfig, now: datetime) -> Config:
 def date_range(backfill: Backfill, now: datetime) -> Interval:
     """Return the hours asked for.
 
-    The end is `end_date`, at the latest the present hour less `lag_hours`; an end in the lag is cut
-    back. The start is `start_date`, else `days` of 24 hours or calendar `years` before the end (from
-    29 February to 28 February where the year has no 29th).
+    The end is `end_date`, at the latest the present hour less `lag_hours`; an end in the lag is
+    cut back. The start is `start_date`, else `days` of 24 hours or calendar `years` before the
+    end (from 29 February to 28 February where the year has no 29th).
 
     Args:
         backfill: the settings.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -81,6 +82,19 @@ class Job:
         changed = {change.split("=", 1)[0] for change in changes}
         kept = [item for item in self.context.overrides if item.split("=", 1)[0] not in changed]
         return shlex.join([*PROGRAM, *kept, *changes])
+
+    @property
+    def invents_readings(self) -> bool:
+        """Whether the readings are generated rather than measured."""
+        return self.source_kind == "sandbox" and not self.config.sandbox.replay
+
+    def tell(self, text: str) -> None:
+        """Say something to the person, on standard output, without secrets."""
+        print(self.redact(text), flush=True)  # noqa: T201 - the product's own words
+
+    def complain(self, text: str) -> None:
+        """Say what went wrong, on standard error, without secrets."""
+        print(self.redact(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""

@@ -57,6 +57,9 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _stations(config)
     yield from _source(config.source)
     yield from _database(config.mongo.database)
+    replay = config.sandbox.replay
+    if replay is not None and not Path(replay).is_dir():
+        yield f"sandbox.replay={replay}: there is no such directory"
     faults = config.sandbox.faults
     total = faults.rate_429 + faults.rate_5xx + faults.rate_timeout + faults.rate_truncated
     if total + faults.rate_over_quota > 1 + 1e-9:
@@ -81,7 +84,7 @@ def _stations(config: Config) -> Iterator[str]:
     for key, ids in (("stations.ids", chosen.ids), ("stations.named", chosen.named)):
         for idx in ids:
             if idx not in INT32 or idx == 0:
-                yield f"{key}: {idx} is no station index (allowed: {INT32[0]} to {INT32[-1]}, not 0)"
+                yield f"{key}: {idx} is no station index ({INT32[0]} to {INT32[-1]}, not 0)"
     yield from _bbox("stations.bbox", chosen.bbox)
     for label, selector in chosen.selectors.items():
         yield from _bbox(f"stations.selectors.{label}.bbox", selector.bbox)
@@ -94,7 +97,8 @@ def _bbox(key: str, bbox: Sequence[float] | None) -> Iterator[str]:
         south, west, north, east = bbox
         if -90 <= south <= north <= 90 and -180 <= west <= east <= 180:  # noqa: PLR2004 - degrees
             return
-    yield f"{key}={list(bbox)}: write [south,west,north,east] in degrees, as [20.9,105.7,21.2,106.0]"
+    example = "[20.9,105.7,21.2,106.0]"
+    yield f"{key}={list(bbox)}: write [south,west,north,east] in degrees, as {example}"
 
 
 def _source(source: Source) -> Iterator[str]:
@@ -135,5 +139,5 @@ def _database(name: str | None) -> Iterator[str]:
     if not re.fullmatch(r"[^/\\. \"$*<>:|?\x00]+", name) or len(name) > _LONGEST_DATABASE_NAME:
         yield (
             f"mongo.database={name}: 1 to {_LONGEST_DATABASE_NAME} characters, "
-            "none of / \\ . \" $ * < > : | ? or a blank"
+            'none of / \\ . " $ * < > : | ? or a blank'
         )

@@ -1,8 +1,8 @@
 """The settings of a run: the schema that every YAML file and every override is checked against.
 
-The YAML under `conf/` repeats the defaults that an analyst wants to see; a test keeps the two equal.
-A private option file may therefore state only what it changes. Nothing secret has a setting: keys and
-the database address come from the environment or `.env`.
+The YAML under `conf/` repeats the defaults that an analyst wants to see; a test keeps the two
+equal. A private option file may therefore state only what it changes. Nothing secret has a setting:
+keys and the database address come from the environment or `.env`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class StationSelector:
     """Stations of `waqi_stations` by what they are; what is None does not restrict.
 
     Attributes:
-        name: text the name contains, or a pattern with `*` and `?`; case and diacritics do not matter.
+        name: text the name contains, or a pattern with `*` and `?`; case and diacritics do not
+            matter.
         bbox: [south, west, north, east] in degrees.
     """
 
@@ -181,7 +182,7 @@ class Source:
     read_timeout_s: float = 30.0
     retry: Retry = field(default_factory=Retry)
     path: str | None = None
-    sites: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, int] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
 
 
 @dataclass(slots=True)

@@ -18,11 +18,12 @@ Every number is a function of (seed, station, hour), so any cut into windows giv
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 from runner.core.aqi import AQICN_PM25, Scale, sub_index
-from runner.core.intervals import Interval, to_datetime
+from runner.core.intervals import EPOCH, Interval
 from runner.sandbox.draws import uniform
 from runner.sandbox.positions import position_of
 from runner.sandbox.values import Record
@@ -77,6 +78,10 @@ _PM10 = Scale(
 )
 """The breakpoints of 40 CFR 58, appendix G; good enough for values that are made up."""
 
+_EPOCH = EPOCH.replace(tzinfo=None)
+_AFTERNOON = tuple(math.cos(2 * math.pi * (hour - 14) / 24) for hour in range(24))
+"""How warm the hour of the day is, -1 to 1."""
+
 _OUTAGE_BLOCK_H = 96
 """At most one outage begins in each block of so many hours, and ends before the next but one."""
 _OUTAGE_LENGTHS_H = ((0.60, 1, 1), (0.85, 2, 5), (0.97, 6, 24), (1.00, 25, 72))
@@ -122,73 +127,74 @@ class Climatology:
         return missing
 
     def _record(self, station_idx: int, weather: _Weather, hour: int) -> Record:
-        local = to_datetime(hour) + timedelta(hours=OFFSET_H)
-        iaqi = weather.at(hour, local.timetuple().tm_yday, local.hour)
+        local = _EPOCH + timedelta(hours=hour + OFFSET_H)
+        # One draw for both: the jitter is that of the pollutants, which a dash has not.
+        draw = uniform(self._seed, station_idx, hour)
+        iaqi = weather.at(hour, local, _noise(draw))
         aqi: int | str = max(int(iaqi["pm25"]), int(iaqi["pm10"]))
-        if uniform(self._seed, station_idx, "dash", hour) < self._dash_rate:
+        if draw < self._dash_rate:
             aqi = "-"
             del iaqi["pm25"], iaqi["pm10"]
         return {
             "current_aqi": aqi,
-            "time": {"s": local.strftime("%Y-%m-%d %H:%M:%S"), "tz": f"+{OFFSET_H:02d}:00"},
+            "time": {"s": local.isoformat(" "), "tz": f"+{OFFSET_H:02d}:00"},
             "current_iaqi": {name: {"v": value} for name, value in iaqi.items()},
         }
 
 
 class _Weather:
-    """The noise and the values of one station; remembers the noise of the slow time scales."""
+    """The noise and the values of one station; remembers what many hours share."""
 
     def __init__(self, seed: int, station_idx: int) -> None:
         self._key = (seed, station_idx)
         self._knots: dict[tuple[str, int], float] = {}
+        self._days: dict[int, tuple[float, float, float]] = {}
         latitude = position_of(station_idx).latitude
         share = (latitude - _SOUTH.latitude) / (_NORTH.latitude - _SOUTH.latitude)
         self._north = min(1.0, max(0.0, share))
-        self._station_factor = math.exp(0.2 * self._noise("station", 0))
+        self._station_factor = math.exp(0.2 * _noise(uniform(*self._key, "station")))
+        self._warmest_c = self._blend(_NORTH.warmest_c, _SOUTH.warmest_c)
+        self._coldest_c = self._blend(_NORTH.coldest_c, _SOUTH.coldest_c)
 
-    def at(self, hour: int, day_of_year: int, local_hour: int) -> dict[str, float]:
+    def at(self, hour: int, local: datetime, jitter: float) -> dict[str, float]:
         """Return sub-indices (pm25, pm10) and weather (h %, p hPa, t °C, w m/s) of an hour."""
         slow = self._smooth("slow", hour, 72)
         fast = self._smooth("fast", hour, 6)
-        jitter = self._noise("jitter", hour)
-        month = (day_of_year - 15.5) / 30.44
-        pm25 = self._station_factor * math.exp(
-            0.55 * slow + 0.3 * fast + 0.08 * jitter + math.log(self._median(month, local_hour))
+        north, south, summer = self._day(local)
+        median = self._blend(
+            north * _NORTH.pm25_by_hour[local.hour], south * _SOUTH.pm25_by_hour[local.hour]
         )
+        noise = math.exp(0.55 * slow + 0.3 * fast + 0.08 * jitter)
+        pm25 = median * self._station_factor * noise
         pm10 = 1.5 * pm25 + 6.0 + 2.0 * fast
-        summer = 0.5 - 0.5 * math.cos(2 * math.pi * (day_of_year - 15) / 365.25)
-        afternoon = math.cos(2 * math.pi * (local_hour - 14) / 24)
-        warmest = self._blend(_NORTH.warmest_c, _SOUTH.warmest_c)
-        coldest = self._blend(_NORTH.coldest_c, _SOUTH.coldest_c)
-        temperature = coldest + (warmest - coldest) * summer + 3.5 * afternoon + 0.8 * fast
+        afternoon = _AFTERNOON[local.hour]
+        temperature = self._coldest_c + (self._warmest_c - self._coldest_c) * summer
         return {
             "h": round(min(100.0, max(20.0, 77.0 - 14.0 * afternoon + 6.0 * fast)), 1),
             "p": round(1017.0 - 12.0 * summer + 1.5 * slow, 1),
-            "pm10": sub_index(_PM10, round(pm10, 1)),
-            "pm25": sub_index(AQICN_PM25, round(pm25, 1)),
-            "t": round(temperature, 1),
+            "pm10": _pm10_index(round(pm10, 1)),
+            "pm25": _pm25_index(round(pm25, 1)),
+            "t": round(temperature + 3.5 * afternoon + 0.8 * fast, 1),
             "w": round(max(0.1, 2.2 - 0.9 * slow + 0.8 * afternoon), 1),
         }
 
-    def _median(self, month: float, local_hour: int) -> float:
-        before = math.floor(month)
-        part = month - before
-        north, south = (
-            ((1 - part) * table[before % 12] + part * table[(before + 1) % 12])
-            * factors[local_hour]
-            for table, factors in (
-                (_NORTH.pm25_by_month, _NORTH.pm25_by_hour),
-                (_SOUTH.pm25_by_month, _SOUTH.pm25_by_hour),
+    def _day(self, local: datetime) -> tuple[float, float, float]:
+        """Return the median PM2.5 of north and south, and how much it is summer, 0 to 1."""
+        day = local.toordinal()
+        if day not in self._days:
+            day_of_year = local.timetuple().tm_yday
+            before, part = divmod((day_of_year - 15.5) / 30.44, 1)
+            now, then = int(before) % 12, int(before + 1) % 12
+            north, south = (
+                (1 - part) * table[now] + part * table[then]
+                for table in (_NORTH.pm25_by_month, _SOUTH.pm25_by_month)
             )
-        )
-        return self._blend(north, south)
+            summer = 0.5 - 0.5 * math.cos(2 * math.pi * (day_of_year - 15) / 365.25)
+            self._days[day] = north, south, summer
+        return self._days[day]
 
     def _blend(self, north: float, south: float) -> float:
         return self._north * north + (1 - self._north) * south
-
-    def _noise(self, scale: str, knot: int) -> float:
-        """Return noise with mean 0 and variance 1, bounded by ±1.74."""
-        return (uniform(*self._key, scale, knot) - 0.5) * math.sqrt(12)
 
     def _smooth(self, scale: str, hour: int, step_h: int) -> float:
         """Return noise that runs in straight lines between values `step_h` hours apart."""
@@ -196,10 +202,25 @@ class _Weather:
         ends = []
         for key in ((scale, knot), (scale, knot + 1)):
             if key not in self._knots:
-                self._knots[key] = self._noise(*key)
+                self._knots[key] = _noise(uniform(*self._key, *key))
             ends.append(self._knots[key])
         part = passed / step_h
         return (1 - part) * ends[0] + part * ends[1]
+
+
+@cache  # concentrations have one decimal, so there are a few thousand of them
+def _pm25_index(concentration: float) -> int:
+    return sub_index(AQICN_PM25, concentration)
+
+
+@cache
+def _pm10_index(concentration: float) -> int:
+    return sub_index(_PM10, concentration)
+
+
+def _noise(draw: float) -> float:
+    """Turn a number in [0, 1) into noise with mean 0 and variance 1, within ±1.74."""
+    return (draw - 0.5) * math.sqrt(12)
 
 
 def _outage_length_h(*key: object) -> int:

@@ -102,11 +102,13 @@ class Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(host), port
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember a new connection and answer it in a thread of its own."""
         with self._changed:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        """Close a connection and forget it."""
         super().shutdown_request(request)
         with self._changed:
             self._open.discard(request)
@@ -123,6 +125,7 @@ class Server(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._open, _CLOSE_TIMEOUT_S)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """Log what is our fault; a client that hangs up is not."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError) and not self.service.closing.is_set():
             log.error("sandbox.request_failed", exc_info=error)

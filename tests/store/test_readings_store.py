@@ -422,8 +422,18 @@ def test_a_foreign_unique_index_in_the_way_is_named_instead_of_losing_readings(
     assert "getIndexes()" in refused.value.hint
 
 
+def test_readings_refused_for_another_reason_than_doubles_are_an_error(
+    database: Documents, readings: Readings
+) -> None:
+    database.command("collMod", NAME, validator={"aqi": {"$lt": 100}})
+    with pytest.raises(StoreError, match=NAME):
+        readings.upsert(HANOI, WEEK, [reading(START, 45), reading(START + 1, 145)])
+    assert readings.hours(HANOI, WEEK) == {START}
+
+
+@pytest.mark.usefixtures("readings")
 def test_a_window_costs_one_look_and_at_most_one_write_of_a_kind(
-    mongo_uri: str, database: Documents, readings: Readings
+    mongo_uri: str, database: Documents
 ) -> None:
     spy = Spy()
     with spied(mongo_uri, database, spy) as watched:

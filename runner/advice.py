@@ -1,0 +1,200 @@
+"""What Hydra, OmegaConf and YAML complain about, in words that help: one to five lines each."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import get_origin, get_type_hints
+
+import yaml
+from hydra.errors import MissingConfigException, OverrideParseException
+
+from runner.conf_files import GROUPS, wrong_ending
+from runner.settings import Config
+
+_WIDTH = 110
+_MOST_LINES = 5
+_SECRET_WORDS = re.compile(r"key|token|uri|password|passwd|secret", re.IGNORECASE)
+_NOISE = re.compile(
+    r"\s*(full_key|reference_type|object_type|Config search path|provider=|See https?://|"
+    r"Set the environment variable|To append to your config|Error merging override)"
+)
+
+_TYPES = {"Integer": "a whole number", "Float": "a number"}
+
+_MEANINGS: tuple[tuple[str, str], ...] = (
+    (r"Value '(.*)' of type '\w+' could not be converted to (\w+)", "{key}={0} is not {type}"),
+    (r"Value '(.*)' is not a valid bool", "{key}={0}: allowed are true and false"),
+    (r"Cannot convert '(?:list|dict)' to string: '(.*)'", "{key}={0} is not a single value"),
+    (r"field '.*' is not Optional", "{key} must have a value, it cannot be null or left empty"),
+    (r"Environment variable '(.+)' not found", "{key} needs the environment variable {0}: set it"),
+    (r"Interpolation key '(.+)' not found", "{key}: ${{{0}}} names a setting that does not exist"),
+    (r"missing mandatory value", "{key} must be given: it stands as ???"),
+    (r"Key (\S+) \(str\) is incompatible", "{key}: {0} must be a number, without quotes"),
+    (r"is not a ListConfig", "{key}: write a list, as {key}=[1,2]"),
+    (
+        r"(?:Merge error|Invalid type assigned)",
+        "{key} must hold settings: name and value, indented",
+    ),
+    (r"Cannot merge DictConfig with ListConfig", "write names and values (name: value), no list"),
+)
+"""What OmegaConf says, and what it means; `{key}` is the setting, `{0}` the value or name."""
+
+
+@cache
+def known_keys() -> dict[str, bool]:
+    """Return every dotted key of the schema, and whether names of one's own may follow it."""
+
+    def walk(kind: type, prefix: str) -> Iterator[tuple[str, bool]]:
+        hints = get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            hint = hints[field.name]
+            yield prefix + field.name, get_origin(hint) is dict
+            if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+                yield from walk(hint, f"{prefix}{field.name}.")
+
+    return dict(walk(Config, ""))
+
+
+def mapping_of(key: str) -> str | None:
+    """Return the setting, itself or above the key, that holds names of one's own; None without."""
+    parts = key.split(".")
+    above = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((name for name in above if known_keys().get(name)), None)
+
+
+def unknown_key(key: str) -> str:
+    """Return what to tell about a group or key that does not exist. Values are not repeated."""
+    told = f"no group or key '{key}'"
+    names = [*known_keys(), "profile"]
+    leaf = key.rsplit(".", 1)[-1]
+    meant = [name for name in names if name.rsplit(".", 1)[-1] == leaf]
+    meant = meant or difflib.get_close_matches(key, names, n=3, cutoff=0.7)
+    if not meant:
+        leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
+        close = difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.7)
+        meant = [leaves[name] for name in close]
+    if _SECRET_WORDS.search(leaf) and leaf not in {name.rsplit(".", 1)[-1] for name in names}:
+        return (
+            f"{told}: keys and addresses are no settings, so that they end up in no file\n"
+            "set AQICN_API_KEY and MONGO_URI in the environment or in .env"
+        )
+    if meant:
+        return f"{told}; did you mean {' or '.join(repr(name) for name in meant[:3])}?"
+    parent = key.rpartition(".")[0]
+    if parent in names:
+        inside = [name for name in names if name.rpartition(".")[0] == parent]
+        return f"{told}; {parent} has: " + ", ".join(name.rpartition(".")[2] for name in inside)
+    groups = ", ".join((*GROUPS, "dry_run", "log_level"))
+    return f"{told}; there are {groups} (see --help)"
+
+
+def explain(error: Exception, directories: Sequence[Path]) -> str:
+    """Return what went wrong while the configuration was composed.
+
+    Args:
+        error: from Hydra, OmegaConf or YAML, or a ValueError of theirs.
+        directories: where the YAML files are: the built-in directory, then a private one.
+    """
+    if isinstance(error, yaml.YAMLError):
+        return _yaml(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing(error, directories)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read '{error.override}': write KEY=VALUE; a value with = , {{ }} [ ] ( )\n"
+            "needs two pairs of quotes: 'stations.name=\"a, b\"'"
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return _not_utf8(error, directories)
+    return _composition(error, directories)
+
+
+def _yaml(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "cannot be read"
+    if mark is None:
+        return f"broken YAML: {error}"
+    advice = "\nindent with blanks, not with tabs" if "'\\t'" in problem else ""
+    if "block" in problem:
+        advice = "\ncheck the indentation: names of one block begin in the same column"
+    where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
+    return f"{where}: broken YAML: {problem}{advice}"
+
+
+def _missing(error: MissingConfigException, directories: Sequence[Path]) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    options = list(error.options or ())
+    where = _file_named_in(str(error), directories)
+    told = f"{where}{group}={name}: there is no such option"
+    misnamed = wrong_ending(directories, group, name)
+    if misnamed:
+        return f"{told}; {misnamed} must end in .yaml: rename it"
+    close = difflib.get_close_matches(name, options, n=2)
+    if close:
+        told += f"; did you mean {' or '.join(close)}?"
+    if not options:
+        return told
+    listed = textwrap.shorten(f"{group} has: {', '.join(options)}", 3 * _WIDTH, placeholder=" …")
+    return "\n".join([told, *textwrap.wrap(listed, _WIDTH)])
+
+
+def _not_utf8(error: UnicodeDecodeError, directories: Sequence[Path]) -> str:
+    for path in (path for directory in directories for path in directory.glob("*/*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as found:
+            return f"{path} is not UTF-8 text: {found.reason} at byte {found.start}"
+    return f"a file is not UTF-8 text: {error}"
+
+
+def _composition(error: Exception, directories: Sequence[Path]) -> str:
+    text = "\n".join(str(item) for item in (error, error.__cause__) if item)
+    found = re.search(r"full_key: (\S+)", text)
+    key = found.group(1) if found else ""
+    where = _file_named_in(text, directories)
+    if re.search(r"Key '.*' (?:is )?not in ", text):
+        mapping = mapping_of(key)
+        if mapping:
+            return f"{where}{key} is not there yet: write +{key}=VALUE"
+        return where + unknown_key(key)
+    expected = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
+    if expected:
+        value, allowed = expected.groups()
+        close = [name for name in allowed.split(", ") if name.lower() == value.lower()]
+        close = close or difflib.get_close_matches(value, allowed.split(", "), n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        return f"{where}{key}={value}: allowed are {allowed}{meant}"
+    ambiguous = re.search(r"Ambiguous value for argument '(\w[\w.]*)=(.*)'", text)
+    if ambiguous:
+        name, value = ambiguous.groups()
+        return (
+            f"{name}={value} could mean two things; write\n"
+            f"  '{name}=[{value}]'   for one run with all of them, or\n"
+            f"  -m {name}={value}   for one run each"
+        )
+    for pattern, meaning in _MEANINGS:
+        said = re.search(pattern, text)
+        if said:
+            values = said.groups() or ("",)
+            kind = _TYPES.get(values[-1] or "", "of the right type")
+            return where + meaning.format(*values, key=key or "the file", type=kind)
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
+    return (
+        "\n".join(lines[:_MOST_LINES])
+        or f"the configuration cannot be read ({type(error).__name__})"
+    )
+
+
+def _file_named_in(text: str, directories: Sequence[Path]) -> str:
+    """Return `FILE: ` for the option file that a message says it comes from."""
+    found = re.search(r"In '([\w/-]+)':", text)
+    if not found or found.group(1) == "config":
+        return ""
+    paths = [directory / f"{found.group(1)}.yaml" for directory in directories]
+    return next((f"{path}: " for path in paths if path.exists()), f"{found.group(1)}: ")

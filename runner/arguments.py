@@ -1,0 +1,239 @@
+"""The command line: checked before Hydra sees it, old flags answered with the way to write them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.advice import known_keys, mapping_of, unknown_key
+from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, QUIET_GROUPS, builtin_dir
+from runner.core.errors import ConfigError
+from runner.secrets import Environment
+from runner.settings import JobName
+
+_ALONE = (
+    "--multirun",
+    "-m",
+    "--run",
+    "-r",
+    "--resolve",
+    "--hydra-help",
+    "--shell-completion",
+    "-sc",
+)
+_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+_WITH_VALUE: dict[str, tuple[str, ...]] = {
+    "--cfg": ("job", "hydra", "all"),
+    "-c": ("job", "hydra", "all"),
+    "--info": _INFO,
+    "-i": _INFO,
+    "--package": (),
+    "-p": (),
+    "--config-dir": (),
+    "-cd": (),
+}
+"""Hydra's flags that take a value, and the values allowed; empty for any."""
+
+_OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
+    "--years": lambda values: f"backfill.years={_one(values, 'N')}",
+    "--stations": lambda values: f"stations.ids=[{','.join(values) or 'ID'}]",
+    "--start-date": lambda values: f"backfill.start_date={_one(values, 'DATE')}",
+    "--end-date": lambda values: f"backfill.end_date={_one(values, 'DATE')}",
+    "--batch-size": lambda values: f"backfill.batch_size={_one(values, 'HOURS')}",
+    "--rate-limit": lambda values: f"rate_limit.delay_s={_one(values, 'SECONDS')}",
+    "--dry-run": lambda _values: "dry_run=true",
+    "--log-level": lambda values: f"log_level={_one(values, 'LEVEL').upper()}",
+    "--verbose": lambda _values: "log_level=DEBUG",
+    "--status": lambda _values: "job=status",
+    "--reset": lambda _values: "job=reset",
+    "--retry": lambda _values: "job=retry",
+    "--resume": lambda _values: "nothing, a run always resumes",
+}
+_SPELLINGS = {
+    "--station": "--stations",
+    "--station-id": "--stations",
+    "--station-ids": "--stations",
+    "--station_ids": "--stations",
+    "--delay": "--rate-limit",
+    "--rate-limit-delay": "--rate-limit",
+    "--request-delay": "--rate-limit",
+    "--retry-failed": "--retry",
+    "-v": "--verbose",
+    "--debug": "--verbose",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """A command line that passed.
+
+    Attributes:
+        flags: Hydra's flags.
+        overrides: the other words, KEY=VALUE each.
+        private_dir: directory of private YAML files, if any.
+        repeated: flags that belong to the command that repeats the job.
+        wants: "help", "version" or "run".
+    """
+
+    flags: tuple[str, ...]
+    overrides: tuple[str, ...]
+    private_dir: Path | None
+    repeated: tuple[str, ...]
+    wants: str = "run"
+
+    @property
+    def for_hydra(self) -> list[str]:
+        """The arguments as Hydra's parser wants them: flags first."""
+        private = ["--config-dir", str(self.private_dir)] if self.private_dir else []
+        return [*private, *self.flags, *self.overrides]
+
+    @property
+    def directories(self) -> list[Path]:
+        """Where the YAML files are."""
+        return [builtin_dir(), *([self.private_dir] if self.private_dir else [])]
+
+    def profiles(self) -> list[Path]:
+        """Return the files of the profiles named on the command line."""
+        given = [word.partition("=")[2] for word in self.overrides if word.startswith("profile=")]
+        names = {name for value in given for name in re.split(r"[^\w-]+", value) if name}
+        paths = [path / "profile" / f"{name}.yaml" for path in self.directories for name in names]
+        if any("*" in value for value in given) and self.private_dir:
+            paths += sorted((self.private_dir / "profile").glob("*.yaml"))
+        return [path for path in paths if path.is_file()]
+
+
+def parse(argv: Sequence[str], environment: Environment) -> Arguments:
+    """Check a command line.
+
+    Raises:
+        ConfigError: an old or unknown flag, or a group or key that does not exist.
+    """
+    flags: list[str] = []
+    words: list[str] = []
+    old: list[tuple[str, str]] = []
+    wants = "run"
+    named_dir = None
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not _is_flag(word):
+            words.append(word)
+            continue
+        flag, has_value, value = word.partition("=")
+        flag = _SPELLINGS.get(flag, flag)
+        if flag in ("--help", "-h", "--version"):
+            wants = "version" if flag == "--version" else "help"
+        elif flag in _OLD_FLAGS:
+            values = re.findall(r"[^\s,]+", value) if has_value else _values(rest)
+            typed = word if has_value else " ".join([word, *values])
+            old.append((typed, _OLD_FLAGS[flag](values)))
+        elif flag in _WITH_VALUE:
+            value = value if has_value else _value_of(flag, rest)
+            if flag in ("--config-dir", "-cd"):
+                named_dir = value
+            else:
+                flags += [flag, value]
+        elif flag in _ALONE:
+            flags.append(flag)
+        else:
+            raise _unknown_flag(flag)
+    if wants == "run":
+        _refuse(old)
+        for word in words:
+            _check_override(word)
+    private = named_dir or environment.get(PRIVATE_DIR_VARIABLE)
+    return Arguments(
+        tuple(flags),
+        tuple(words),
+        Path(private).expanduser().absolute() if private else None,
+        (f"--config-dir={named_dir}",) if named_dir else (),
+        wants,
+    )
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and not re.fullmatch(r"-\d+", word)
+
+
+def _one(values: Sequence[str], placeholder: str) -> str:
+    return values[0] if values else placeholder
+
+
+def _values(rest: list[str]) -> list[str]:
+    """Take the words that belong to an old flag."""
+    values = []
+    while rest and not _is_flag(rest[0]) and "=" not in rest[0]:
+        values.append(rest.pop(0))
+    return [value for word in values for value in word.split(",") if value]
+
+
+def _value_of(flag: str, rest: list[str]) -> str:
+    allowed = _WITH_VALUE[flag]
+    if rest and (not allowed or rest[0] in allowed) and not _is_flag(rest[0]):
+        return rest.pop(0)
+    if allowed is _INFO:
+        return "all"
+    raise ConfigError(f"{flag} needs a value: {' or '.join(allowed) or 'as in --help'}")
+
+
+def _refuse(old: Sequence[tuple[str, str]]) -> None:
+    if old:
+        typed = " ".join(item[0] for item in old)
+        written = " ".join(dict.fromkeys(item[1] for item in old))
+        options = "are not options" if len(old) > 1 else "is not an option"
+        raise ConfigError(f"{typed} {options} here; write: {written}")
+
+
+def _unknown_flag(flag: str) -> ConfigError:
+    known = [*_ALONE, *_WITH_VALUE, *_OLD_FLAGS, "--help", "--version"]
+    close = difflib.get_close_matches(flag, [name for name in known if len(name) > 3], n=1)  # noqa: PLR2004 - long flags only
+    name = flag.lstrip("-").replace("-", "_")
+    if close and close[0] in _OLD_FLAGS:
+        return ConfigError(f"{flag} is not an option here; write: {_OLD_FLAGS[close[0]]([])}")
+    if close:
+        return ConfigError(f"there is no option {flag}; did you mean {close[0]}?")
+    if name in {*GROUPS, *known_keys()}:
+        return ConfigError(f"{flag} is not an option here; write: {name}=VALUE")
+    return ConfigError(
+        f"there is no option {flag}", hint="Settings are written KEY=VALUE, see --help"
+    )
+
+
+def _check_override(word: str) -> None:
+    """Refuse what is not KEY=VALUE with a known key; Hydra would say worse, or take it."""
+    name, has_value, value = word.partition("=")
+    key = name.lstrip("+~")
+    prefix = name[: len(name) - len(key)]
+    if key.startswith(("hydra.", "hydra/")):
+        return
+    if "~" in prefix:
+        raise ConfigError(f"{word}: settings cannot be taken away; see --help for their values")
+    if not has_value:
+        job = f"job={key}" if key in JobName.__members__ else "KEY=VALUE, as job=status"
+        raise ConfigError(f"'{word}' is not a setting; write {job}", hint="See --help")
+    if key in (*GROUPS, *QUIET_GROUPS):
+        if prefix:
+            raise ConfigError(f"{word}: write it without the {prefix}: {key}={value}")
+        if value in ("", "null"):
+            raise ConfigError(f"{key}= needs one of its options, see --help")
+        return
+    _check_key(word, key, prefix)
+
+
+def _check_key(word: str, key: str, prefix: str) -> None:
+    mapping = mapping_of(key)
+    if mapping is None:
+        if key not in known_keys():
+            raise ConfigError(unknown_key(key))
+        if prefix == "+":
+            raise ConfigError(f"{word}: write it without the +: {word[1:]}")
+    elif mapping == "stations.selectors":
+        raise ConfigError(
+            f"{key}: selectors are written in files, conf/stations/us_missions.yaml is one",
+            hint="Here, stations.name and stations.bbox narrow the choice",
+        )
+    elif mapping == key and not prefix:
+        raise ConfigError(f"{key}: names are added, not replaced; write '+{word}'")

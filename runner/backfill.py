@@ -1,0 +1,166 @@
+"""The main job: plan, announce, execute, account."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from runner import __version__
+from runner.assembly import Store, api_key, open_api, open_store
+from runner.core.errors import RunnerError
+from runner.core.outcome import Outcome
+from runner.core.plan import Plan, plan_json
+from runner.core.stations import Station
+from runner.engine import Engine, Sink, Source
+from runner.job import Job
+from runner.pacing import Pacer
+from runner.progress import watch
+from runner.secrets import Secret
+from runner.store.sink import DrySink, MongoSink
+from runner.tables import console, plan_lines
+from runner.work import Work, prepare
+
+log = structlog.get_logger()
+
+
+def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
+    """Fetch what the configuration asks for and is not covered yet.
+
+    Args:
+        job: the job.
+        only_failed: only stations that failed, each over the range it failed in.
+
+    Raises:
+        RunnerError: the job cannot begin.
+    """
+    key = api_key(job)
+    with open_store(job) as store:
+        work = prepare(job, store, only_failed=only_failed)
+        if work is None:
+            return job.outcome()
+        _begin(job, store, work)
+        outcome = _execute(job, store, work, key)
+        if not job.config.dry_run:
+            _record_end(store, outcome)
+    log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
+    job.write_json("outcome.json", outcome.to_json())
+    job.tell(outcome.summary())
+    return outcome
+
+
+def _begin(job: Job, store: Store, work: Work) -> None:
+    """Make collections and indexes, note the stations and the run, and announce what comes."""
+    plan = work.plan
+    if job.config.dry_run:
+        store.readings.check()
+    else:
+        for collection in (store.readings, store.checkpoints, store.rejects, store.runs):
+            collection.ensure()
+        _note_stations(job, store, work.selection.stations)
+        store.runs.started(job.run_id, _run_document(job, plan))
+    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC))))
+    into = f"writing nothing ({job.database_name})" if job.config.dry_run else job.database_name
+    job.tell(f"  run       {job.run_id} into {into}")
+    job.tell(f"  resume    {job.command()}")
+    log.info(
+        "run.started",
+        job=job.name,
+        source=job.source_kind,
+        database=job.database_name,
+        stations=len(plan.stations),
+        requests=plan.requests,
+        hours=plan.hours,
+        dry_run=job.config.dry_run,
+    )
+
+
+def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
+    if job.invents_readings:
+        stations = [replace(item, name=f"{item.name} (synthetic)") for item in stations]
+    refused = store.stations.ensure(stations).refused
+    if refused:
+        job.tell(
+            f"{len(refused)} stations were not added to waqi_stations: its validator asks for more"
+            " than is known of them (coordinates). Their readings are fetched all the same."
+        )
+
+
+def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
+    plan = work.plan
+    with _open_source(job, work, key) as (source, pacer):
+        with watch(plan, console(stderr=True)) as watcher:
+            executed = Engine(
+                plan,
+                source,
+                _sink(job, store, source),
+                watcher,
+                workers=job.config.backfill.workers,
+                stop=job.stop,
+            ).execute()
+        return replace(
+            job.outcome(),
+            stations=executed.stations,
+            requests=pacer.permits,
+            error=executed.error.message if executed.error else "",
+            hint=executed.error.hint if executed.error else "",
+        )
+
+
+@contextmanager
+def _open_source(job: Job, work: Work, key: Secret) -> Iterator[tuple[Source, Pacer]]:
+    limit = job.config.rate_limit
+    pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
+    if work.files:
+        with closing(work.files) as files:
+            yield files, pacer
+    else:
+        names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
+        with open_api(job, key, pacer, names) as source:
+            yield source, pacer
+
+
+def _sink(job: Job, store: Store, source: Source) -> Sink:
+    if job.config.dry_run:
+        return DrySink(store.readings)
+    return MongoSink(
+        store.readings,
+        store.rejects,
+        store.checkpoints,
+        job.run_id,
+        source.name,
+        lambda: datetime.now(UTC),
+    )
+
+
+def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
+    settings = json.dumps(asdict(job.config), sort_keys=True, default=str)
+    return {
+        "job": job.name,
+        "command": job.redact(job.command()),
+        "source": job.source_kind,
+        "started_at": job.started_at,
+        "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
+        "versions": {"runner": __version__, "python": platform.python_version()},
+        "planned": plan_json(plan, job.wanted)["totals"],
+    }
+
+
+def _record_end(store: Store, outcome: Outcome) -> None:
+    """Note the outcome in `ingest_runs`; a database that is gone costs a warning, not the summary.
+
+    The stations are left out: their state is in `ingest_checkpoints` and in outcome.json, and a
+    document has a largest size.
+    """
+    document = {name: value for name, value in outcome.to_json().items() if name != "stations"}
+    try:
+        store.runs.finished(outcome.run_id, document)
+    except RunnerError as error:
+        log.warning("run.not_recorded", error=error.message)

@@ -1,0 +1,1 @@
+"""MongoDB: the connection, the embedded server, and one file for each collection."""

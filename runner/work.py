@@ -1,0 +1,134 @@
+"""What a job is about: the stations chosen and the plan made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from runner.assembly import Store, airnow_files
+from runner.config import bundled_stations
+from runner.core.checkpoint import Checkpoint, Status
+from runner.core.errors import ConfigError
+from runner.core.intervals import Interval
+from runner.core.plan import Plan, build_plan, plan_json
+from runner.core.selection import Box, Selection, Selector, select
+from runner.job import Job
+
+if TYPE_CHECKING:
+    from runner.sources.airnow import AirNowSource
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        selection: the stations chosen.
+        plan: made for them.
+        files: the source, where it reads files; None where it is an API.
+    """
+
+    selection: Selection
+    plan: Plan
+    files: AirNowSource | None = None
+
+
+def choose_stations(job: Job, store: Store) -> Selection:
+    """Return the stations the configuration chooses.
+
+    Raises:
+        ConfigError: it chooses none.
+    """
+    chosen = job.config.stations
+    return select(
+        ids=chosen.ids,
+        named=chosen.named,
+        selectors=[Selector(item.name, _box(item.bbox)) for item in chosen.selectors.values()],
+        narrow=Selector(chosen.name, _box(chosen.bbox)),
+        known=store.stations.known(),
+        bundled=bundled_stations(),
+    )
+
+
+def _box(bbox: Sequence[float] | None) -> Box | None:
+    return Box(*bbox) if bbox else None
+
+
+def is_narrowed(job: Job) -> bool:
+    """Whether the person chose stations, rather than taking all of them by default."""
+    chosen = job.config.stations
+    everything = any(not (item.name or item.bbox) for item in chosen.selectors.values())
+    return bool(chosen.ids or chosen.name or chosen.bbox or not everything)
+
+
+def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None:
+    """Choose stations, plan what to fetch, and write plan.json.
+
+    Args:
+        job: for its settings.
+        store: for stations and checkpoints; nothing is written to it.
+        only_failed: plan failed stations only, each over the range it failed in.
+
+    Returns:
+        The work; None if no station failed where only those are wanted.
+
+    Raises:
+        ConfigError: no station is chosen, or the source has none of them.
+    """
+    selection = choose_stations(job, store)
+    for remark in selection.remarks:
+        job.tell(remark)
+    checkpoints = store.checkpoints.load([station.idx for station in selection.stations])
+    named = set(job.config.stations.ids)
+    wanted: Interval | Callable[[int], Interval] = job.wanted
+    if only_failed:
+        failed = {idx: c for idx, c in checkpoints.items() if c.status is Status.FAILED}
+        if not failed:
+            job.tell(f"None of the {len(selection.stations)} stations failed: nothing to retry.")
+            return None
+        chosen = tuple(station for station in selection.stations if station.idx in failed)
+        selection = replace(selection, stations=chosen, unknown=())
+        named = set(failed)
+        wanted = _range_it_failed_in(failed, job.wanted)
+    files = _files(job, selection) if job.source_kind == "airnow" else None
+    plan = build_plan(
+        selection.stations,
+        checkpoints,
+        wanted,
+        batch_hours=job.config.backfill.batch_size,
+        pace=job.pace,
+        paced=files is None,
+        named=named,
+        unknown=selection.unknown,
+        offers=files.offers if files else lambda _idx: True,
+    )
+    identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
+    identity["created_at"] = job.started_at.isoformat()
+    job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
+    return Work(selection, plan, files)
+
+
+def _files(job: Job, selection: Selection) -> AirNowSource:
+    source = job.config.source
+    files = airnow_files(source.path, source.sites)
+    if not any(files.offers(station.idx) for station in selection.stations):
+        offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
+        raise ConfigError(
+            f"source=airnow: the files in {source.path} speak of none of the "
+            f"{len(selection.stations)} chosen stations",
+            hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
+        )
+    return files
+
+
+def _range_it_failed_in(
+    failed: Mapping[int, Checkpoint], default: Interval
+) -> Callable[[int], Interval]:
+    def wanted(idx: int) -> Interval:
+        found = failed[idx]
+        if found.start_hour is None or found.target_end_hour is None:
+            return default
+        return Interval(found.start_hour, found.target_end_hour)
+
+    return wanted
