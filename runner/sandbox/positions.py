@@ -31,6 +31,7 @@ _HOME = {
     8767: HO_CHI_MINH_CITY,
     13687: CAN_THO,
     13672: HAI_PHONG,
+    -476599: HANOI,
 }
 
 

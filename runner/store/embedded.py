@@ -156,7 +156,7 @@ def _private_directory(data_dir: Path) -> Path:
             f"mongo.embedded.data_dir: {place} belongs to another user (uid {found.st_uid})",
             hint="Run as that user, or choose another directory",
         )
-    names = {name for name in os.listdir(place) if not name.startswith((".", "lost+found"))}
+    names = {path.name for path in place.iterdir() if not path.name.startswith((".", "lost+found"))}
     if names and not names & {"WiredTiger", START_LOCK}:
         raise ConfigError(
             f"mongo.embedded.data_dir: {place} holds other things ({min(names)}, …)",
@@ -203,6 +203,8 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
         if time.monotonic() > deadline:
             raise _unavailable("did not answer in time", place, log_start or 0)
         time.sleep(_POLL_S)
+    if log_start is not None:
+        log.info("mongod.started", data_dir=str(place), port=server.port)
     if port not in (None, server.port):
         now = f"with port {server.port}" if server.port else "without a port"
         raise StoreUnavailableError(

@@ -1,8 +1,8 @@
 """Keeps the embedded mongod running while somebody uses it: the supervisor, a process of its own.
 
-`runner.store.embedded` starts this file by its path, on the standard library alone. Three lock files
-in the data directory say everything there is to agree on; the kernel releases them when their
-holder ends, whatever ended it:
+`runner.store.embedded` starts this file by its path, on the standard library alone. Three lock
+files in the data directory say everything there is to agree on; the kernel releases them when
+their holder ends, whatever ended it:
 
     start.lock   exclusive: whoever starts or stops the server, for as long as that takes
     users.lock   shared: every process that uses the server, while it does
@@ -119,11 +119,14 @@ class Supervisor:
             elif not self._socket_path.exists():
                 _stop(mongod)  # nobody can reach it any more; started anew it makes a socket
             time.sleep(_TICK_S)
-        return answered
+        return answered and not self._end_asked
 
     def _start(self) -> subprocess.Popen[bytes]:
+        parent = self._socket_path.parent
         with suppress(FileExistsError):
-            self._socket_path.parent.mkdir(mode=0o700)
+            parent.mkdir(mode=0o700)  # after a restart: somebody may have tidied it away
+        if parent.lstat().st_uid != os.geteuid():
+            raise PermissionError(f"{parent} is not ours")
         return subprocess.Popen(  # noqa: S603 - our own command line
             self._command,
             stdin=subprocess.DEVNULL,
