@@ -38,9 +38,11 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"Key (\S+) \(str\) is incompatible", "{key}: {0} must be a number, without quotes"),
     (r"is not a ListConfig", "{key}: write a list, as {key}=[1,2]"),
     (
-        r"(?:Merge error|Invalid type assigned)",
-        "{key} must hold settings: name and value, indented",
+        r"Merge error: \w+ is not a subclass of (\w+)\. value: (.*)",
+        "'{1}' stands where the settings of {0} belong (name: value, indented)",
     ),
+    (r"Invalid type assigned", "{key} must hold settings (name: value, indented)"),
+    (r"missing BRACE_CLOSE", "{key}: a ${{ lacks its }}"),
     (r"Cannot merge DictConfig with ListConfig", "write names and values (name: value), no list"),
 )
 """What OmegaConf says, and what it means; `{key}` is the setting, `{0}` the value or name."""
@@ -72,24 +74,22 @@ def unknown_key(key: str) -> str:
     """Return what to tell about a group or key that does not exist. Values are not repeated."""
     told = f"no group or key '{key}'"
     names = [*known_keys(), "profile"]
-    leaf = key.rsplit(".", 1)[-1]
-    meant = [name for name in names if name.rsplit(".", 1)[-1] == leaf]
-    meant = meant or difflib.get_close_matches(key, names, n=3, cutoff=0.7)
-    if not meant:
-        leaves = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
-        close = difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.7)
-        meant = [leaves[name] for name in close]
-    if _SECRET_WORDS.search(leaf) and leaf not in {name.rsplit(".", 1)[-1] for name in names}:
+    parent, _, leaf = key.rpartition(".")
+    leaves = [name.rpartition(".")[2] for name in names]
+    if _SECRET_WORDS.search(leaf) and leaf not in leaves:
         return (
             f"{told}: keys and addresses are no settings, so that they end up in no file\n"
             "set AQICN_API_KEY and MONGO_URI in the environment or in .env"
         )
+    inside = [name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent]
+    close = difflib.get_close_matches(leaf, inside, n=1, cutoff=0.6 if parent else 0.75)
+    meant = [f"{parent}.{close[0]}".lstrip(".")] if close else []
+    meant = meant or [name for name, last in zip(names, leaves, strict=True) if last == leaf]
+    if not meant and inside and parent:
+        return f"{told}; {parent} has: {', '.join(inside)}"
+    meant = meant or difflib.get_close_matches(key, names, n=1, cutoff=0.75)
     if meant:
-        return f"{told}; did you mean {' or '.join(repr(name) for name in meant[:3])}?"
-    parent = key.rpartition(".")[0]
-    if parent in names:
-        inside = [name for name in names if name.rpartition(".")[0] == parent]
-        return f"{told}; {parent} has: " + ", ".join(name.rpartition(".")[2] for name in inside)
+        return f"{told}; did you mean {' or '.join(repr(name) for name in meant)}?"
     groups = ", ".join((*GROUPS, "dry_run", "log_level"))
     return f"{told}; there are {groups} (see --help)"
 
@@ -140,7 +140,7 @@ def _missing(error: MissingConfigException, directories: Sequence[Path]) -> str:
         told += f"; did you mean {' or '.join(close)}?"
     if not options:
         return told
-    listed = textwrap.shorten(f"{group} has: {', '.join(options)}", 3 * _WIDTH, placeholder=" …")
+    listed = textwrap.shorten(f"{group} has: {', '.join(options)}", 4 * _WIDTH, placeholder=" …")
     return "\n".join([told, *textwrap.wrap(listed, _WIDTH)])
 
 
@@ -159,9 +159,13 @@ def _composition(error: Exception, directories: Sequence[Path]) -> str:
     key = found.group(1) if found else ""
     where = _file_named_in(text, directories)
     if re.search(r"Key '.*' (?:is )?not in ", text):
-        mapping = mapping_of(key)
-        if mapping:
-            return f"{where}{key} is not there yet: write +{key}=VALUE"
+        group, _, leaf = key.partition(".")
+        if where and leaf == group:
+            return f"{where}leave '{group}:' out, the folder {group}/ says it already"
+        if where and mapping_of(key):
+            return f"{where}there is no setting '{key}'"
+        if mapping_of(key):
+            return f"{key} is not there yet: write +{key}=VALUE"
         return where + unknown_key(key)
     expected = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
     if expected:
@@ -194,7 +198,7 @@ def _composition(error: Exception, directories: Sequence[Path]) -> str:
 def _file_named_in(text: str, directories: Sequence[Path]) -> str:
     """Return `FILE: ` for the option file that a message says it comes from."""
     found = re.search(r"In '([\w/-]+)':", text)
-    if not found or found.group(1) == "config":
+    if not found or found.group(1) == "config" or found.group(1).startswith("hydra/"):
         return ""
     paths = [directory / f"{found.group(1)}.yaml" for directory in directories]
     return next((f"{path}: " for path in paths if path.exists()), f"{found.group(1)}: ")

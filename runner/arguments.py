@@ -50,13 +50,14 @@ _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
     "--status": lambda _values: "job=status",
     "--reset": lambda _values: "job=reset",
     "--retry": lambda _values: "job=retry",
-    "--resume": lambda _values: "nothing, a run always resumes",
+    "--resume": lambda _values: "",
 }
+"""Flags of the job this one replaces, and the override each became; empty for none."""
+
 _SPELLINGS = {
     "--station": "--stations",
     "--station-id": "--stations",
     "--station-ids": "--stations",
-    "--station_ids": "--stations",
     "--delay": "--rate-limit",
     "--rate-limit-delay": "--rate-limit",
     "--request-delay": "--rate-limit",
@@ -123,13 +124,14 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
             words.append(word)
             continue
         flag, has_value, value = word.partition("=")
-        flag = _SPELLINGS.get(flag, flag)
+        flag = _modern(flag)
         if flag in ("--help", "-h", "--version"):
             wants = "version" if flag == "--version" else "help"
         elif flag in _OLD_FLAGS:
-            values = re.findall(r"[^\s,]+", value) if has_value else _values(rest)
-            typed = word if has_value else " ".join([word, *values])
-            old.append((typed, _OLD_FLAGS[flag](values)))
+            typed = [value] if has_value else _values(rest)
+            values = [part for item in typed for part in re.split(r"[\s,]+", item) if part]
+            shown = word if has_value else " ".join([word, *typed])
+            old.append((shown, _OLD_FLAGS[flag](values)))
         elif flag in _WITH_VALUE:
             value = value if has_value else _value_of(flag, rest)
             if flag in ("--config-dir", "-cd"):
@@ -167,7 +169,7 @@ def _values(rest: list[str]) -> list[str]:
     values = []
     while rest and not _is_flag(rest[0]) and "=" not in rest[0]:
         values.append(rest.pop(0))
-    return [value for word in values for value in word.split(",") if value]
+    return values
 
 
 def _value_of(flag: str, rest: list[str]) -> str:
@@ -182,21 +184,31 @@ def _value_of(flag: str, rest: list[str]) -> str:
 def _refuse(old: Sequence[tuple[str, str]]) -> None:
     if old:
         typed = " ".join(item[0] for item in old)
-        written = " ".join(dict.fromkeys(item[1] for item in old))
+        overrides = " ".join(dict.fromkeys(item[1] for item in old if item[1]))
+        instead = f"write: {overrides}" if overrides else "leave it out, every run resumes"
         options = "are not options" if len(old) > 1 else "is not an option"
-        raise ConfigError(f"{typed} {options} here; write: {written}")
+        raise ConfigError(f"{typed} {options} here; {instead}")
+
+
+def _modern(flag: str) -> str:
+    """Return the spelling of a flag that the tables know, if it is meant to be one of them."""
+    if flag in (*_ALONE, *_WITH_VALUE):
+        return flag
+    hyphened = flag.replace("_", "-")
+    known = [*_OLD_FLAGS, *_SPELLINGS]
+    close = difflib.get_close_matches(hyphened, known, n=1, cutoff=0.85)
+    return _SPELLINGS.get(close[0], close[0]) if close else hyphened
 
 
 def _unknown_flag(flag: str) -> ConfigError:
-    known = [*_ALONE, *_WITH_VALUE, *_OLD_FLAGS, "--help", "--version"]
-    close = difflib.get_close_matches(flag, [name for name in known if len(name) > 3], n=1)  # noqa: PLR2004 - long flags only
+    known = [name for name in (*_ALONE, *_WITH_VALUE, "--help", "--version") if name[1] == "-"]
+    close = difflib.get_close_matches(flag, known, n=1, cutoff=0.75)
     name = flag.lstrip("-").replace("-", "_")
-    if close and close[0] in _OLD_FLAGS:
-        return ConfigError(f"{flag} is not an option here; write: {_OLD_FLAGS[close[0]]([])}")
+    settings = [key for key in (*known_keys(), "profile") if key.rpartition(".")[2] == name]
+    if settings:
+        return ConfigError(f"{flag} is not an option here; write: {settings[0]}=VALUE")
     if close:
         return ConfigError(f"there is no option {flag}; did you mean {close[0]}?")
-    if name in {*GROUPS, *known_keys()}:
-        return ConfigError(f"{flag} is not an option here; write: {name}=VALUE")
     return ConfigError(
         f"there is no option {flag}", hint="Settings are written KEY=VALUE, see --help"
     )

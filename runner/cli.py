@@ -7,6 +7,7 @@ with its worst.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -16,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import __version__
@@ -59,7 +61,10 @@ _processes: list[_Process] = []
 
 
 def script() -> None:
-    """Run as the console script `runner`."""
+    """Run as the console script `runner`, or as `python -m runner`."""
+    for stream in (sys.stdout, sys.stderr):  # names of stations, whatever the terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(main())
 
 
@@ -141,7 +146,7 @@ def task(cfg: DictConfig) -> None:
     """
     process = _processes[-1]
     settings = HydraConfig.get()
-    overrides = tuple(settings.overrides.task)
+    overrides = tuple(cast("list[str]", OmegaConf.to_container(settings.overrides.task)))
     run_dir = Path(settings.runtime.output_dir)
     code = process.stop.exit_code
     if code is None:

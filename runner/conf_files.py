@@ -101,7 +101,7 @@ def check_private(directory: Path) -> None:
             builtin = builtin_dir() / group / path.name
             if builtin.exists():
                 raise ConfigError(
-                    f"{path}\nhas the name of a built-in file, which would be used instead:\n{builtin}",
+                    f"{path}\nhas the name of a built-in file, which would be used:\n{builtin}",
                     hint="Rename yours",
                 )
 
@@ -129,11 +129,15 @@ def profile_slips(path: Path) -> Iterator[str]:
         if isinstance(entry, dict):
             for key, option in entry.items():
                 yield from _default_slips(path, str(key), option)
+        elif "=" in str(entry):
+            key, _, option = str(entry).partition("=")
+            yield from _default_slips(path, f"{key}=", option)
 
 
 def _default_slips(path: Path, key: str, option: Any) -> Iterator[str]:
+    """Yield what is wrong with an entry; a key that ends in `=` was written `key=option`."""
     words = key.split()
-    group = words[-1].lstrip("/") if words else ""
+    group = words[-1].strip("/=") if words else ""
     known = (*GROUPS, *QUIET_GROUPS)
     if group.startswith("hydra"):
         return
@@ -143,5 +147,6 @@ def _default_slips(path: Path, key: str, option: Any) -> Iterator[str]:
         yield f"{path}: in defaults, there is no group '{group}'; {meant}"
     elif words != ["override", f"/{group}"]:
         shown = f"[{', '.join(map(str, option))}]" if isinstance(option, list) else option
+        typed = f"{key}{shown}" if key.endswith("=") else f"{key}: {shown}"
         right = f"override /{group}: {shown}"
-        yield f"{path}: in defaults, instead of\n  - {key}: {shown}\nwrite\n  - {right}"
+        yield f"{path}: in defaults, instead of\n  - {typed}\nwrite\n  - {right}"

@@ -120,13 +120,16 @@ def date_range(backfill: Backfill, now: datetime) -> Interval:
         )
     if start < 0:
         raise ConfigError(f"backfill: the range starts before {EPOCH:%Y-%m-%d}, at {iso(start)}")
-    if start >= end:
-        future = " (the future cannot be fetched)" if start >= newest else ""
+    if start >= newest:
         raise ConfigError(
-            f"backfill: no hour lies between the start, {iso(start)}, and the end, "
-            f"{iso(end)}{future}",
-            hint="The start is included, the end is not; backfill.lag_hours"
-            f"={backfill.lag_hours} keeps away from the present",
+            f"backfill.start_date={backfill.start_date} is too late: the newest hour fetched ends "
+            f"at {iso(newest)} (now, less backfill.lag_hours={backfill.lag_hours})",
+            hint="The future cannot be fetched",
+        )
+    if start >= end:
+        raise ConfigError(
+            f"backfill: the start, {iso(start)}, is not before the end, {iso(end)}",
+            hint="The start is included, the end is not",
         )
     return Interval(start, end)
 

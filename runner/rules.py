@@ -52,7 +52,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     for key, (lowest, highest, unit) in RANGES.items():
         value = attrgetter(key)(config)
         if value is not None and not lowest <= value <= highest:  # not: nan is never between
-            yield f"{key}={value:g}: allowed are {lowest:g} to {highest:g} ({unit})"
+            yield f"{key}={value}: allowed are {lowest:,} to {highest:,} ({unit})"
     yield from _backfill(config)
     yield from _stations(config)
     yield from _source(config.source)
@@ -130,7 +130,7 @@ def _url(source: Source) -> Iterator[str]:
     elif url.username or url.password or url.query or url.fragment:
         yield f"{key}: no user, password, query or fragment; the key is AQICN_API_KEY"
     elif url.scheme == "http" and host not in LOOPBACK and not source.allow_http:
-        yield f"{key}={source.base_url}: http sends the key in the clear; source.allow_http=true"
+        yield f"{key}={source.base_url}: the key would travel in the clear (source.allow_http=true)"
 
 
 def _database(name: str | None) -> Iterator[str]:
