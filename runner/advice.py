@@ -158,41 +158,56 @@ def _composition(error: Exception, directories: Sequence[Path]) -> str:
     found = re.search(r"full_key: (\S+)", text)
     key = found.group(1) if found else ""
     where = _file_named_in(text, directories)
-    if re.search(r"Key '.*' (?:is )?not in ", text):
-        group, _, leaf = key.partition(".")
-        if where and leaf == group:
-            return f"{where}leave '{group}:' out, the folder {group}/ says it already"
-        if where and mapping_of(key):
-            return f"{where}there is no setting '{key}'"
-        if mapping_of(key):
-            return f"{key} is not there yet: write +{key}=VALUE"
-        return where + unknown_key(key)
-    expected = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
-    if expected:
-        value, allowed = expected.groups()
-        close = [name for name in allowed.split(", ") if name.lower() == value.lower()]
-        close = close or difflib.get_close_matches(value, allowed.split(", "), n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        return f"{where}{key}={value}: allowed are {allowed}{meant}"
-    ambiguous = re.search(r"Ambiguous value for argument '(\w[\w.]*)=(.*)'", text)
-    if ambiguous:
-        name, value = ambiguous.groups()
-        return (
-            f"{name}={value} could mean two things; write\n"
-            f"  '{name}=[{value}]'   for one run with all of them, or\n"
-            f"  -m {name}={value}   for one run each"
-        )
-    for pattern, meaning in _MEANINGS:
-        said = re.search(pattern, text)
-        if said:
-            values = said.groups() or ("",)
-            kind = _TYPES.get(values[-1] or "", "of the right type")
-            return where + meaning.format(*values, key=key or "the file", type=kind)
+    for told in (_absent_key, _wrong_choice, _ambiguous, _meaning):
+        words = told(text, key, where)
+        if words:
+            return words
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
+    return "\n".join(lines[:_MOST_LINES]) or f"the settings cannot be read ({error!r})"
+
+
+def _absent_key(text: str, key: str, where: str) -> str | None:
+    if not re.search(r"Key '.*' (?:is )?not in ", text):
+        return None
+    group, _, leaf = key.partition(".")
+    if where and leaf == group:
+        return f"{where}leave '{group}:' out, the folder {group}/ says it already"
+    if mapping_of(key):
+        added = f"{key} is not there yet: write +{key}=VALUE"
+        return f"{where}there is no setting '{key}'" if where else added
+    return where + unknown_key(key)
+
+
+def _wrong_choice(text: str, key: str, where: str) -> str | None:
+    found = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
+    if not found:
+        return None
+    value, allowed = found.groups()
+    close = difflib.get_close_matches(value.upper(), allowed.upper().split(", "), n=1)
+    meant = f"; did you mean {close[0]}?" if close and close[0] in allowed.split(", ") else ""
+    return f"{where}{key}={value}: allowed are {allowed}{meant}"
+
+
+def _ambiguous(text: str, _key: str, _where: str) -> str | None:
+    found = re.search(r"Ambiguous value for argument '(\w[\w.]*)=(.*)'", text)
+    if not found:
+        return None
+    name, value = found.groups()
     return (
-        "\n".join(lines[:_MOST_LINES])
-        or f"the configuration cannot be read ({type(error).__name__})"
+        f"{name}={value} could mean two things; write\n"
+        f"  '{name}=[{value}]'   for one run with all of them, or\n"
+        f"  -m {name}={value}   for one run each"
     )
+
+
+def _meaning(text: str, key: str, where: str) -> str | None:
+    for pattern, meaning in _MEANINGS:
+        found = re.search(pattern, text)
+        if found:
+            values = found.groups() or ("",)
+            kind = _TYPES.get(values[-1], "of the right type")
+            return where + meaning.format(*values, key=key or "the file", type=kind)
+    return None
 
 
 def _file_named_in(text: str, directories: Sequence[Path]) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 
@@ -22,20 +19,16 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def mongo_uri() -> Iterator[str]:
     """The URI of a real mongod of this session's own, reachable by nobody else."""
-    spec = importlib.util.find_spec("fiftyone")
-    assert spec
-    assert spec.submodule_search_locations
-    binary = Path(next(iter(spec.submodule_search_locations)), "db/bin/mongod")
+    from runner.store.embedded import embedded
+    from runner.store.embedded_server import SERVER_LOCK, try_lock
+
     with tempfile.TemporaryDirectory(prefix="airq-tests-") as place:
-        socket = f"{place}/mongo.sock"
-        args = ["--dbpath", place, "--bind_ip", socket, "--unixSocketPrefix", place]
-        args += ["--logpath", f"{place}/log", "--wiredTigerCacheSizeGB", "0.25"]
-        with subprocess.Popen([binary, *args], stdout=subprocess.DEVNULL) as process:
-            while not os.path.exists(socket) and process.poll() is None:  # noqa: PTH110
-                time.sleep(0.05)
-            yield f"mongodb://{quote(socket, safe='')}/?directConnection=true"
-            process.terminate()
-            process.wait(60)
+        data_dir = Path(place, "mongodb")
+        with embedded(data_dir) as uri:
+            yield uri
+        while (lock := try_lock(data_dir / SERVER_LOCK)) is None:  # until the server has ended
+            time.sleep(0.05)
+        os.close(lock)
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
-from runner.core.intervals import Intervals
+from runner.core.intervals import Interval, Intervals, subtract, union
 
 
 class Status(StrEnum):
@@ -59,6 +61,63 @@ class Tally:
         return self.inserted + self.updated + self.unchanged
 
 
+class Empty(NamedTuple):
+    """Hours the source was asked for and gave no reading for.
+
+    Attributes:
+        start: first hour.
+        end: hour after the last.
+        asked: the hour in which the source was asked last.
+    """
+
+    start: int
+    end: int
+    asked: int
+
+
+Empties = tuple[Empty, ...]
+"""Sorted and disjoint."""
+
+
+def note_empties(
+    before: Empties, window: Interval, empty_hours: Collection[int], asked: int
+) -> Empties:
+    """Return what is known to be empty after a window was fetched.
+
+    Args:
+        before: what was known.
+        window: the hours fetched; what was known of them is forgotten.
+        empty_hours: its hours without a reading.
+        asked: the hour in which the source was asked.
+    """
+    kept: list[Empty] = []
+    for start, end, when in before:
+        outside = subtract((Interval(start, end),), (window,))
+        kept += [Empty(piece.start, piece.end, when) for piece in outside]
+    found = union(Interval(hour, hour + 1) for hour in empty_hours)
+    kept += [Empty(piece.start, piece.end, asked) for piece in found]
+    merged: list[Empty] = []
+    for item in sorted(kept):
+        if merged and merged[-1].end == item.start and merged[-1].asked == item.asked:
+            merged[-1] = merged[-1]._replace(end=item.end)
+        else:
+            merged.append(item)
+    return tuple(merged)
+
+
+def gaps(covered: Intervals, stored: Intervals, empties: Empties, asked_since: int) -> Intervals:
+    """Return the covered hours that have no reading and should be asked for again.
+
+    Args:
+        covered: hours whose answer was stored.
+        stored: hours that have a reading.
+        empties: hours the source had nothing for.
+        asked_since: those asked for in this hour or later are not asked for again.
+    """
+    lately = [Interval(item.start, item.end) for item in empties if item.asked >= asked_since]
+    return subtract(subtract(covered, stored), lately)
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What is known of one station.
@@ -67,6 +126,7 @@ class Checkpoint:
         station_idx: the station.
         status: the documented state.
         covered: hours whose answer is stored (readings, rejects, or an honest nothing).
+        empty: covered hours that the source had no reading for.
         start_hour: first hour of the range last asked for; None in a hand-written checkpoint.
         target_end_hour: end (excluded) of the range last asked for; None likewise.
         last_processed_hour: last hour (included) processed in that range; None before the first.
@@ -78,6 +138,7 @@ class Checkpoint:
     station_idx: int
     status: Status
     covered: Intervals = ()
+    empty: Empties = ()
     start_hour: int | None = None
     target_end_hour: int | None = None
     last_processed_hour: int | None = None

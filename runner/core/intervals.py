@@ -107,3 +107,21 @@ def split(intervals: Iterable[Interval], batch_hours: int) -> Iterator[Interval]
 def count_windows(intervals: Iterable[Interval], batch_hours: int) -> int:
     """Return how many windows `split` yields, without making them."""
     return sum(-((start - end) // batch_hours) for start, end in intervals)
+
+
+def enclose(pieces: Intervals, batch_hours: int) -> tuple[Interval, ...]:
+    """Return the fewest windows of at most `batch_hours` that hold all hours of the pieces.
+
+    A window may hold other hours too, between the first and the last piece in it.
+    """
+    windows: list[Interval] = []
+    for start, end in pieces:
+        at = max(start, windows[-1].end) if windows else start
+        if windows and at < end:
+            # The last window may grow up to its limit before another one is begun.
+            reach = min(end, windows[-1].start + batch_hours)
+            if reach > at:
+                windows[-1] = Interval(windows[-1].start, reach)
+                at = reach
+        windows.extend(split((Interval(at, end),), batch_hours))
+    return tuple(windows)

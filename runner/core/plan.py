@@ -7,24 +7,38 @@ a plan for 12,000 stations and ten years costs little.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint, Status
+from runner.core.checkpoint import Checkpoint, Empties, Status
 from runner.core.intervals import (
     Interval,
     Intervals,
     count_windows,
+    enclose,
     intersect,
     iso,
     split,
     subtract,
     total_hours,
+    union,
 )
 from runner.core.stations import Station
 
 HOUR_S = 3600.0
+
+
+class Mode(StrEnum):
+    """Which hours of the range are fetched."""
+
+    RESUME = "resume"
+    """Hours that are not covered."""
+    GAPS = "gaps"
+    """Hours that are covered and yet have no reading, unless the source said so lately."""
+    REFETCH = "refetch"
+    """All hours, covered or not; what changed is updated."""
 
 
 class Why(StrEnum):
@@ -34,6 +48,10 @@ class Why(StrEnum):
     RESUME = "resume"
     EXTEND = "extend"
     RETRY = "retry"
+    LOOKBACK = "lookback"
+    """The last covered hours are read again, for late corrections."""
+    GAPS = "gaps"
+    REFETCH = "refetch"
     FINISH = "finish"
     """Everything is covered, but the checkpoint does not say completed yet: no request."""
 
@@ -42,6 +60,7 @@ class Skip(StrEnum):
     """Why a station is not worked on."""
 
     COVERED = "covered"
+    NO_GAPS = "no gaps"
     FAILED = "failed earlier"
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
@@ -87,6 +106,7 @@ class StationPlan:
         wanted: the range asked for, UTC.
         pieces: the hours that will be fetched.
         covered: everything covered so far, also outside the range.
+        empty: covered hours that the source had no reading for, also outside the range.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
         detail: words to the reason, such as the last error.
@@ -96,6 +116,7 @@ class StationPlan:
     wanted: Interval
     pieces: Intervals = ()
     covered: Intervals = ()
+    empty: Empties = ()
     why: Why | None = None
     skip: Skip | None = None
     detail: str = ""
@@ -182,6 +203,9 @@ def build_plan(
     named: Collection[int] = (),
     unknown: Iterable[int] = (),
     offers: Callable[[int], bool] = lambda _idx: True,
+    mode: Mode = Mode.RESUME,
+    gaps: Mapping[int, Intervals] = MappingProxyType({}),
+    lookback_hours: int = 0,
 ) -> Plan:
     """Plan which hours of which stations are to be fetched.
 
@@ -195,7 +219,21 @@ def build_plan(
         named: stations whose earlier failure does not keep them out.
         unknown: ids asked for that are no known station.
         offers: whether the source has the station at all.
+        mode: which hours of the range are fetched.
+        gaps: for mode gaps, by station index: covered hours without a reading, to be asked again.
+        lookback_hours: for mode resume: hours before the covered end to be read again.
     """
+
+    def pieces_of(checkpoint: Checkpoint | None, interval: Interval) -> tuple[Intervals, Why]:
+        if mode is Mode.GAPS:
+            holes = (
+                intersect((interval,), gaps.get(checkpoint.station_idx, ())) if checkpoint else ()
+            )
+            return enclose(holes, batch_hours), Why.GAPS
+        if mode is Mode.REFETCH:
+            return (interval,), Why.REFETCH
+        return _uncovered(checkpoint, interval, lookback_hours)
+
     entries = []
     for station in stations:
         idx = station.idx
@@ -203,7 +241,8 @@ def build_plan(
         if not offers(idx):
             entries.append(StationPlan(station, interval, skip=Skip.NOT_OFFERED))
         else:
-            entries.append(_plan_station(station, checkpoints.get(idx), interval, idx in named))
+            known = checkpoints.get(idx)
+            entries.append(_plan_station(station, known, interval, pieces_of, named=idx in named))
     for idx in unknown:
         interval = wanted(idx) if callable(wanted) else wanted
         entries.append(StationPlan(Station(idx), interval, skip=Skip.UNKNOWN))
@@ -211,27 +250,46 @@ def build_plan(
 
 
 def _plan_station(
-    station: Station, checkpoint: Checkpoint | None, wanted: Interval, named: bool
+    station: Station,
+    checkpoint: Checkpoint | None,
+    wanted: Interval,
+    pieces_of: Callable[[Checkpoint | None, Interval], tuple[Intervals, Why]],
+    *,
+    named: bool,
 ) -> StationPlan:
+    entry = StationPlan(station, wanted)
+    if checkpoint:
+        entry = replace(entry, covered=checkpoint.covered, empty=checkpoint.empty)
+        if checkpoint.status is Status.FAILED and not named:
+            return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
+    pieces, why = pieces_of(checkpoint, wanted)
+    if pieces:
+        return replace(entry, pieces=pieces, why=why)
+    if why is Why.GAPS:
+        return replace(entry, skip=Skip.NO_GAPS)
+    if checkpoint and checkpoint.status is Status.COMPLETED:
+        return replace(entry, skip=Skip.COVERED)
+    return replace(entry, why=Why.FINISH)
+
+
+def _uncovered(
+    checkpoint: Checkpoint | None, wanted: Interval, lookback_hours: int
+) -> tuple[Intervals, Why]:
+    """Return the hours not covered, with the tail to be read again, and the reason."""
     if checkpoint is None:
-        return StationPlan(station, wanted, pieces=(wanted,), why=Why.NEW)
-    covered = checkpoint.covered
-    failed = checkpoint.status is Status.FAILED
-    if failed and not named:
-        detail = checkpoint.error_message or ""
-        return StationPlan(station, wanted, covered=covered, skip=Skip.FAILED, detail=detail)
-    pieces = subtract((wanted,), covered)
-    if not pieces and checkpoint.status is Status.COMPLETED:
-        return StationPlan(station, wanted, covered=covered, skip=Skip.COVERED)
-    if not pieces:
-        why = Why.FINISH
-    elif failed:
+        return (wanted,), Why.NEW
+    pieces = subtract((wanted,), checkpoint.covered)
+    done = intersect((wanted,), checkpoint.covered)
+    if checkpoint.status is Status.FAILED:
         why = Why.RETRY
     elif checkpoint.status is Status.IN_PROGRESS:
         why = Why.RESUME
     else:
-        why = Why.EXTEND
-    return StationPlan(station, wanted, pieces=pieces, covered=covered, why=why)
+        why = Why.EXTEND if pieces else Why.LOOKBACK
+    if lookback_hours and done:
+        tail = Interval(done[-1].end - lookback_hours, done[-1].end)
+        pieces = union((*pieces, *intersect(done, (tail,))))
+    return pieces, why
 
 
 def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:

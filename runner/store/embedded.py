@@ -32,6 +32,7 @@ from runner.store import embedded_server
 from runner.store.embedded_server import (
     SERVER_LOCK,
     START_LOCK,
+    STATE_NAME,
     USERS_LOCK,
     answers,
     remove_socket,
@@ -43,7 +44,6 @@ LOG_NAME = "mongod.log"
 LARGEST_LOG = 20_000_000
 """Bytes from which the log is put aside (as mongod.log.1) at the next start."""
 
-_STATE_NAME = "server.json"
 _POLL_S = 0.05
 _LONGEST_SOCKET_PATH = 107
 _LONGEST_REASON = 300
@@ -218,9 +218,10 @@ def _start(place: Path, port: int | None, binary: Path | None, server_lock: int)
     mongod = find_mongod(binary)
     before = _noted(place)
     if before is not None:
-        remove_socket(Path(before.socket))
+        remove_socket(Path(before.socket))  # left by a supervisor that was killed
+        (place / STATE_NAME).unlink()
     socket_path = _new_socket_path(port or _DEFAULT_PORT)
-    _note(place, _Server(str(socket_path), port))
+    state = json.dumps(asdict(_Server(str(socket_path), port)))
     command = [str(mongod), "--dbpath", str(place), "--quiet"]
     command += ["--bind_ip", "127.0.0.1" if port else str(socket_path)]
     command += ["--port", str(port or _DEFAULT_PORT), "--unixSocketPrefix", str(socket_path.parent)]
@@ -237,7 +238,7 @@ def _start(place: Path, port: int | None, binary: Path | None, server_lock: int)
     output = os.open(place / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         subprocess.run(  # noqa: S603 - our own command line
-            [*supervisor, str(server_lock), str(place), str(socket_path), *command],
+            [*supervisor, str(place), state, str(socket_path), str(server_lock), *command],
             check=False,  # its failure shows as a free server.lock and in the log
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -260,15 +261,9 @@ def _new_socket_path(port: int) -> Path:
     raise AssertionError  # /tmp is short enough
 
 
-def _note(place: Path, server: _Server) -> None:
-    new = place / f"{_STATE_NAME}.new"
-    new.write_text(json.dumps(asdict(server)), encoding="utf-8")
-    new.replace(place / _STATE_NAME)
-
-
 def _noted(place: Path) -> _Server | None:
     try:
-        return _Server(**json.loads((place / _STATE_NAME).read_text(encoding="utf-8")))
+        return _Server(**json.loads((place / STATE_NAME).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 

@@ -25,6 +25,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+STATE_NAME = "server.json"
+"""The file that says where the server is; written once it answers."""
+
 START_LOCK = "start.lock"
 USERS_LOCK = "users.lock"
 SERVER_LOCK = "server.lock"
@@ -32,6 +35,7 @@ SERVER_LOCK = "server.lock"
 RESTARTS = 5
 """How often a mongod that ends while it is in use is started again."""
 
+_START_TICK_S = 0.05
 _TICK_S = 0.2
 """Seconds between two looks at mongod and its users."""
 _STOP_LIMIT_S = 30
@@ -81,15 +85,17 @@ class Supervisor:
 
     Args:
         data_dir: the directory with the lock files and the data.
+        state: what to write into server.json, once mongod answers.
         socket_path: where mongod listens.
         server_lock: the descriptor that holds server.lock; mongod inherits it.
         command: mongod and its arguments.
     """
 
     def __init__(
-        self, data_dir: Path, socket_path: Path, server_lock: int, command: list[str]
+        self, data_dir: Path, state: str, socket_path: Path, server_lock: int, command: list[str]
     ) -> None:
         self._data_dir = data_dir
+        self._state = state
         self._socket_path = socket_path
         self._server_lock = server_lock
         self._command = command
@@ -114,11 +120,12 @@ class Supervisor:
             if self._end_asked or self._unused():
                 _stop(mongod)
                 return False
-            if not answered:
-                answered = answers(self._socket_path)
-            elif not self._socket_path.exists():
+            if not answered and answers(self._socket_path):
+                answered = True
+                self._write_state()
+            if answered and not self._socket_path.exists():
                 _stop(mongod)  # nobody can reach it any more; started anew it makes a socket
-            time.sleep(_TICK_S)
+            time.sleep(_TICK_S if answered else _START_TICK_S)
         return answered and not self._end_asked
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -133,6 +140,11 @@ class Supervisor:
             pass_fds=(self._server_lock,),
             preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
         )
+
+    def _write_state(self) -> None:
+        new = self._data_dir / f"{STATE_NAME}.new"
+        new.write_text(self._state, encoding="utf-8")
+        new.replace(self._data_dir / STATE_NAME)
 
     def _unused(self) -> bool:
         """Return whether nobody uses the server or is about to.
@@ -176,12 +188,12 @@ def _end_with(parent: int) -> Callable[[], None]:
 
 
 def main(arguments: list[str]) -> None:
-    """Supervise: descriptor of server.lock, data directory, socket, mongod and its arguments."""
-    server_lock, data_dir, socket_path, *command = arguments
+    """Supervise: arguments as of `Supervisor`."""
+    data_dir, state, socket_path, server_lock, *command = arguments
     if os.fork():
         os._exit(0)  # the supervisor is nobody's child: nobody has to wait for it
     os.umask(0o077)
-    supervisor = Supervisor(Path(data_dir), Path(socket_path), int(server_lock), command)
+    supervisor = Supervisor(Path(data_dir), state, Path(socket_path), int(server_lock), command)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda _signum, _frame: supervisor.ask_end())
     supervisor.run()

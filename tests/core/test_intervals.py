@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runner.core.intervals import (
     Interval,
     count_windows,
+    enclose,
     hour_of,
     intersect,
     iso,
@@ -93,3 +94,19 @@ def test_an_hour_prints_as_utc() -> None:
     assert iso(hour_of(datetime(2023, 1, 1, 7, tzinfo=timezone(timedelta(hours=7))))) == (
         "2023-01-01T00:00:00Z"
     )
+
+
+@given(INTERVALS, st.integers(1, 50))
+def test_enclosing_windows_hold_every_hour_and_are_as_few_as_can_be(
+    parts: list[Interval], batch: int
+) -> None:
+    pieces = union(parts)
+    windows = enclose(pieces, batch)
+    assert hours_in(pieces) <= hours_in(windows)
+    assert all(0 < window.hours <= batch for window in windows)
+    assert all(earlier.end <= later.start for earlier, later in pairwise(windows))
+    fewest, reach = 0, -1
+    for hour in sorted(hours_in(pieces)):  # greedy from the left is optimal for points
+        if hour >= reach:
+            fewest, reach = fewest + 1, hour + batch
+    assert len(windows) == fewest

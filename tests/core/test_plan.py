@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
-from runner.core.plan import Pace, Plan, Skip, Why, build_plan, plan_json
+from runner.core.plan import Mode, Pace, Plan, Skip, Why, build_plan, plan_json
 from runner.core.stations import Station
 
 YEAR = Interval(470_000, 478_760)
@@ -130,3 +130,30 @@ def test_a_plan_for_12000_stations_and_ten_years_costs_little() -> None:
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16 * 2**20  # its 6,264,000 windows alone would take some 600 MiB
+
+
+def test_refetch_asks_for_everything_again_covered_or_not() -> None:
+    known = {STATION.idx: checkpoint(Status.COMPLETED, YEAR)}
+    plan = build_plan([STATION], known, YEAR, batch_hours=168, pace=PACE, mode=Mode.REFETCH)
+    assert (plan.stations[0].why, plan.hours) == (Why.REFETCH, YEAR.hours)
+
+
+def test_gaps_are_fetched_in_as_few_windows_as_the_batch_allows_and_nothing_else() -> None:
+    hole = YEAR.start + 1000
+    holes = {STATION.idx: (Interval(hole, hole + 1), Interval(hole + 100, hole + 168))}
+    known = {STATION.idx: checkpoint(Status.COMPLETED, YEAR)}
+    plan = build_plan(
+        [STATION, Station(1)], known, YEAR, batch_hours=168, pace=PACE, mode=Mode.GAPS, gaps=holes
+    )
+    assert plan.stations[0].pieces == (Interval(hole, hole + 168),)
+    assert [entry.reason for entry in plan.stations] == ["gaps", "no gaps"]
+
+
+def test_lookback_reads_the_last_covered_hours_again_together_with_the_new_ones() -> None:
+    done = Interval(YEAR.start, YEAR.end - 24)
+    known = {STATION.idx: checkpoint(Status.COMPLETED, done)}
+    plan = build_plan([STATION], known, YEAR, batch_hours=168, pace=PACE, lookback_hours=48)
+    assert plan.stations[0].pieces == (Interval(YEAR.end - 72, YEAR.end),)
+    again = build_plan([STATION], known, done, batch_hours=168, pace=PACE, lookback_hours=48)
+    assert again.stations[0].why is Why.LOOKBACK
+    assert again.stations[0].pieces == (Interval(done.end - 48, done.end),)

@@ -126,7 +126,7 @@ def processes_naming(place: Path) -> list[int]:
             words = (entry / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if os.fsencode(place) in words and b"mongod" in words:
+        if os.fsencode(place) in words and b"--dbpath" in words:
             found.append(int(entry.name))
     return found
 
