@@ -108,7 +108,7 @@ def explain(error: Exception, directories: Sequence[Path]) -> str:
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read '{error.override}': write KEY=VALUE; a value with = , {{ }} [ ] ( )\n"
-            "needs two pairs of quotes: 'stations.name=\"a, b\"'"
+            "or accents needs two pairs of quotes: 'stations.name=\"a, b\"'"
         )
     if isinstance(error, UnicodeDecodeError):
         return _not_utf8(error, directories)

@@ -146,6 +146,8 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
         _refuse(old)
         for word in words:
             _check_override(word)
+    if not {"-m", "--multirun"} & set(flags):
+        words = [_quoted(word) for word in words]
     private = named_dir or environment.get(PRIVATE_DIR_VARIABLE)
     return Arguments(
         tuple(flags),
@@ -212,6 +214,14 @@ def _unknown_flag(flag: str) -> ConfigError:
     return ConfigError(
         f"there is no option {flag}", hint="Settings are written KEY=VALUE, see --help"
     )
+
+
+def _quoted(word: str) -> str:
+    """Quote a value with letters that Hydra takes only in quotes, as in stations.name=Hà Nội."""
+    key, _, value = word.partition("=")
+    if value.isascii() or value[0] in "\"'[{" or '"' in value or "\\" in value:
+        return word
+    return f'{key}="{value}"'
 
 
 def _check_override(word: str) -> None:

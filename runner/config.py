@@ -140,7 +140,7 @@ def _hour(key: str, text: str) -> int:
         moment = datetime.fromisoformat(text.strip())
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        hour = hour_of(moment)
+        hour = hour_of(moment.astimezone(UTC))
     except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"{key}={text} is not a date: {error}",

@@ -120,10 +120,11 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
 
 
 def _human() -> list[structlog.typing.Processor]:
-    """Render a line for a person: no run id, no traceback (that is in the file)."""
+    """Render a line for a person: time of day in UTC, no run id, no traceback (the file has it)."""
 
     def shorten(_logger: Any, _method: str, event: Event) -> Event:
         event.pop("run_id", None)
+        event["timestamp"] = event["timestamp"][11:19]
         error = event.pop("exc_info", None)
         if isinstance(error, BaseException):
             event["error"] = type(error).__name__

@@ -1,4 +1,4 @@
-"""Fixtures for every room: one real mongod for the whole session, a fresh database for each test."""
+"""Fixtures for every room: a real mongod for the whole session, a fresh database for each test."""
 
 from __future__ import annotations
 

@@ -1,0 +1,250 @@
+"""The way to MongoDB: connect within a time limit, and say what went wrong without a secret."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote
+
+import pymongo
+import structlog
+from bson.errors import BSONError
+from pymongo.database import Database
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+)
+
+from runner.core.errors import ConfigError, StoreError, StoreUnavailableError
+from runner.secrets import Secret
+from runner.store.embedded import LOG_NAME, embedded
+
+APP_NAME = "airquality-runner"
+"""The name under which the server's log and `currentOp` show our connections."""
+
+_UNAUTHORIZED = 13
+_LOGIN_REFUSED = {11, 18, 8000}
+_NO_SPACE = {14031, 12502}
+_LONGEST_REASON = 300
+
+_CHECK_URI = (
+    "Check MONGO_URI, in the environment or .env; mongo=embedded starts a server of its own instead"
+)
+_RESUME = "What is stored is safe; once MongoDB is back, the same command goes on from there"
+_SHAPE = "mongodb://user:password@host:27017/ or mongodb+srv://user:password@cluster.example/"
+
+_REASONS = (
+    (r"Connection refused", "connection refused: nothing listens there"),
+    (r"Name or service not known|getaddrinfo|No address|Temporary failure", "unknown host name"),
+    (r"DNS|resol|nameserver", "its name has no entry in the DNS"),
+    (r"CERTIFICATE_VERIFY|certificate", "TLS: its certificate is not accepted"),
+    (r"SSL|TLS", "TLS: no secure connection could be made; does the server speak TLS?"),
+    (r"No such file", "there is no such socket"),
+    (r"Permission denied", "permission denied"),
+    (r"unreachable|No route", "the network has no way there"),
+    (r"replica set", "it is not a member of the replica set that the URI names"),
+    (r"connection closed|reset by peer", "it closed the connection; does it want TLS?"),
+    (r"timed out", "no answer"),
+    (r"response id|BSON|message", "what answers there is not MongoDB"),
+)
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def connect(
+    uri: Secret | None,
+    database: str,
+    *,
+    timeout_s: float,
+    embedded_dir: Path,
+    embedded_port: int | None,
+    embedded_binary: Path | None,
+) -> Iterator[Database[dict[str, Any]]]:
+    """Connect to MongoDB and close the connection at the end of the block.
+
+    Dates come back aware, in UTC. Writes are acknowledged when they are in the server's journal,
+    so that what we record as stored survives a killed server.
+
+    Args:
+        uri: the server; None or empty for the embedded one, which then runs at least as long.
+        database: the database's name.
+        timeout_s: seconds within which the server must have answered once.
+        embedded_dir: the data of the embedded server.
+        embedded_port: see `runner.store.embedded.embedded`.
+        embedded_binary: see `runner.store.embedded.find_mongod`.
+
+    Yields:
+        The database; it need not exist yet.
+
+    Raises:
+        ConfigError: the URI or the name cannot be right; nothing was attempted.
+        StoreUnavailableError: no answer within the limit, or the login was refused.
+    """
+    _check_name(database)
+    with ExitStack() as opened:
+        if uri:
+            address, place, hint = uri.reveal(), f"MongoDB at {_hosts(uri)}", _CHECK_URI
+        else:
+            place, hint = (
+                f"the embedded MongoDB in {embedded_dir}",
+                f"See {embedded_dir / LOG_NAME}",
+            )
+            address = opened.enter_context(
+                embedded(embedded_dir, port=embedded_port, binary=embedded_binary)
+            )
+        try:
+            client = _client(address, timeout_s)
+            opened.callback(client.close)
+            with pymongo.timeout(timeout_s):
+                client.admin.command("ping")
+        except OperationFailure as error:
+            raise StoreUnavailableError(f"{place}: {_refusal(error)}", hint=hint) from None
+        except (ConnectionFailure, ConfigurationError) as error:
+            raise StoreUnavailableError(
+                f"{place} could not be reached within {timeout_s:g} s: {_reason(error)}", hint=hint
+            ) from None
+        yield client[database]
+
+
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn every error of pymongo in the block into ours; every access to a collection is in one.
+
+    Args:
+        what: the collection, or what is done with it; the message begins with it.
+
+    Raises:
+        StoreUnavailableError: MongoDB stopped answering, after pymongo's own retry.
+        StoreError: MongoDB refused, or the documents cannot be stored.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        if isinstance(error, ConnectionFailure) or error.timeout:
+            raise StoreUnavailableError(
+                f"{what}: MongoDB stopped answering: {_reason(error)}", hint=_RESUME
+            ) from error
+        raise _store_error(what, error) from error
+    except BSONError as error:
+        raise StoreError(f"{what}: a document cannot be stored: {_short(error)}") from error
+
+
+def _store_error(what: str, error: PyMongoError) -> StoreError:
+    code = error.code if isinstance(error, OperationFailure) else None
+    if isinstance(error, BulkWriteError):
+        failures = error.details.get("writeErrors") or error.details.get("writeConcernErrors") or []
+        first = failures[0] if failures else {}
+        code = first.get("code")
+        text = str(first.get("errmsg", "bulk write failed"))[:_LONGEST_REASON]
+    else:
+        text = _short(error)
+    if code == _UNAUTHORIZED:
+        return StoreError(
+            f"{what}: MongoDB does not allow this: {text}",
+            hint="The user of MONGO_URI needs the role readWrite on the database",
+        )
+    if code in _NO_SPACE:
+        return StoreError(f"{what}: MongoDB has no disk space left", hint=_RESUME)
+    return StoreError(f"{what}: MongoDB refused: {text}")
+
+
+def _check_name(database: str) -> None:
+    limit = 63
+    if (
+        not database
+        or len(database.encode()) > limit
+        or re.search(r'[/\\. "$*<>:|?\x00]', database)
+    ):
+        raise ConfigError(
+            f"{database!r:.80} cannot be the name of a database: 1 to {limit} bytes, without "
+            'spaces and / \\ . " $ * < > : | ?',
+            hint="Correct mongo.database or MONGO_DB",
+        )
+
+
+def _client(address: str, timeout_s: float) -> pymongo.MongoClient[dict[str, Any]]:
+    """Return a client; options that pymongo ignores are named in the log, not on the terminal.
+
+    Raises:
+        ConfigError: the URI is malformed. Its text is in no message: a password may be anywhere.
+        ConfigurationError: the servers behind a mongodb+srv:// name were not found.
+    """
+    limit_ms = max(1, round(timeout_s * 1000))
+    try:
+        with warnings.catch_warnings(record=True) as ignored:
+            warnings.simplefilter("always")
+            client = pymongo.MongoClient[dict[str, Any]](
+                address,
+                tz_aware=True,
+                uuidRepresentation="standard",
+                appname=APP_NAME,
+                journal=True,
+                serverSelectionTimeoutMS=limit_ms,
+                connectTimeoutMS=limit_ms,
+            )
+    except (PyMongoError, ValueError, TypeError, OSError) as error:
+        text = str(error)
+        if address.startswith("mongodb+srv://") and re.search("DNS|resol|nameserver", text):
+            raise
+        raise ConfigError(f"MONGO_URI: {_malformed(address, error)}", hint=_CHECK_URI) from None
+    for warning in ignored:
+        options = _options_in(address, str(warning.message))
+        log.warning("mongo_uri_options.ignored", options=options or "unknown")
+    return client
+
+
+def _malformed(address: str, error: Exception) -> str:
+    """Return what is wrong with a URI, in words that hold nothing of it but names of options."""
+    text = str(error)
+    if not re.match(r"mongodb(\+srv)?://", address):
+        return f"it must look like {_SHAPE}"
+    if "escaped" in text or "database name" in text:
+        return (
+            "user, password or database holds a character that must be percent-encoded "
+            "(@ as %40, : as %3A, / as %2F)"
+        )
+    if "Port must be" in text:
+        return "its port must be a number from 1 to 65535"
+    if isinstance(error, OSError) and error.filename:
+        return f"a file that it names cannot be read: {error.filename}: {error.strerror}"
+    if options := _options_in(address, text):
+        return f"the value of {', '.join(options)} is not allowed, or not with the other options"
+    return f"it is malformed; it must look like {_SHAPE}"
+
+
+def _options_in(address: str, text: str) -> list[str]:
+    """Return the names of the URI's options that a message of pymongo speaks about."""
+    names = re.findall(r"[?&;]([A-Za-z]+)=", address)
+    return [name for name in names if re.search(rf"\b{name}\b", text, re.IGNORECASE)]
+
+
+def _hosts(uri: Secret) -> str:
+    """Return the hosts of a well-formed URI, without anything that may be secret."""
+    found = re.match(r"mongodb(?:\+srv)?://(?:[^/?]*@)?([^/?@]*)", uri.reveal())
+    return unquote(found[1])[:200] if found else "MONGO_URI"
+
+
+def _refusal(error: OperationFailure) -> str:
+    if error.code in _LOGIN_REFUSED:
+        return "authentication failed; user, password or authSource is wrong"
+    details = cast("dict[str, Any]", error.details or {})
+    return f"it refused the connection ({details.get('codeName') or error.code})"
+
+
+def _reason(error: PyMongoError) -> str:
+    text = str(error)
+    found = (short for pattern, short in _REASONS if re.search(pattern, text))
+    return next(found, "no server that can take our writes was found")
+
+
+def _short(error: Exception) -> str:
+    """Return the first line of an error without pymongo's dump of the server's answer."""
+    return str(error).partition(", full error:")[0].partition("\n")[0][:_LONGEST_REASON]

@@ -1,0 +1,82 @@
+"""The help page says what there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner import __version__
+from runner.conf_files import GROUPS, QUIET_GROUPS, builtin_dir, options
+from runner.core.outcome import Exit
+from runner.usage import SETTINGS
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def page(run: Run) -> str:
+    ran = run("--help")
+    assert ran.code == 0
+    assert ran.err == ""
+    return str(ran.out)
+
+
+def test_help_fits_in_110_lines_of_120_columns(page: str) -> None:
+    lines = page.splitlines()
+    assert len(lines) <= 110
+    assert max(map(len, lines)) <= 120
+
+
+def test_help_lists_every_option_with_what_it_is(page: str) -> None:
+    for option in options(builtin_dir()):
+        line = rf"^  {option.name} +{re.escape(option.description)}$"
+        assert re.search(line, page, re.MULTILINE), option.path
+
+
+def test_help_names_every_group_but_those_without_a_choice(page: str) -> None:
+    for group in GROUPS:
+        assert re.search(rf"^{group}=", page, re.MULTILINE)
+    for group in QUIET_GROUPS:
+        assert group not in page
+
+
+def test_help_gives_five_examples_that_compose(run: Run, page: str, tmp_path: Path) -> None:
+    examples = re.findall(r"^  python -m runner(.*?)(?:  .*)?$", page, re.MULTILINE)
+    assert len(examples) == 5
+    for example in examples:
+        arguments = shlex.split(example.replace("=DIR", f"={tmp_path}"))
+        assert run("--cfg", "job", *arguments).code == 0
+
+
+def test_help_states_the_defaults_as_they_are(run: Run, page: str) -> None:
+    composed = yaml.safe_load(run("--cfg", "job").out)
+    for setting, _meaning in SETTINGS:
+        assert setting in page
+        key, _, value = setting.partition("=")
+        found = composed
+        for part in key.split("."):
+            found = found[part]
+        assert found == yaml.safe_load(value), key
+
+
+def test_help_states_every_exit_code_in_use(page: str) -> None:
+    ending = page[page.index("Exit codes") :]
+    for code in set(Exit) - {Exit.QUALITY_GATE}:  # no quality checks yet
+        assert re.search(rf"\b{code.value}\b", ending)
+
+
+def test_help_is_given_wherever_it_is_asked_for(run: Run, page: str, cwd: Path) -> None:
+    assert run("-h").out == page
+    assert run("stations=hanoi", "--years", "3", "--help").out == page
+    assert list(cwd.iterdir()) == []
+
+
+def test_version_is_told(run: Run) -> None:
+    ran = run("--version")
+    assert (ran.code, ran.out) == (0, f"runner {__version__}\n")

@@ -1,0 +1,130 @@
+"""The process around a job: exit codes, sweeps, signals, and leaving everything as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+
+Run = Callable[..., Any]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_startup_imports_no_heavy_library() -> None:
+    heavy = ("pymongo", "requests", "polars", "papermill", "nbconvert", "structlog", "rich")
+    code = f"import sys, runner.cli; print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_python_m_runner_exits_with_the_code_of_main(cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "station=hanoi"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "no group or key 'station'; did you mean 'stations'?\n"
+
+
+def test_help_can_be_printed_where_the_terminal_knows_no_accents(cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "--help"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
+def test_main_can_be_called_again_and_again_and_leaks_nothing(run: Run, cwd: Path) -> None:
+    before = (sys.argv, dict(os.environ), signal.getsignal(signal.SIGINT), os.getcwd())  # noqa: PTH109 - as it is, links unresolved
+    mask = os.umask(0o022)
+    try:
+        for _ in range(2):
+            assert run("--cfg", "job", "stations=hanoi").code == 0
+            run("stations=hanoy").refused()
+            run("backfill.years=0").refused()
+            run("mongo.database=${oc.env:NOT_SET}").refused()
+            assert "dry_run: false" in run("--cfg", "job").out
+            assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(mask)
+    assert before == (sys.argv, dict(os.environ), signal.getsignal(signal.SIGINT), os.getcwd())  # noqa: PTH109 - as above
+    assert not GlobalHydra.instance().is_initialized()
+    assert list(cwd.iterdir()) == []
+
+
+def test_hydras_own_flags_work_wherever_they_stand(run: Run) -> None:
+    printed = run("stations=hue", "--cfg", "job", "dry_run=true", "--package", "stations").out
+    assert yaml.safe_load(printed)["named"] == {12488: "Thừa Thiên Huế/83 Hùng Vương, Vietnam"}
+    assert run("--info", "searchpath", "stations=hue").code == 0
+    assert run("--hydra-help").code == 0
+
+
+def test_values_with_accents_need_no_second_quotes(run: Run) -> None:
+    assert yaml.safe_load(run("stations.name=Hà Nội", "--cfg", "job").out)["stations"]["name"] == (
+        "Hà Nội"
+    )
+
+
+def test_no_key_says_what_to_set_and_what_needs_none(run: Run) -> None:
+    run().refused("AQICN_API_KEY", ".env", "make demo", "source=airnow source.path=DIR")
+
+
+def test_a_job_that_refuses_its_configuration_exits_2(run: Run) -> None:
+    run("job=reset").refused("forget the progress of every station", "job.confirm=true")
+
+
+def test_files_of_a_run_are_for_their_owner_and_hold_the_settings(run: Run, cwd: Path) -> None:
+    run("job=reset", "log_level=WARNING")
+    run("job=reset", "log_level=WARNING")
+    run_dirs = sorted((cwd / "runs").glob("*/*"))
+    assert len(run_dirs) == 2
+    for run_dir in run_dirs:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}", "/".join(run_dir.parts[-2:]))
+        assert (run_dir / ".hydra" / "overrides.yaml").exists()
+        for path in (run_dir, *run_dir.rglob("*")):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_sweep_tries_every_job_and_exits_with_the_worst(run: Run, cwd: Path) -> None:
+    ran = run("-m", "job=reset", "backfill.years=0,1,-1")
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+    assert "backfill.years=0" in ran.err
+    assert "forget the progress of every station" in ran.err
+    assert "backfill.years=-1" in ran.err
+    assert re.findall(r"job (\d) .*: exit (\d)", ran.out) == [("0", "2"), ("1", "2"), ("2", "2")]
+    assert [path.name for path in (cwd / "multirun").glob("*/*/[0-9]")] == ["1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_sweep_starts_no_further_job(run: Run, signum: int, code: int) -> None:
+    timer = threading.Timer(2, signal.raise_signal, [signum])
+    timer.start()
+    ran = run("-m", "job=sandbox", "log_level=INFO,DEBUG")
+    timer.join()
+    assert ran.code == code
+    assert ran.out.count("Sandbox API at") <= 1
+    assert f"job 1 (job=sandbox log_level=DEBUG): exit {code}" in ran.out

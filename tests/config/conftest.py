@@ -1,0 +1,27 @@
+"""Composing configurations without a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from runner.conf_files import builtin_dir
+from runner.config import Config, read
+
+NOW = datetime(2025, 6, 15, 10, 30, tzinfo=UTC)
+
+Compose = Callable[..., Config]
+
+
+@pytest.fixture
+def composed() -> Compose:
+    """Return a function from overrides to the checked configuration, as on 15 June 2025."""
+
+    def compose_and_read(*overrides: str) -> Config:
+        with initialize_config_dir(str(builtin_dir()), version_base="1.3"):
+            return read(compose("config", overrides=list(overrides)), NOW)
+
+    return compose_and_read

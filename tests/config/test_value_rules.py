@@ -1,0 +1,136 @@
+"""Which values are refused, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+from runner.config import Config
+from runner.core.errors import ConfigError
+from runner.rules import RANGES
+
+Compose = Callable[..., Config]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "backfill.batch_size=0",
+        "backfill.batch_size=8785",
+        "backfill.years=0",
+        "backfill.years=-1",
+        "backfill.workers=0",
+        "backfill.workers=65",
+        "backfill.lag_hours=-1",
+        "rate_limit.delay_s=nan",
+        "rate_limit.delay_s=inf",
+        "rate_limit.delay_s=-0.1",
+        "rate_limit.delay_s=3601",
+        "rate_limit.max_per_hour=-1",
+        "mongo.timeout_s=0",
+        "mongo.embedded.port=70000",
+        "sandbox.faults.rate_429=1.1",
+        "sandbox.faults.rate_5xx=nan",
+        "source.retry.max_attempts=0",
+        "source.read_timeout_s=0",
+    ],
+)
+def test_values_out_of_range_name_key_value_and_range(composed: Compose, override: str) -> None:
+    with pytest.raises(ConfigError, match="allowed are") as refused:
+        composed(override)
+    assert refused.value.message.startswith(override.split("=", maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["stations.ids=[5,6,5]"], "stations.ids: 5 stands there 2 times"),
+        (["stations.ids=[2147483648]"], "2147483648 is no station index"),
+        (["stations.ids=[0]"], "0 is no station index"),
+        (["+stations.named={4000000000: far}"], "stations.named: 4000000000"),
+        (["stations.bbox=[1,2,3]"], "south,west,north,east"),
+        (["stations.bbox=[21,105,20,106]"], "south,west,north,east"),
+        (["stations.bbox=[nan,105,20,106]"], "south,west,north,east"),
+        (["backfill.days=7"], "exclude each other"),
+        (["backfill=last_30_days", "backfill.years=3"], "exclude each other"),
+        (["source=airnow"], "source.path=DIR"),
+        (["source=airnow", "source.path=/no/such/directory"], "no such directory"),
+        (["source.base_url=http://api.example.org"], "source.allow_http=true"),
+        (["source.base_url=https://me:secret@example.org"], "AQICN_API_KEY"),
+        (["source.base_url=ftp://example.org"], "write https://HOST"),
+        (["source.base_url=https://example.org:port"], "source.base_url"),
+        (["source.history.path=feed/history"], "{feed}"),
+        (["mongo.database=a/b"], "mongo.database=a/b"),
+        (["mongo.database="], "1 to 50 characters"),
+        (["sandbox.faults.rate_429=0.6", "sandbox.faults.rate_5xx=0.6"], "more than 1"),
+        (["sandbox.replay=/no/such/directory"], "no such directory"),
+    ],
+)
+def test_impossible_settings_are_refused(
+    composed: Compose, overrides: list[str], told: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        composed(*overrides)
+    assert told in refused.value.message
+    assert "secret" not in refused.value.message
+
+
+def test_several_mistakes_are_told_at_once_in_five_lines(composed: Compose) -> None:
+    wrong = [f"{key}=-1" for key in RANGES if key.startswith(("backfill.", "sandbox."))]
+    with pytest.raises(ConfigError) as refused:
+        composed(*wrong)
+    lines = refused.value.message.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("and ")
+    with pytest.raises(ConfigError) as refused:
+        composed("backfill.batch_size=0", "backfill.workers=0")
+    assert len(refused.value.message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("stations.ids=[12345,67890]", "stations.ids", [12345, 67890]),
+        ("stations.ids=[-476599]", "stations.ids", [-476599]),
+        ("stations.name=da nang", "stations.name", "da nang"),
+        ("stations.bbox=[20.9,105.7,21.2,106]", "stations.bbox", [20.9, 105.7, 21.2, 106.0]),
+        ("backfill.start_date=2022-01-01", "backfill.start_date", "2022-01-01"),
+        ("backfill.end_date=2023-01-01T00:00Z", "backfill.end_date", "2023-01-01T00:00Z"),
+        ("backfill.years=3", "backfill.years", 3),
+        ("backfill.batch_size=24", "backfill.batch_size", 24),
+        ("rate_limit.delay_s=2", "rate_limit.delay_s", 2.0),
+        ("rate_limit.delay_s=0", "rate_limit.delay_s", 0.0),
+        ("dry_run=true", "dry_run", True),
+        ("log_level=DEBUG", "log_level.name", "DEBUG"),
+        ("mongo.database=không_khí", "mongo.database", "không_khí"),
+        ("source.base_url=http://127.0.0.1:8080", "source.base_url", "http://127.0.0.1:8080"),
+        (
+            "+source.sites={Hue: 12488}",
+            "source.sites",
+            {"Hanoi": 8641, "Ho Chi Minh City": 8767, "Hue": 12488},
+        ),
+    ],
+)
+def test_documented_overrides_work(
+    composed: Compose, override: str, key: str, value: object
+) -> None:
+    assert attrgetter(key)(composed(override)) == value
+
+
+@pytest.mark.parametrize("override", ["+surprise=1", "+backfill.surprise=1"])
+def test_settings_unknown_to_the_schema_never_pass(composed: Compose, override: str) -> None:
+    with pytest.raises(ConfigError, match="surprise"):
+        composed(override)
+
+
+def test_http_is_allowed_elsewhere_when_asked_for(composed: Compose) -> None:
+    config = composed("source.base_url=http://api.example.org", "source.allow_http=true")
+    assert config.source.allow_http
+
+
+def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path: Path) -> None:
+    config = composed("source=airnow", f"source.path={tmp_path}", f"sandbox.replay={tmp_path}")
+    assert config.source.sites["Hanoi"] == 8641
