@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.advice import known_keys, mapping_of, unknown_key
@@ -112,50 +112,57 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
     Raises:
         ConfigError: an old or unknown flag, or a group or key that does not exist.
     """
-    flags: list[str] = []
-    words: list[str] = []
-    old: list[tuple[str, str]] = []
-    wants = "run"
-    named_dir = None
+    line = _Line()
     rest = list(argv)
     while rest:
-        word = rest.pop(0)
+        line.take(rest.pop(0), rest)
+    if line.wants == "run":
+        _refuse(line.old)
+        for word in line.words:
+            _check_override(word)
+    sweep = {"-m", "--multirun"} & set(line.flags)
+    private = line.private_dir or environment.get(PRIVATE_DIR_VARIABLE)
+    return Arguments(
+        tuple(line.flags),
+        tuple(line.words if sweep else map(_quoted, line.words)),
+        Path(private).expanduser().absolute() if private else None,
+        (f"--config-dir={line.private_dir}",) if line.private_dir else (),
+        line.wants,
+    )
+
+
+@dataclass(slots=True)
+class _Line:
+    """A command line, taken apart word by word."""
+
+    flags: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    old: list[tuple[str, str]] = field(default_factory=list)
+    private_dir: str = ""
+    wants: str = "run"
+
+    def take(self, word: str, rest: list[str]) -> None:
+        """Sort a word; words of the rest that belong to it are taken, too."""
         if not _is_flag(word):
-            words.append(word)
-            continue
-        flag, has_value, value = word.partition("=")
-        flag = _modern(flag)
+            self.words.append(word)
+            return
+        typed, has_value, value = word.partition("=")
+        flag = _modern(typed)
         if flag in ("--help", "-h", "--version"):
-            wants = "version" if flag == "--version" else "help"
+            self.wants = "version" if flag == "--version" else "help"
         elif flag in _OLD_FLAGS:
-            typed = [value] if has_value else _values(rest)
-            values = [part for item in typed for part in re.split(r"[\s,]+", item) if part]
-            shown = word if has_value else " ".join([word, *typed])
-            old.append((shown, _OLD_FLAGS[flag](values)))
+            values = [value] if has_value else _values(rest)
+            shown = word if has_value else " ".join([word, *values])
+            parts = [part for item in values for part in re.split(r"[\s,]+", item) if part]
+            self.old.append((shown, _OLD_FLAGS[flag](parts)))
+        elif flag in ("--config-dir", "-cd"):
+            self.private_dir = value if has_value else _value_of(flag, rest)
         elif flag in _WITH_VALUE:
-            value = value if has_value else _value_of(flag, rest)
-            if flag in ("--config-dir", "-cd"):
-                named_dir = value
-            else:
-                flags += [flag, value]
+            self.flags += [flag, value if has_value else _value_of(flag, rest)]
         elif flag in _ALONE:
-            flags.append(flag)
+            self.flags.append(flag)
         else:
             raise _unknown_flag(flag)
-    if wants == "run":
-        _refuse(old)
-        for word in words:
-            _check_override(word)
-    if not {"-m", "--multirun"} & set(flags):
-        words = [_quoted(word) for word in words]
-    private = named_dir or environment.get(PRIVATE_DIR_VARIABLE)
-    return Arguments(
-        tuple(flags),
-        tuple(words),
-        Path(private).expanduser().absolute() if private else None,
-        (f"--config-dir={named_dir}",) if named_dir else (),
-        wants,
-    )
 
 
 def _is_flag(word: str) -> bool:

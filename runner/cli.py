@@ -8,6 +8,7 @@ with its worst.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -213,12 +214,16 @@ def _tell(text: str) -> None:
 def _for_hydra(arguments: Arguments) -> Iterator[None]:
     """Set what Hydra reads from the process: its arguments, and that errors are to be raised."""
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     sys.argv = ["runner", *arguments.for_hydra]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     finally:
         sys.argv = argv
+        root.handlers = handlers  # --info adds one
+        root.setLevel(level)
         if full_error is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:

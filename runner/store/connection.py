@@ -51,7 +51,7 @@ _REASONS = (
     (r"unreachable|No route", "the network has no way there"),
     (r"replica set", "it is not a member of the replica set that the URI names"),
     (r"connection closed|reset by peer", "it closed the connection; does it want TLS?"),
-    (r"timed out", "no answer"),
+    (r"timed out|No servers found yet", "no answer"),
     (r"response id|BSON|message", "what answers there is not MongoDB"),
 )
 

@@ -51,7 +51,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["stations.named={5: x}"], "write '+stations.named={5: x}'"),
     (["stations.selectors.x.name=y"], "stations.name and stations.bbox"),
     (["source.sites.Hue=12488"], "write +source.sites.Hue="),
-    (["profile.dry_run=true"], "did you mean 'profile'?"),
+    (["profile.dry_run=true"], "did you mean 'dry_run'?"),
     (["status"], "write job=status"),
     (["help"], "--help"),
     (["source=airnow"], "source.path=DIR"),

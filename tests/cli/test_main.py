@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -56,12 +57,19 @@ def test_help_can_be_printed_where_the_terminal_knows_no_accents(cwd: Path) -> N
     assert done.stderr == b""
 
 
+def _state_of_the_process() -> tuple[Any, ...]:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    root = logging.getLogger()
+    return list(sys.argv), dict(os.environ), handlers, Path.cwd(), list(root.handlers), root.level
+
+
 def test_main_can_be_called_again_and_again_and_leaks_nothing(run: Run, cwd: Path) -> None:
-    before = (sys.argv, dict(os.environ), signal.getsignal(signal.SIGINT), os.getcwd())  # noqa: PTH109 - as it is, links unresolved
+    before = _state_of_the_process()
     mask = os.umask(0o022)
     try:
         for _ in range(2):
             assert run("--cfg", "job", "stations=hanoi").code == 0
+            assert run("--info", "searchpath").code == 0
             run("stations=hanoy").refused()
             run("backfill.years=0").refused()
             run("mongo.database=${oc.env:NOT_SET}").refused()
@@ -69,7 +77,7 @@ def test_main_can_be_called_again_and_again_and_leaks_nothing(run: Run, cwd: Pat
             assert os.umask(0o022) == 0o022
     finally:
         os.umask(mask)
-    assert before == (sys.argv, dict(os.environ), signal.getsignal(signal.SIGINT), os.getcwd())  # noqa: PTH109 - as above
+    assert _state_of_the_process() == before
     assert not GlobalHydra.instance().is_initialized()
     assert list(cwd.iterdir()) == []
 
@@ -124,6 +132,7 @@ def test_a_stopped_sweep_starts_no_further_job(run: Run, signum: int, code: int)
     timer = threading.Timer(2, signal.raise_signal, [signum])
     timer.start()
     ran = run("-m", "job=sandbox", "log_level=INFO,DEBUG")
+    timer.cancel()
     timer.join()
     assert ran.code == code
     assert ran.out.count("Sandbox API at") <= 1

@@ -105,7 +105,7 @@ def test_several_mistakes_are_told_at_once_in_five_lines(composed: Compose) -> N
         ("rate_limit.delay_s=0", "rate_limit.delay_s", 0.0),
         ("dry_run=true", "dry_run", True),
         ("log_level=DEBUG", "log_level.name", "DEBUG"),
-        ("mongo.database=không_khí", "mongo.database", "không_khí"),
+        ('mongo.database="không_khí"', "mongo.database", "không_khí"),
         ("source.base_url=http://127.0.0.1:8080", "source.base_url", "http://127.0.0.1:8080"),
         (
             "+source.sites={Hue: 12488}",
