@@ -51,16 +51,22 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
 @cache
 def known_keys() -> dict[str, bool]:
     """Return every dotted key of the schema, and whether names of one's own may follow it."""
+    return {key: get_origin(hint) is dict for key, hint in _hints(Config, "")}
 
-    def walk(kind: type, prefix: str) -> Iterator[tuple[str, bool]]:
-        hints = get_type_hints(kind)
-        for field in dataclasses.fields(kind):
-            hint = hints[field.name]
-            yield prefix + field.name, get_origin(hint) is dict
-            if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-                yield from walk(hint, f"{prefix}{field.name}.")
 
-    return dict(walk(Config, ""))
+@cache
+def text_keys() -> frozenset[str]:
+    """Return the dotted keys of the schema whose values are text."""
+    return frozenset(key for key, hint in _hints(Config, "") if hint in (str, str | None))
+
+
+def _hints(kind: type, prefix: str) -> Iterator[tuple[str, object]]:
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        yield prefix + field.name, hint
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from _hints(hint, f"{prefix}{field.name}.")
 
 
 def mapping_of(key: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.advice import known_keys, mapping_of, unknown_key
+from runner.advice import known_keys, mapping_of, text_keys, unknown_key
 from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, QUIET_GROUPS, builtin_dir
 from runner.core.errors import ConfigError
 from runner.secrets import Environment
@@ -224,11 +224,12 @@ def _unknown_flag(flag: str) -> ConfigError:
 
 
 def _quoted(word: str) -> str:
-    """Quote a value with letters that Hydra takes only in quotes, as in stations.name=Hà Nội."""
+    """Quote a value that Hydra takes only in quotes: stations.name=Hà Nội, a path with {feed}."""
     key, _, value = word.partition("=")
-    if value.isascii() or value[0] in "\"'[{" or '"' in value or "\\" in value:
+    if not value or value[0] in "\"'[{" or set(value) & set('"\\') or "${" in value:
         return word
-    return f'{key}="{value}"'
+    special = key in text_keys() and re.search(r"[^\w./:@%+-]", value)
+    return f'{key}="{value}"' if special or not value.isascii() else word
 
 
 def _check_override(word: str) -> None:

@@ -1,4 +1,4 @@
-"""Picks implementations for a job: the database, the source, the sandbox. The only place that does."""
+"""Picks implementations for a job: database, source, sandbox. The only place that does."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config import missing_key_message
-from runner.core.errors import ConfigError
+from runner.core.errors import AqicnClientError, ConfigError
 from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.engine import Source
 from runner.job import Job
 from runner.pacing import Pacer
+from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
 from runner.sandbox.server import Sandbox
-from runner.sandbox.climatology import Climatology
 from runner.sandbox.values import Replay
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource
@@ -118,6 +118,7 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
                 source.retry.throttled_max_s,
             ),
             Timeouts(source.connect_timeout_s, source.read_timeout_s),
+            failure=AqicnClientError,
         )
         with closing(client):
             history = source.history
@@ -128,6 +129,7 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
                 start_param=history.start_param,
                 end_param=history.end_param,
                 token_param=history.token_param,
+                name=job.source_kind,
             )
 
 

@@ -108,7 +108,8 @@ def sandbox(job: Job) -> Outcome:
     names = {**bundled_stations(), **job.config.stations.named}
     with sandbox_server(job, names) as server:
         job.tell(
-            f"Sandbox API at {server.url} (counts: {server.url}/_stats). Use it from another shell:\n"
+            f"Sandbox API at {server.url} (counts: {server.url}/_stats). "
+            "Use it from another shell:\n"
             f"  AQICN_API_KEY=any-text {shlex.join(PROGRAM)} source.base_url={server.url} "
             "mongo.database=air_quality_sandbox\n"
             "Stop with Ctrl-C."

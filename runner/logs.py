@@ -1,4 +1,4 @@
-"""structlog: JSON lines in the run directory, human lines on the console, secrets masked in both."""
+"""structlog: JSON lines in the run directory, human ones on the console, secrets masked in both."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _File(logging.FileHandler):
         super().__init__(path, encoding="utf-8")
         self._failed = False
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's form
         if not self._failed:
             self._failed = True
             reason = sys.exc_info()[1]

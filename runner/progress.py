@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.core.checkpoint import Tally
 from runner.core.outcome import StationOutcome, duration_text
@@ -42,7 +42,7 @@ class Quiet:
     def _show(self) -> None:
         """Nothing to show."""
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -72,7 +72,7 @@ class Bar(Quiet):
         )
         self._task = self._progress.add_task("", total=self._windows, **self._fields())
 
-    def _fields(self) -> dict[str, object]:
+    def _fields(self) -> dict[str, Any]:
         seconds_each = self._plan.duration_s / self._windows if self._windows else 0.0
         left = (self._windows - self.windows_done) * seconds_each
         return {
@@ -84,7 +84,7 @@ class Bar(Quiet):
     def _show(self) -> None:
         self._progress.update(self._task, completed=self.windows_done, **self._fields())
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

@@ -144,18 +144,18 @@ class Retry:
     """How a request that failed is tried again; waits grow exponentially, with full jitter.
 
     Attributes:
-        max_attempts: tries in all.
-        max_elapsed_s: no new try later than this after the first, in seconds.
+        max_attempts: tries of one request; throttled ones do not count.
+        max_elapsed_s: seconds spent on one request after which no further try begins.
         backoff_s: upper bound of the first wait, in seconds; doubles every time.
         backoff_max_s: upper bound of any wait, in seconds.
-        throttled_max_s: longest wait that a throttling answer may impose, in seconds.
+        throttled_max_s: seconds without any answer, because of throttling, that end the run.
     """
 
     max_attempts: int = 8
     max_elapsed_s: float = 900.0
     backoff_s: float = 2.0
     backoff_max_s: float = 120.0
-    throttled_max_s: float = 3600.0
+    throttled_max_s: float = 7200.0
 
 
 @dataclass(slots=True)

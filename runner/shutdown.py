@@ -17,8 +17,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopFlag:
     """Says whether a stop was asked for, and wakes everyone who sleeps.
 
-    A process has one flag for its signals; every job has a flag under it (`StopFlag(parent)`), which
-    stops with the process or, by `halt`, alone.
+    A process has one flag for its signals; every job has a flag under it (`StopFlag(parent)`),
+    which stops with the process or, by `halt`, alone.
 
     Attributes:
         signum: the signal that asked for the stop, None while nobody did.
@@ -29,9 +29,12 @@ class StopFlag:
         self._children: list[StopFlag] = []
         self.signum: int | None = None
         if parent is not None:
-            parent._children.append(self)
-            if parent.signum is not None:
-                self.ask(parent.signum)
+            parent._adopt(self)  # noqa: SLF001 - of the same class
+
+    def _adopt(self, child: StopFlag) -> None:
+        self._children.append(child)
+        if self.signum is not None:
+            child.ask(self.signum)
 
     def ask(self, signum: int = signal.SIGTERM) -> None:
         """Ask for a stop; the first asker's signal is remembered."""

@@ -77,9 +77,8 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
     """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC)."""
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
-    lines = [
-        f"Plan: {len(plan.stations):,} stations, {_minute(wanted.start)} to {_minute(wanted.end)} UTC"
-    ]
+    range_text = f"{_minute(wanted.start)} to {_minute(wanted.end)} UTC"
+    lines = [f"Plan: {len(plan.stations):,} stations, {range_text}"]
     if skips:
         lines.append(f"  skipped   {sum(skips.values()):,} stations ({_counted(skips)})")
     if not plan.windows:

@@ -7,9 +7,10 @@
     │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
     │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
     └── SourceError                  a source could not answer; `scope` says how far that reaches
+        ├── ThrottledError           everyone who uses the same key has to wait
         ├── AirNowFileError          a file of measurements cannot be read
         └── AqicnClientError         the AQICN API, or the way to it
-            ├── AqicnRateLimitError  throttled: 429, or "Over quota" inside HTTP 200
+            ├── AqicnRateLimitError  a ThrottledError too: 429, or "Over quota" inside HTTP 200
             └── AqicnApiError        the API answered, and the answer says no
 
 Every error pickles, so it survives a worker process.
@@ -91,6 +92,25 @@ class SourceError(RunnerError):
         self.scope = scope
 
 
+class ThrottledError(SourceError):
+    """Everyone who uses the same key has to wait.
+
+    Attributes:
+        retry_after_s: seconds the server asked us to wait, or None if it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: Scope = Scope.RETRY,
+        retry_after_s: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, scope=scope, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
 class AirNowFileError(SourceError):
     """A file of measurements cannot be read; the run must not pretend it is empty."""
 
@@ -102,16 +122,8 @@ class AqicnClientError(SourceError):
     """The AQICN API could not be reached, or its answer could not be read."""
 
 
-class AqicnRateLimitError(AqicnClientError):
-    """Throttled by the API.
-
-    Attributes:
-        retry_after_s: seconds the server asked us to wait, or None if it did not say.
-    """
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
-        super().__init__(message, scope=Scope.RETRY, hint=hint)
-        self.retry_after_s = retry_after_s
+class AqicnRateLimitError(AqicnClientError, ThrottledError):
+    """Throttled by the API: 429, or "Over quota" inside HTTP 200."""
 
 
 class AqicnApiError(AqicnClientError):

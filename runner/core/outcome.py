@@ -329,8 +329,8 @@ class Outcome:
         unknown = [str(item.station.idx) for item in self.stations if item.skip is Skip.UNKNOWN]
         if unknown:
             lines.append(
-                f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they exist,"
-                " name them: '+stations.named={12345: Its name}'"
+                f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they"
+                " exist, name them: '+stations.named={12345: Its name}'"
             )
         retriable = any(
             item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations

@@ -2,7 +2,8 @@
 
 A record is what a source hands over, in AQICN's shape:
 
-    {"current_aqi": 45, "time": {"s": "2023-01-01 12:00:00", "tz": "+07:00"}, "current_iaqi": {"pm25": {"v": 45}}}
+    {"current_aqi": 45, "time": {"s": "2023-01-01 12:00:00", "tz": "+07:00"},
+     "current_iaqi": {"pm25": {"v": 45}}}
 
 (`aqi`/`iaqi` are read beside `current_aqi`/`current_iaqi`.) A reading is the documented document:
 

@@ -36,7 +36,7 @@ _HOME = {
 
 
 def position_of(station_idx: int) -> Position:
-    """Return where a station stands: within 5 km of a city's centre, its own where that is known."""
+    """Return where a station stands: within 5 km of a city's centre, its own where known."""
     drawn = _CITIES[int(uniform("city", station_idx) * len(_CITIES))]
     latitude, longitude = _HOME.get(station_idx, drawn)
     return Position(

@@ -40,7 +40,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["stations.ids=[99999999999]"], "no station index"),
     (["mongo.database=${oc.env:NOT_SET}"], "needs the environment variable NOT_SET"),
     (["mongo.database=${no.such}"], "names a setting that does not exist"),
-    (["mongo.database=a=b"], "two pairs of quotes"),
+    (["backfill.years=a=b"], "two pairs of quotes"),
     (["stations.ids=[1"], "cannot read 'stations.ids=[1'"),
     (["stations=hanoi,hue"], "'stations=[hanoi,hue]'   for one run"),
     (["stations="], "needs one of its options"),

@@ -32,7 +32,7 @@ def valid_hours_of_2018() -> set[datetime]:
         for row in csv.DictReader(file):
             label = datetime(int(row["Year"]), int(row["Month"]), int(row["Day"]), int(row["Hour"]))  # noqa: DTZ001 - local wall clock, as labelled
             march[row["Date (LT)"]] += 1
-            if row["Date (LT)"].startswith("2018-03-11 03:00") and march[row["Date (LT)"]] == 1:
+            if row["Date (LT)"] == "2018-03-11 03:00 AM" and march[row["Date (LT)"]] == 1:
                 label -= timedelta(hours=1)  # the first of the two is really 02:00
             if row["QC Name"] == "Valid":
                 valid.add((label - timedelta(hours=7)).replace(tzinfo=UTC))

@@ -34,8 +34,8 @@ def test_a_station_the_api_does_not_know_fails_alone_and_is_retried_on_request(
         assert "failed earlier: 1" in again.stdout
         assert runner.last_json("outcome.json")["requests"] == 0
     with Sandbox({1584: "Da Nang", 13658: "Back again"}, Climatology(1)) as api:
-        ask = (f"source.base_url={api.url}", "backfill=last_30_days", *FAST)
-        runner("job=retry", *ask, AQICN_API_KEY="anything")
+        fast = (f"source.base_url={api.url}", "backfill=last_30_days", *FAST)
+        runner("job=retry", *fast, AQICN_API_KEY="anything")
         outcome = runner.last_json("outcome.json")
         assert [item["station_idx"] for item in outcome["stations"]] == [13658]
         assert outcome["stations"][0]["start"] == "2023-01-01T00:00:00Z"
@@ -149,6 +149,7 @@ def test_the_embedded_server_starts_on_demand_and_leaves_no_process(runner: Runn
     runner(*ask)
     assert runner.last_json("outcome.json")["counts"]["skipped"] == 1
     marker = str(runner.directory)
+
     def orphans() -> list[str]:
         found = []
         for process in Path("/proc").glob("[0-9]*/cmdline"):
