@@ -24,6 +24,7 @@ from runner.sources.aqicn import AqicnSource
 from runner.sources.http import HttpClient, RetryPolicy, Timeouts
 from runner.store.checkpoints import Checkpoints
 from runner.store.connection import connect
+from runner.store.leases import Leases
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.runs import Runs
@@ -40,6 +41,7 @@ class Store:
     stations: Stations
     readings: Readings
     checkpoints: Checkpoints
+    leases: Leases
     rejects: Rejects
     runs: Runs
 
@@ -62,10 +64,12 @@ def open_store(job: Job) -> Iterator[Store]:
         embedded_port=mongo.embedded.port,
         embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
     ) as database:
+        leases = Leases(database, job.run_id, job.config.backfill.lease_s)
         yield Store(
             Stations(database),
             Readings(database),
-            Checkpoints(database),
+            Checkpoints(database, leases),
+            leases,
             Rejects(database),
             Runs(database),
         )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -65,11 +65,13 @@ def _begin(job: Job, store: Store, work: Work) -> None:
         for collection in (store.readings, store.checkpoints, store.rejects, store.runs):
             collection.ensure()
         _note_stations(job, store, work.selection.stations)
+        again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
+        store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
     job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC))))
     into = f"writing nothing ({job.database_name})" if job.config.dry_run else job.database_name
     job.tell(f"  run       {job.run_id} into {into}")
-    job.tell(f"  resume    {job.command()}")
+    job.tell(f"  resume    {job.resume_command}")
     log.info(
         "run.started",
         job=job.name,
@@ -96,7 +98,8 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
 def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
     plan = work.plan
     with _open_source(job, work, key) as (source, pacer):
-        with watch(plan, console(stderr=True)) as watcher:
+        renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
+        with renewing, watch(plan, console(stderr=True)) as watcher:
             executed = Engine(
                 plan,
                 source,
@@ -134,6 +137,7 @@ def _sink(job: Job, store: Store, source: Source) -> Sink:
         store.readings,
         store.rejects,
         store.checkpoints,
+        store.leases,
         job.run_id,
         source.name,
         lambda: datetime.now(UTC),

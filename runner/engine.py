@@ -8,6 +8,7 @@ stored but not recorded is fetched again and found unchanged.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -17,11 +18,26 @@ from typing import Protocol
 
 import structlog
 
-from runner.core.checkpoint import Tally
-from runner.core.errors import RunnerError, Scope, SourceError, StoppedError, StoreError
-from runner.core.intervals import Interval, Intervals, union
+from runner.core.checkpoint import Empties, Tally, note_empties
+from runner.core.errors import (
+    LeaseError,
+    RunnerError,
+    Scope,
+    SourceError,
+    StoppedError,
+    StoreError,
+)
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    hour_of,
+    intersect,
+    subtract,
+    total_hours,
+    union,
+)
 from runner.core.outcome import State, StationOutcome, tally_window
-from runner.core.plan import Plan, StationPlan
+from runner.core.plan import Plan, Skip, StationPlan
 from runner.core.readings import Answer, Reading, Reject, to_readings
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
@@ -53,8 +69,12 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where readings go, and where progress is kept. All methods raise StoreError."""
 
-    def begin(self, entry: StationPlan) -> None:
-        """Note that a station is being worked on."""
+    def begin(self, entry: StationPlan) -> Intervals:
+        """Take a station for this run alone; return what is covered of it.
+
+        Raises:
+            LeaseError: another run works on it.
+        """
         ...
 
     def store(
@@ -64,11 +84,15 @@ class Sink(Protocol):
         readings: Sequence[Reading],
         rejects: Sequence[Reject],
     ) -> Tally:
-        """Store a window's rejects and readings; return inserted, updated and unchanged."""
+        """Store a window's rejects and readings; return inserted, updated and unchanged.
+
+        Raises:
+            LeaseError: another run works on the station by now; nothing was stored.
+        """
         ...
 
-    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
-        """Record a window as covered; called after `store`."""
+    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
+        """Record what is covered after `store`, and which of it had no reading."""
         ...
 
     def complete(self, station: Station) -> None:
@@ -77,6 +101,10 @@ class Sink(Protocol):
 
     def fail(self, station: Station, message: str) -> None:
         """Record why a station cannot be fetched."""
+        ...
+
+    def leave(self, station: Station) -> None:
+        """Give a station back, however it went."""
         ...
 
 
@@ -138,6 +166,7 @@ class Engine:
         self._now = now
         self._lock = Lock()
         self._fatal: RunnerError | None = None
+        self._leased: deque[tuple[int, StationPlan, float]] = deque()
 
     def execute(self) -> Executed:
         """Work through the plan until it is done, stopped, or cannot go on."""
@@ -163,34 +192,82 @@ class Engine:
             with self._lock:
                 position, entry = next(todo, (-1, None))
             if entry is None:
+                break
+            self._run_station(position, entry, outcomes)
+        while not self._stop.asked:
+            with self._lock:
+                if not self._leased:
+                    return
+                position, entry, free_at = self._leased.popleft()
+            try:
+                self._stop.sleep(free_at - time.monotonic())
+            except StoppedError:
                 return
-            outcomes[position] = self._run_station(entry)
-            self._watcher.station_done(outcomes[position])
+            self._run_station(position, entry, outcomes, last_try=True)
 
-    def _run_station(self, entry: StationPlan) -> StationOutcome:
-        """Fetch a station; whatever goes wrong ends up in its outcome, never in another's."""
+    def _run_station(
+        self,
+        position: int,
+        entry: StationPlan,
+        outcomes: dict[int, StationOutcome],
+        *,
+        last_try: bool = False,
+    ) -> None:
+        """Take a station and fetch it; one that another run has is tried again at the end.
+
+        The other run may be dead: its lease then runs out, and what it left is fetched here.
+        """
+        try:
+            covered = self._sink.begin(entry)
+        except LeaseError as error:
+            log.info("station.leased", station_idx=entry.station.idx, error=error.message)
+            outcome = replace(
+                _untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
+            )
+            if not last_try:
+                with self._lock:
+                    self._leased.append((position, entry, time.monotonic() + error.free_in_s))
+                    outcomes[position] = outcome
+                return
+        except RunnerError as error:
+            self._end_run(error)
+            outcome = replace(_untouched(entry), detail=error.message)
+        else:
+            if covered != entry.covered:  # another run was here between the plan and now
+                entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
+            outcome = self._fetch_station(entry)
+            self._leave(entry.station)
+        outcomes[position] = outcome
+        self._watcher.station_done(outcome)
+
+    def _fetch_station(self, entry: StationPlan) -> StationOutcome:
         station = entry.station
         outcome = _untouched(entry)
-        covered = entry.covered
+        covered, empty = entry.covered, entry.empty
         logger = log.bind(station_idx=station.idx)
         try:
-            self._sink.begin(entry)
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
             for window in self._plan.windows_of(entry):
                 self._stop.check()
-                tally = self._run_window(station, window)
+                tally, without = self._run_window(station, window)
                 covered = union((*covered, window))
-                self._sink.advance(station, window, covered, tally)
+                empty = note_empties(empty, window, without, hour_of(self._now()))
+                self._sink.advance(entry, covered, empty, tally)
                 outcome = replace(
                     outcome,
                     tally=outcome.tally + tally,
-                    fetched_hours=outcome.fetched_hours + window.hours,
+                    fetched_hours=outcome.fetched_hours
+                    + total_hours(intersect((window,), (entry.wanted,))),
                 )
                 self._watcher.window_done(tally)
-            self._sink.complete(station)
+            if not subtract((entry.wanted,), covered):
+                self._sink.complete(station)
         except StoppedError:
             logger.info("station.left", fetched_hours=outcome.fetched_hours)
             return outcome
+        except LeaseError as error:
+            logger.warning("station.lost", error=error.message)
+            return replace(outcome, detail=error.message)
         except RunnerError as error:
             if isinstance(error, SourceError) and error.scope is not Scope.RUN:
                 return self._fail(outcome, error.message)
@@ -203,7 +280,8 @@ class Engine:
         logger.info("station.completed", **_counts(outcome.tally))
         return replace(outcome, state=State.COMPLETED)
 
-    def _run_window(self, station: Station, window: Interval) -> Tally:
+    def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int]]:
+        """Return the counts of a window, and its hours without a reading."""
         began = time.monotonic()
         answer = self._source.fetch(station, window)
         made = to_readings(answer.records, station.idx, window, self._now())
@@ -217,7 +295,8 @@ class Engine:
             elapsed_ms=round((time.monotonic() - began) * 1000),
             **_counts(tally),
         )
-        return tally
+        read = {hour_of(reading["ts"]) for reading in made.readings}
+        return tally, set(range(window.start, window.end)) - read
 
     def _fail(self, outcome: StationOutcome, message: str) -> StationOutcome:
         log.error("station.failed", station_idx=outcome.station.idx, error=message)
@@ -226,6 +305,14 @@ class Engine:
         except StoreError as error:
             self._end_run(error)
         return replace(outcome, state=State.FAILED, detail=message)
+
+    def _leave(self, station: Station) -> None:
+        if isinstance(self._fatal, StoreError):
+            return  # nobody there to tell
+        try:
+            self._sink.leave(station)
+        except StoreError as error:  # the lease ends by itself
+            log.warning("lease.not_released", station_idx=station.idx, error=error.message)
 
     def _end_run(self, error: RunnerError) -> None:
         with self._lock:

@@ -84,6 +84,12 @@ class Job:
         return shlex.join([*PROGRAM, *kept, *changes])
 
     @property
+    def resume_command(self) -> str:
+        """The command that goes on where this job ends; it refetches nothing a second time."""
+        refetches = self.config.backfill.mode.name == "refetch"
+        return self.command("backfill.mode=resume") if refetches else self.command()
+
+    @property
     def invents_readings(self) -> bool:
         """Whether the readings are generated rather than measured."""
         return self.source_kind == "sandbox" and not self.config.sandbox.replay
@@ -113,6 +119,6 @@ class Job:
             ended_at=datetime.now(UTC),
             dry_run=self.config.dry_run,
             stopped_by=self.stop.exit_code,
-            resume_command=self.command(),
-            retry_command=self.command("job=retry"),
+            resume_command=self.resume_command,
+            retry_command="" if self.config.dry_run else self.command("job=retry"),
         )

@@ -30,6 +30,14 @@ class SourceKind(Enum):
     sandbox = "sandbox"
 
 
+class Mode(Enum):
+    """Which hours of the range are fetched; spelt as typed in `backfill.mode=NAME`."""
+
+    resume = "resume"
+    gaps = "gaps"
+    refetch = "refetch"
+
+
 class LogLevel(Enum):
     """The least severe lines that are logged."""
 
@@ -98,6 +106,10 @@ class Backfill:
         batch_size: hours a request asks for.
         workers: stations worked on at the same time.
         lag_hours: full hours left to the live job; nothing newer is fetched.
+        mode: resume: what is not covered; gaps: covered hours without a reading; refetch: all.
+        lookback_hours: hours before the covered end that are read again, for late corrections.
+        recheck_empty_after_days: days after which hours the source had nothing for are gaps again.
+        lease_s: seconds after which the stations of a run that was killed are free for another.
     """
 
     start_date: str | None = None
@@ -107,6 +119,10 @@ class Backfill:
     batch_size: int = 168
     workers: int = 4
     lag_hours: int = 1
+    mode: Mode = Mode.resume
+    lookback_hours: int = 0
+    recheck_empty_after_days: int = 30
+    lease_s: float = 60.0
 
 
 @dataclass(slots=True)

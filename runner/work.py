@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from runner.assembly import Store, airnow_files
 from runner.config import bundled_stations
-from runner.core.checkpoint import Checkpoint, Status
+from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
-from runner.core.intervals import Interval
-from runner.core.plan import Plan, build_plan, plan_json
+from runner.core.intervals import Interval, Intervals, hour_of, intersect
+from runner.core.plan import Mode, Plan, build_plan, plan_json
 from runner.core.selection import Box, Selection, Selector, select
 from runner.job import Job
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
+
+_STATIONS_AT_ONCE = 50
+"""Stations whose stored hours one aggregation looks up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,32 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda _idx: True,
+        mode=Mode(job.config.backfill.mode.value),
+        gaps=_gaps(job, store, checkpoints),
+        lookback_hours=job.config.backfill.lookback_hours,
     )
     identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
     identity["created_at"] = job.started_at.isoformat()
     job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
     return Work(selection, plan, files)
+
+
+def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
+    """Return, by station index, the covered hours without a reading; {} unless they are wanted."""
+    settings = job.config.backfill
+    if settings.mode.name != Mode.GAPS:
+        return {}
+    asked_since = hour_of(job.started_at) - 24 * settings.recheck_empty_after_days
+    found: dict[int, Intervals] = {}
+    ids = sorted(checkpoints)
+    for at in range(0, len(ids), _STATIONS_AT_ONCE):
+        batch = ids[at : at + _STATIONS_AT_ONCE]
+        stored = store.readings.stored_hours(batch, job.wanted)
+        for idx in batch:
+            known = checkpoints[idx]
+            covered = intersect(known.covered, (job.wanted,))
+            found[idx] = gaps(covered, stored.get(idx, ()), known.empty, asked_since)
+    return found
 
 
 def _files(job: Job, selection: Selection) -> AirNowSource:

@@ -5,6 +5,7 @@
     ├── StoppedError                 a stop was asked for; the work is resumable (exit 130/143)
     ├── StoreError                   MongoDB could not do what was asked
     │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
+    │   ├── LeaseError               another run works on the station
     │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
     └── SourceError                  a source could not answer; `scope` says how far that reaches
         ├── ThrottledError           everyone who uses the same key has to wait
@@ -74,6 +75,18 @@ class StoreError(RunnerError):
 
 class StoreUnavailableError(StoreError):
     """MongoDB is not reachable within the configured time limit."""
+
+
+class LeaseError(StoreError):
+    """Another run works on the station.
+
+    Attributes:
+        free_in_s: seconds until its lease ends, unless it is renewed.
+    """
+
+    def __init__(self, message: str, *, free_in_s: float = 0.0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.free_in_s = free_in_s
 
 
 class UnsupportedCollectionError(StoreError):

@@ -164,7 +164,7 @@ class Coverage:
             empty=tally.empty_hours,
             rejected=tally.rejected_hours,
             failed=missing(State.FAILED),
-            left=missing(State.LEFT),
+            left=missing(State.LEFT) + missing(State.COMPLETED),
             skipped=missing(State.SKIPPED),
             covered_before=sum(item.covered_before for item in stations),
         )
@@ -229,7 +229,7 @@ class Outcome:
     @property
     def incomplete(self) -> tuple[StationOutcome, ...]:
         """Stations of the selection that lack hours nobody has fetched."""
-        lacking = (Skip.FAILED, Skip.UNKNOWN)
+        lacking = (Skip.FAILED, Skip.UNKNOWN, Skip.LEASED)
         return tuple(
             item
             for item in self.stations

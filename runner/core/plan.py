@@ -64,6 +64,7 @@ class Skip(StrEnum):
     FAILED = "failed earlier"
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
+    LEASED = "leased by another run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class StationPlan:
         station: the station.
         wanted: the range asked for, UTC.
         pieces: the hours that will be fetched.
-        covered: everything covered so far, also outside the range.
+        covered: everything covered so far, also outside the range, without `again`.
+        again: covered hours that will be fetched again; they do not count as covered until then.
         empty: covered hours that the source had no reading for, also outside the range.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
@@ -116,6 +118,7 @@ class StationPlan:
     wanted: Interval
     pieces: Intervals = ()
     covered: Intervals = ()
+    again: Intervals = ()
     empty: Empties = ()
     why: Why | None = None
     skip: Skip | None = None
@@ -264,7 +267,9 @@ def _plan_station(
             return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
     pieces, why = pieces_of(checkpoint, wanted)
     if pieces:
-        return replace(entry, pieces=pieces, why=why)
+        again = intersect(pieces, entry.covered)
+        covered = subtract(entry.covered, again)
+        return replace(entry, pieces=pieces, why=why, again=again, covered=covered)
     if why is Why.GAPS:
         return replace(entry, skip=Skip.NO_GAPS)
     if checkpoint and checkpoint.status is Status.COMPLETED:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empty, Status, Tally
 from runner.core.errors import StoreError
-from runner.core.intervals import Interval, Intervals, hour_of, to_datetime, union
+from runner.core.intervals import Interval, hour_of, to_datetime, union
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
@@ -25,6 +25,8 @@ COUNTERS = {
 """Fields of `Tally`, and what they are called in the document."""
 
 _YEARS = range(1970, 2200)
+_PAIR = ("start", "end")
+_EMPTY = ("start", "end", "asked")
 
 
 def to_checkpoint(document: Document) -> Checkpoint | None:
@@ -47,17 +49,23 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
     end_hour = None if end is None else hour_of(end)
     last_hour = None if last is None else hour_of(last)
     if document.get("covered") is not None:
-        covered = _covered(idx, document["covered"])
+        rows = _rows(idx, "covered", document["covered"], _PAIR)
+        covered = union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
     else:
         ends = [] if last_hour is None else [last_hour + 1]
         if status is Status.COMPLETED and end_hour is not None:
             ends.append(end_hour)
         covered = () if start_hour is None or not ends else union([Interval(start_hour, max(ends))])
+    empty = tuple(
+        Empty(_hour_from(start), hour_of(end), hour_of(asked))
+        for start, end, asked in _rows(idx, "empty", document.get("empty"), _EMPTY)
+    )
     error = document.get("error_message")
     return Checkpoint(
         station_idx=idx,
         status=status,
         covered=covered,
+        empty=tuple(sorted(item for item in empty if item.start < item.end)),
         start_hour=start_hour,
         target_end_hour=end_hour,
         last_processed_hour=last_hour,
@@ -91,19 +99,21 @@ def _hour_from(moment: datetime) -> int:
     return hour + (to_datetime(hour) < moment)
 
 
-def _covered(idx: int, value: Any) -> Intervals:
-    expected = "a list of [start, end] pairs of dates"
+def _rows(idx: int, field: str, value: Any, names: tuple[str, ...]) -> list[list[datetime]]:
+    """Return a list of lists of dates, each as long as the names."""
+    expected = f"a list of [{', '.join(names)}] dates"
+    if value is None:
+        return []
     if not isinstance(value, list):
-        raise _not_understood(idx, "covered", value, expected)
-    pieces = []
+        raise _not_understood(idx, field, value, expected)
+    rows = []
     for item in value:
-        if not isinstance(item, list) or len(item) != 2:  # noqa: PLR2004 - a pair
-            raise _not_understood(idx, "covered", item, expected)
-        start, end = (_moment(idx, "covered", moment) for moment in item)
-        if start is None or end is None:
-            raise _not_understood(idx, "covered", item, expected)
-        pieces.append(Interval(_hour_from(start), hour_of(end)))
-    return union(pieces)
+        moments = [_moment(idx, field, moment) for moment in item] if isinstance(item, list) else []
+        row = [moment for moment in moments if moment is not None]
+        if len(row) != len(names) or len(moments) != len(names):
+            raise _not_understood(idx, field, item, expected)
+        rows.append(row)
+    return rows
 
 
 def _count(idx: int, field: str, document: Document) -> int:

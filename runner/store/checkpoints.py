@@ -2,8 +2,9 @@
 
     {station_idx, status, last_processed_ts, start_ts, target_end_ts, total_readings, error_message,
      created_at, updated_at,                                       <- the documented fields
-     covered: [[start, end), ...], total_inserted, total_updated, total_unchanged, total_rejected,
-     total_repaired, rejected_hours, empty_hours, windows}         <- ours
+     covered: [[start, end), ...], empty: [[start, end, asked), ...], lease, total_inserted,
+     total_updated, total_unchanged, total_rejected, total_repaired, rejected_hours, empty_hours,
+     windows}                                                      <- ours
 
 `covered` is the truth; the documented fields follow from it and keep their meaning: every hour from
 `start_ts` to `last_processed_ts` (included) is processed, `target_end_ts` (excluded) is where the
@@ -14,18 +15,20 @@ that the work goes on. All dates are UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.database import Database
 
-from runner.core.checkpoint import Checkpoint, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Status, Tally
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
 from runner.store.connection import store_errors
+from runner.store.leases import Leases
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
@@ -41,10 +44,12 @@ class Checkpoints:
 
     Args:
         database: where the collection is, or will be.
+        leases: of the run that changes checkpoints; None where no lease is asked for.
     """
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], leases: Leases | None = None) -> None:
         self._collection = open_collection(database, NAME)
+        self._leases = leases
 
     def ensure(self) -> None:
         """Make the collection and its unique index on station_idx, where missing.
@@ -68,51 +73,73 @@ class Checkpoints:
         loaded = map(to_checkpoint, found)
         return {checkpoint.station_idx: checkpoint for checkpoint in loaded if checkpoint}
 
-    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> None:
-        """Set a station to in_progress over a range; what is covered and the totals stay.
+    def forget(self, remaining: Mapping[int, Intervals]) -> None:
+        """Let some stations be covered only so far, so that the rest is fetched again.
+
+        Args:
+            remaining: what stays covered, by station index.
 
         Raises:
+            StoreError: MongoDB could not do it.
+        """
+        updates = [
+            UpdateOne({"station_idx": idx}, {"$set": {"covered": _dates(covered)}})
+            for idx, covered in remaining.items()
+        ]
+        if updates:
+            with store_errors(NAME):
+                self._collection.bulk_write(updates, ordered=False)
+
+    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> Intervals:
+        """Take a station, and set it to in_progress over a range; what is covered stays.
+
+        A checkpoint is made where there is none, and filled up where it was written by hand.
+
+        Returns:
+            What is covered.
+
+        Raises:
+            LeaseError: another run works on the station.
             StoreError: MongoDB could not do it, or the stored document cannot be understood.
         """
-        before = self.load([station_idx]).get(station_idx)
-        covered = before.covered if before else ()
-        reached = next(
-            (piece.end for piece in covered if piece.start <= wanted.start < piece.end),
-            wanted.start,
-        )
-        last = min(reached, wanted.end) - 1
-        defaults = {
+        defaults: Document = {
             "station_idx": station_idx,
-            **dict.fromkeys(("status", "last_processed_ts", "start_ts", "target_end_ts")),
+            "status": str(Status.IN_PROGRESS),
+            **dict.fromkeys(("last_processed_ts", "start_ts", "target_end_ts")),
             "total_readings": 0,
             "error_message": None,
             "created_at": now,
             "updated_at": now,
-            "covered": _dates(covered),
+            "covered": None,
+            "empty": [],
             **dict.fromkeys(COUNTERS.values(), 0),
         }
+        fill_up = {"$replaceWith": {"$mergeObjects": [{"$literal": defaults}, "$$ROOT"]}}
+        with store_errors(NAME):
+            self._collection.update_one({"station_idx": station_idx}, [fill_up], upsert=True)
+        if self._leases:
+            self._leases.claim(station_idx)
+        before = self.load([station_idx]).get(station_idx)
+        covered = before.covered if before else ()
         changes = {
             "station_idx": station_idx,
             "status": str(Status.IN_PROGRESS),
-            "last_processed_ts": to_datetime(last) if last >= wanted.start else None,
+            "covered": _dates(covered),
+            "last_processed_ts": _reached(covered, wanted),
             "start_ts": to_datetime(wanted.start),
             "target_end_ts": to_datetime(wanted.end),
             "error_message": None,
             "updated_at": now,
         }
-        layers = [{"$literal": defaults}, "$$ROOT", {"$literal": changes}]
-        with store_errors(NAME):
-            self._collection.update_one(
-                {"station_idx": station_idx},
-                [{"$replaceWith": {"$mergeObjects": layers}}],
-                upsert=True,
-            )
+        self._update(station_idx, {"$set": changes})
+        return covered
 
     def advance(
         self,
         station_idx: int,
-        window: Interval,
+        wanted: Interval,
         covered: Intervals,
+        empty: Empties,
         tally: Tally,
         now: datetime,
     ) -> None:
@@ -120,12 +147,14 @@ class Checkpoints:
 
         Args:
             station_idx: the station.
-            window: the hours just processed.
+            wanted: the range begun.
             covered: everything covered now, the window included.
+            empty: covered hours that the source had no reading for.
             tally: counts of the window; added to the totals.
             now: the present, aware.
 
         Raises:
+            LeaseError: another run works on the station by now.
             StoreError: MongoDB could not do it.
         """
         counts = asdict(tally)
@@ -134,7 +163,8 @@ class Checkpoints:
             {
                 "$set": {
                     "covered": _dates(covered),
-                    "last_processed_ts": to_datetime(window.end - 1),
+                    "empty": [[*map(to_datetime, item)] for item in empty],
+                    "last_processed_ts": _reached(covered, wanted),
                     "updated_at": now,
                 },
                 "$inc": {
@@ -168,22 +198,6 @@ class Checkpoints:
         changes = {"status": str(Status.FAILED), "error_message": storable, "updated_at": now}
         self._update(station_idx, {"$set": changes})
 
-    def reopen_failed(self, station_ids: Collection[int] | None = None) -> list[int]:
-        """Set failed stations, of some or of all, to in_progress; what is covered stays.
-
-        Returns:
-            The indices of the stations that were failed, sorted.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        failed = {"status": str(Status.FAILED)}
-        changes = {"status": str(Status.IN_PROGRESS), "error_message": None}
-        with store_errors(NAME):
-            found = self._collection.distinct("station_idx", {**_of(station_ids), **failed})
-            self._collection.update_many({**_of(found), **failed}, {"$set": changes})
-        return sorted(found)
-
     def reset(self, station_ids: Collection[int]) -> int:
         """Delete checkpoints, so that the stations are fetched anew; return how many there were.
 
@@ -194,8 +208,20 @@ class Checkpoints:
             return self._collection.delete_many(_of(station_ids)).deleted_count
 
     def _update(self, station_idx: int, change: Document | list[Document]) -> None:
+        """Change a checkpoint; one that a person deleted meanwhile stays deleted."""
+        chosen: Document = {"station_idx": station_idx}
+        mine = {**chosen, "lease.owner": self._leases.owner} if self._leases else chosen
         with store_errors(NAME):
-            self._collection.update_one({"station_idx": station_idx}, change)
+            matched = self._collection.update_one(mine, change).matched_count
+        if self._leases and not matched:
+            self._leases.check(station_idx)
+
+
+def _reached(covered: Intervals, wanted: Interval) -> datetime | None:
+    """Return the last hour up to which a range is covered without a hole; None before the first."""
+    ends = (piece.end for piece in covered if piece.start <= wanted.start < piece.end)
+    end = next(ends, None)
+    return None if end is None else to_datetime(min(end, wanted.end) - 1)
 
 
 def _of(station_ids: Collection[int] | None) -> Document:

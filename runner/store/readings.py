@@ -25,7 +25,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from runner.core.errors import StoreError, UnsupportedCollectionError
-from runner.core.intervals import EPOCH, ONE_HOUR, Interval, to_datetime
+from runner.core.intervals import EPOCH, Interval, Intervals, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import (
     DUPLICATE_KEY,
@@ -42,6 +42,7 @@ from runner.store.connection import store_errors
 NAME = "waqi_station_readings"
 
 _KEY = ("meta.station_idx", "ts")
+_HOUR_MS = 3_600_000
 _MOST_ROUNDS = 4
 """Looks at the window before giving up; more than one only after another writer came between."""
 
@@ -141,16 +142,23 @@ class Readings:
             f"db.{NAME}.getIndexes() shows it.",
         )
 
-    def hours(self, station_idx: int, window: Interval) -> set[int]:
-        """Return the hours of the window that have a reading, exactly on the hour.
+    def stored_hours(self, station_ids: Sequence[int], window: Interval) -> dict[int, Intervals]:
+        """Return the hours of a window that have a reading, by station; one aggregation.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
+        hour = {"$divide": [{"$subtract": ["$ts", EPOCH]}, _HOUR_MS]}
+        pipeline = [
+            {"$match": {**_in_window(0, window), "meta.station_idx": {"$in": [*station_ids]}}},
+            {"$group": {"_id": "$meta.station_idx", "hours": {"$push": hour}}},
+        ]
+        stored: dict[int, Intervals] = {}
         with store_errors(NAME):
-            found = self._collection.find(_in_window(station_idx, window), {"_id": 0, "ts": 1})
-            ages = [document["ts"] - EPOCH for document in found]
-        return {age // ONE_HOUR for age in ages if not age % ONE_HOUR}
+            for found in self._collection.aggregate(pipeline, allowDiskUse=True):
+                whole = (int(hour) for hour in found["hours"] if hour == int(hour))
+                stored[found["_id"]] = union(Interval(hour, hour + 1) for hour in whole)
+        return stored
 
     def _supported_kind(self) -> Kind:
         kind = kind_of(self._collection)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.checkpoint import Tally
+from runner.core.checkpoint import Empties, Tally
 from runner.core.intervals import Interval, Intervals
 from runner.core.plan import StationPlan
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
+from runner.store.leases import Leases
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 
@@ -24,6 +25,7 @@ class MongoSink:
         readings: `waqi_station_readings`.
         rejects: `ingest_rejects`.
         checkpoints: `ingest_checkpoints`.
+        leases: of this run.
         run_id: stands in every reject.
         source: the source's name, likewise.
         now: the present, UTC.
@@ -32,13 +34,14 @@ class MongoSink:
     readings: Readings
     rejects: Rejects
     checkpoints: Checkpoints
+    leases: Leases
     run_id: str
     source: str
     now: Callable[[], datetime]
 
-    def begin(self, entry: StationPlan) -> None:
-        """Set the station's checkpoint to in_progress over the wanted range."""
-        self.checkpoints.begin(entry.station.idx, entry.wanted, self.now())
+    def begin(self, entry: StationPlan) -> Intervals:
+        """Take the station and set its checkpoint to in_progress; return what is covered."""
+        return self.checkpoints.begin(entry.station.idx, entry.wanted, self.now())
 
     def store(
         self,
@@ -47,7 +50,8 @@ class MongoSink:
         readings: Sequence[Reading],
         rejects: Sequence[Reject],
     ) -> Tally:
-        """Keep the rejects, then upsert the readings."""
+        """Keep the rejects, then upsert the readings, if the station is still ours."""
+        self.leases.keep(station.idx)
         if rejects:
             self.rejects.keep(
                 self.run_id, station.idx, window, rejects, source=self.source, now=self.now()
@@ -55,9 +59,10 @@ class MongoSink:
         written = self.readings.upsert(station.idx, window, readings)
         return Tally(written.inserted, written.updated, written.unchanged)
 
-    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
-        """Record the window in the station's checkpoint."""
-        self.checkpoints.advance(station.idx, window, covered, tally, self.now())
+    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
+        """Record what is covered now in the station's checkpoint."""
+        idx = entry.station.idx
+        self.checkpoints.advance(idx, entry.wanted, covered, empty, tally, self.now())
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
@@ -67,6 +72,10 @@ class MongoSink:
         """Set the checkpoint to failed, with the reason."""
         self.checkpoints.fail(station.idx, message, self.now())
 
+    def leave(self, station: Station) -> None:
+        """Give the station's lease back."""
+        self.leases.release(station.idx)
+
 
 @dataclass(frozen=True, slots=True)
 class DrySink:
@@ -74,8 +83,9 @@ class DrySink:
 
     readings: Readings
 
-    def begin(self, entry: StationPlan) -> None:
+    def begin(self, entry: StationPlan) -> Intervals:
         """Write nothing."""
+        return entry.covered
 
     def store(
         self,
@@ -88,11 +98,14 @@ class DrySink:
         would = self.readings.compare(station.idx, window, readings)
         return Tally(would.inserted, would.updated, would.unchanged)
 
-    def advance(self, station: Station, window: Interval, covered: Intervals, tally: Tally) -> None:
+    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Write nothing."""
 
     def complete(self, station: Station) -> None:
         """Write nothing."""
 
     def fail(self, station: Station, message: str) -> None:
+        """Write nothing."""
+
+    def leave(self, station: Station) -> None:
         """Write nothing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.checkpoint import Tally
+from runner.core.checkpoint import Empties, Tally
 from runner.core.errors import AqicnApiError, AqicnClientError, Scope, StoreUnavailableError
 from runner.core.intervals import Interval, Intervals, to_datetime, union
 from runner.core.outcome import State, StationOutcome
@@ -54,8 +54,9 @@ class Journal:
         if event[0] == self.fail_on:
             raise StoreUnavailableError("the database is gone")
 
-    def begin(self, entry: StationPlan) -> None:
+    def begin(self, entry: StationPlan) -> Intervals:
         self.note("begin", entry.station.idx)
+        return entry.covered
 
     def store(
         self, station: Station, window: Interval, readings: Sequence[Reading], _: Sequence[Reject]
@@ -63,14 +64,17 @@ class Journal:
         self.note("store", station.idx, window)
         return Tally(inserted=len(readings))
 
-    def advance(self, station: Station, window: Interval, covered: Intervals, _: Tally) -> None:
-        self.note("advance", station.idx, window, covered)
+    def advance(self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally) -> None:
+        self.note("advance", entry.station.idx, covered)
 
     def complete(self, station: Station) -> None:
         self.note("complete", station.idx)
 
     def fail(self, station: Station, message: str) -> None:
         self.note("fail", station.idx, message)
+
+    def leave(self, station: Station) -> None:
+        self.note("leave", station.idx)
 
     def of(self, idx: int) -> list[tuple[Any, ...]]:
         return [event for event in self.events if event[1] == idx]
@@ -113,8 +117,8 @@ def test_windows_of_a_station_are_stored_in_order_and_recorded_only_afterwards()
     expected: list[tuple[Any, ...]] = [("begin", 1)]
     for window in windows:
         expected.append(("store", 1, window))
-        expected.append(("advance", 1, window, (Interval(RANGE.start, window.end),)))
-    assert journal.events == [*expected, ("complete", 1)]
+        expected.append(("advance", 1, (Interval(RANGE.start, window.end),)))
+    assert journal.events == [*expected, ("complete", 1), ("leave", 1)]
     (outcome,) = executed.stations
     assert (outcome.state, outcome.fetched_hours, outcome.tally.inserted) == ("completed", 10, 10)
 
@@ -147,7 +151,7 @@ def test_one_failing_station_does_not_stop_another() -> None:
     assert [outcome.state for outcome in executed.stations] == ["completed", "failed", "completed"]
     failed = executed.stations[1]
     assert (failed.fetched_hours, failed.missing_hours, failed.detail) == (4, 6, "Unknown station")
-    assert journal.of(2)[-1] == ("fail", 2, "Unknown station")
+    assert journal.of(2)[-2:] == [("fail", 2, "Unknown station"), ("leave", 2)]
     assert executed.error is None
 
 
@@ -205,7 +209,7 @@ def test_a_stop_finishes_the_window_in_hand_and_leaves_the_rest() -> None:
         return answer(station, window)
 
     executed = execute(plan_of(1, 2), stop_meanwhile, journal, stop=stop, workers=1)
-    assert [event[0] for event in journal.events] == ["begin", "store", "advance"]
+    assert [event[0] for event in journal.events] == ["begin", "store", "advance", "leave"]
     assert [outcome.state for outcome in executed.stations] == [State.LEFT, State.LEFT]
     assert [outcome.fetched_hours for outcome in executed.stations] == [4, 0]
     assert executed.error is None
@@ -222,7 +226,7 @@ def test_a_stopped_run_that_is_resumed_fetches_no_window_twice() -> None:
 
     journal = Journal()
     execute(plan_of(1), count, journal, stop=stop)
-    covered = next(event[3] for event in reversed(journal.events) if event[0] == "advance")
+    covered = next(event[2] for event in reversed(journal.events) if event[0] == "advance")
     from runner.core.checkpoint import Checkpoint, Status
 
     resumed = build_plan(

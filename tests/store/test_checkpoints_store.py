@@ -91,6 +91,7 @@ def test_a_new_checkpoint_has_the_documented_fields_first(
         "created_at",
         "updated_at",
         "covered",
+        "empty",
         "total_inserted",
         "total_updated",
         "total_unchanged",
@@ -113,7 +114,7 @@ def test_advance_records_the_window_and_adds_up(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, FIRST_DAY, (FIRST_DAY,), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
     assert load(checkpoints) == Checkpoint(
         HANOI,
         Status.IN_PROGRESS,
@@ -124,7 +125,7 @@ def test_advance_records_the_window_and_adds_up(
         total=TALLY,
         updated_at=LATER,
     )
-    checkpoints.advance(HANOI, SECOND_DAY, (RANGE,), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, LATER)
     assert load(checkpoints).total == TALLY + TALLY
     written = document(database)
     assert written["total_readings"] == 2 * TALLY.readings == 30
@@ -135,7 +136,7 @@ def test_advance_records_the_window_and_adds_up(
 
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, FIRST_DAY, (FIRST_DAY,), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
     before = load(checkpoints)
     checkpoints.fail(HANOI, "Unknown station", LATER)
     failed = replace(
@@ -163,7 +164,7 @@ def test_every_hour_from_start_to_last_processed_is_covered_when_the_range_chang
     checkpoints: Checkpoints, wanted: Interval, last_processed_hour: int | None
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.begin(HANOI, wanted, LATER)
     loaded = load(checkpoints)
@@ -187,7 +188,7 @@ def test_a_checkpoint_deleted_during_the_run_stays_deleted(
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     database[NAME].delete_many({})
-    checkpoints.advance(HANOI, FIRST_DAY, (FIRST_DAY,), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.fail(HANOI, "x", NOW)
     assert database[NAME].count_documents({}) == 0
@@ -222,23 +223,6 @@ def test_reset_deletes_only_the_named_stations(checkpoints: Checkpoints) -> None
     assert set(checkpoints.load()) == {HUE}
 
 
-def test_reopening_names_the_failed_stations_and_keeps_what_is_covered(
-    checkpoints: Checkpoints,
-) -> None:
-    for station_idx in (HANOI, HUE, 3):
-        checkpoints.begin(station_idx, RANGE, NOW)
-        checkpoints.advance(station_idx, FIRST_DAY, (FIRST_DAY,), TALLY, NOW)
-    checkpoints.fail(HANOI, "x", NOW)
-    checkpoints.fail(HUE, "x", NOW)
-    assert checkpoints.reopen_failed([3, HUE]) == [HUE]
-    assert checkpoints.reopen_failed() == [HANOI]
-    assert checkpoints.reopen_failed() == []
-    for checkpoint in checkpoints.load().values():
-        assert checkpoint.status is Status.IN_PROGRESS
-        assert checkpoint.error_message is None
-        assert checkpoint.covered == (FIRST_DAY,)
-
-
 # ---------------------------------------------------------------- the documented shell recipes
 
 
@@ -261,7 +245,7 @@ def test_the_documented_recipe_resets_failed_stations(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, FIRST_DAY, (FIRST_DAY,), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
     checkpoints.fail(HANOI, "Unknown station", NOW)
     database[NAME].update_many({"status": "failed"}, {"$set": {"status": "in_progress"}})
     loaded = load(checkpoints)
@@ -324,7 +308,7 @@ def test_a_checkpoint_written_by_hand_is_understood_and_continued(
     assert written["created_at"] == NOW
     assert load(checkpoints).covered == expected
     now_covered = union((*expected, SECOND_DAY))
-    checkpoints.advance(HANOI, SECOND_DAY, now_covered, TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, now_covered, (), TALLY, LATER)
     assert load(checkpoints).covered == now_covered
     assert load(checkpoints).total == TALLY
     assert database[NAME].count_documents({"station_idx": {"$type": "int"}}) == 1

@@ -20,7 +20,7 @@ from pymongo.monitoring import (
 )
 
 from runner.core.errors import StoreError, UnsupportedCollectionError
-from runner.core.intervals import Interval, to_datetime
+from runner.core.intervals import Interval, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.readings import NAME, Readings, Written
 
@@ -284,18 +284,21 @@ def test_any_sequence_of_batches_counts_and_stores_like_a_dictionary(
     assert sorted(found, key=lambda item: item["ts"]) == [
         reading(START + at, aqi, HANOI, **{key: aqi}) for at, (aqi, key) in sorted(model.items())
     ]
-    assert readings.hours(HANOI, window) == {START + at for at in model}
+    stored = readings.stored_hours([HANOI], window).get(HANOI, ())
+    assert stored == union(Interval(START + at, START + at + 1) for at in model)
 
 
-def test_hours_are_those_with_a_reading_on_the_hour(
+def test_stored_hours_are_those_with_a_reading_on_the_hour_by_station(
     database: Documents, readings: Readings
 ) -> None:
-    readings.upsert(HANOI, WEEK, [reading(START), reading(START + 7)])
+    readings.upsert(HANOI, WEEK, [reading(START), reading(START + 1), reading(START + 7)])
+    readings.upsert(CITIZEN, WEEK, [reading(START + 3, 45, CITIZEN)])
     half_past: dict[str, Any] = {**reading(START + 9)}
     database[NAME].insert_one(half_past | {"ts": to_datetime(START + 9) + timedelta(minutes=30)})
-    assert readings.hours(HANOI, WEEK) == {START, START + 7}
-    assert readings.hours(HANOI, Interval(START + 1, START + 7)) == set()
-    assert readings.hours(CITIZEN, WEEK) == set()
+    two = (Interval(START, START + 2), Interval(START + 7, START + 8))
+    assert readings.stored_hours([HANOI], WEEK) == {HANOI: two}
+    assert readings.stored_hours([HANOI], Interval(START + 2, START + 7)) == {}
+    assert set(readings.stored_hours([HANOI, CITIZEN, 1], WEEK)) == {HANOI, CITIZEN}
 
 
 # ---------------------------------------------------------------- documents of others
@@ -428,7 +431,7 @@ def test_readings_refused_for_another_reason_than_doubles_are_an_error(
     database.command("collMod", NAME, validator={"aqi": {"$lt": 100}})
     with pytest.raises(StoreError, match=NAME):
         readings.upsert(HANOI, WEEK, [reading(START, 45), reading(START + 1, 145)])
-    assert readings.hours(HANOI, WEEK) == {START}
+    assert readings.stored_hours([HANOI], WEEK) == {HANOI: (Interval(START, START + 1),)}
 
 
 @pytest.mark.usefixtures("readings")
