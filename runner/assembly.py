@@ -23,10 +23,12 @@ from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource
 from runner.sources.http import HttpClient, RetryPolicy, Timeouts
 from runner.store.checkpoints import Checkpoints
+from runner.store.collection import Kind
 from runner.store.connection import connect
 from runner.store.leases import Leases
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
+from runner.store.revisions import Revisions
 from runner.store.runs import Runs
 from runner.store.stations import Stations
 
@@ -43,6 +45,7 @@ class Store:
     checkpoints: Checkpoints
     leases: Leases
     rejects: Rejects
+    revisions: Revisions
     runs: Runs
 
 
@@ -67,10 +70,11 @@ def open_store(job: Job) -> Iterator[Store]:
         leases = Leases(database, job.run_id, job.config.backfill.lease_s)
         yield Store(
             Stations(database),
-            Readings(database),
+            Readings(database, Kind(mongo.readings.kind.value)),
             Checkpoints(database, leases),
             leases,
             Rejects(database),
+            Revisions(database),
             Runs(database),
         )
 

@@ -62,7 +62,8 @@ def _begin(job: Job, store: Store, work: Work) -> None:
     if job.config.dry_run:
         store.readings.check()
     else:
-        for collection in (store.readings, store.checkpoints, store.rejects, store.runs):
+        store.readings.ensure()
+        for collection in (store.checkpoints, store.rejects, store.revisions, store.runs):
             collection.ensure()
         _note_stations(job, store, work.selection.stations)
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
@@ -136,6 +137,7 @@ def _sink(job: Job, store: Store, source: Source) -> Sink:
     return MongoSink(
         store.readings,
         store.rejects,
+        store.revisions,
         store.checkpoints,
         store.leases,
         job.run_id,

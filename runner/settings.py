@@ -216,6 +216,24 @@ class Embedded:
     binary: str | None = None
 
 
+class CollectionKind(Enum):
+    """The kind of collection that readings go to; spelt as typed."""
+
+    regular = "regular"
+    timeseries = "time-series"
+
+
+@dataclass(slots=True)
+class ReadingsCollection:
+    """The collection of the readings.
+
+    Attributes:
+        kind: what is made where there is none yet; one that is there is used as it is.
+    """
+
+    kind: CollectionKind = CollectionKind.regular
+
+
 @dataclass(slots=True)
 class Mongo:
     """The database; its address is MONGO_URI in the environment or `.env`.
@@ -224,12 +242,14 @@ class Mongo:
         database: name; None for MONGO_DB, else air_quality_db.
         timeout_s: seconds to find the server.
         use_embedded: use the embedded server even if MONGO_URI is set.
+        readings: the collection of the readings.
         embedded: the embedded server.
     """
 
     database: str | None = None
     timeout_s: float = 30.0
     use_embedded: bool = False
+    readings: ReadingsCollection = field(default_factory=ReadingsCollection)
     embedded: Embedded = field(default_factory=Embedded)
 
 

@@ -27,6 +27,7 @@ class Tally:
         inserted: readings that were not there before.
         updated: readings that were there with other values.
         unchanged: readings that were there with the same values.
+        kept: readings that were there with other values, which the collection cannot replace.
         rejects: records kept in `ingest_rejects`.
         repaired: records whose hour label was corrected by a documented rule.
         rejected_hours: hours that have a reject and no reading.
@@ -42,6 +43,7 @@ class Tally:
     rejected_hours: int = 0
     empty_hours: int = 0
     windows: int = 0
+    kept: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -53,12 +55,13 @@ class Tally:
             self.rejected_hours + other.rejected_hours,
             self.empty_hours + other.empty_hours,
             self.windows + other.windows,
+            self.kept + other.kept,
         )
 
     @property
     def readings(self) -> int:
         """Readings the source gave, whatever became of them in the collection."""
-        return self.inserted + self.updated + self.unchanged
+        return self.inserted + self.updated + self.unchanged + self.kept
 
 
 class Empty(NamedTuple):

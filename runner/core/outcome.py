@@ -21,6 +21,8 @@ from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 
 RULE = "=" * 79
+_KEPT = " (changed at the source; see ingest_revisions)"
+"""On a time-series collection before MongoDB 7.0 a stored reading cannot be replaced."""
 MOST_LISTED = 20
 """Failed stations named in the summary; the rest are counted and stand in outcome.json."""
 
@@ -300,6 +302,7 @@ class Outcome:
             f"Total readings {inserted}: {tally.inserted:,}",
             f"Total readings {updated}: {tally.updated:,}",
             f"Total readings unchanged: {tally.unchanged:,}",
+            *([f"Total readings kept as they were: {tally.kept:,}{_KEPT}"] if tally.kept else []),
             f"Total records rejected: {tally.rejects:,}",
             *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
             f"Coverage: {Coverage.of(self.stations)}",

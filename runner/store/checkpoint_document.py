@@ -21,6 +21,7 @@ COUNTERS = {
     "rejected_hours": "rejected_hours",
     "empty_hours": "empty_hours",
     "windows": "windows",
+    "kept": "total_kept",
 }
 """Fields of `Tally`, and what they are called in the document."""
 

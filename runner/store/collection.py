@@ -10,14 +10,23 @@ from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
 
 from runner.core.errors import UnsupportedCollectionError
+from runner.core.intervals import EPOCH
 
 Document = dict[str, Any]
 
 DUPLICATE_KEY = 11000
 """Server error code: a unique index refused a second document with the same key."""
+ILLEGAL_OPERATION = 20
+"""Server error code: the operation is not allowed on this kind of collection."""
+NAMESPACE_EXISTS = 48
+"""Server error code: the collection exists already."""
+UNAUTHORIZED = 13
+"""Server error code: this user may not do that."""
+INVALID_OPTIONS = 72
+"""Server error code: on a time-series collection, a deletion by anything but `meta`."""
 FAILED_VALIDATION = 121
 """Server error code: the collection's validator refused a document."""
 
@@ -67,16 +76,47 @@ def refusals(error: BulkWriteError, *codes: int) -> list[Document]:
     return refused
 
 
-def kind_of(collection: Collection[Document]) -> Kind:
-    """Return what the collection is at this moment."""
+def describe(collection: Collection[Document]) -> tuple[Kind, Document]:
+    """Return what the collection is at this moment, and the options it was made with."""
     found = list(collection.database.list_collections(filter={"name": collection.name}))
     if not found:
-        return Kind.ABSENT
+        return Kind.ABSENT, {}
+    options: Document = found[0].get("options", {})
     if found[0]["type"] == "timeseries":
-        return Kind.TIME_SERIES
+        return Kind.TIME_SERIES, options
     if found[0]["type"] == "view":
-        return Kind.VIEW
-    return Kind.CAPPED if found[0]["options"].get("capped") else Kind.REGULAR
+        return Kind.VIEW, options
+    return Kind.CAPPED if options.get("capped") else Kind.REGULAR, options
+
+
+def create_timeseries(collection: Collection[Document]) -> None:
+    """Make the time-series collection of the existing system, unless another run just did."""
+    series = {"timeField": "ts", "metaField": "meta", "granularity": "hours"}
+    try:
+        collection.database.create_collection(collection.name, timeseries=series)
+    except (CollectionInvalid, OperationFailure) as error:
+        if isinstance(error, OperationFailure) and error.code != NAMESPACE_EXISTS:
+            raise
+
+
+def can_delete_by_time(collection: Collection[Document]) -> bool:
+    """Return whether single readings of a time-series collection can be deleted (MongoDB 7.0).
+
+    Asked by a deletion that matches nothing: what the server says counts, not its version.
+    """
+    try:
+        collection.delete_many({"ts": EPOCH, "aqi": {"$exists": False}, "meta": None})
+    except OperationFailure as error:
+        if error.code in (INVALID_OPTIONS, ILLEGAL_OPERATION, UNAUTHORIZED):
+            return False
+        raise
+    return True
+
+
+def ensure_index(collection: Collection[Document], fields: tuple[str, ...], name: str) -> None:
+    """Create a plain index, unless one over exactly these fields, in any direction, is there."""
+    if not any(tuple(index["key"]) == fields for index in collection.list_indexes()):
+        collection.create_index([(field, ASCENDING) for field in fields], name=name)
 
 
 def has_unique_index(collection: Collection[Document], fields: tuple[str, ...]) -> bool:
@@ -135,6 +175,6 @@ def _doubles_error(
     return UnsupportedCollectionError(
         f"{collection.name}: several documents share one ({', '.join(fields)}), so the unique index"
         f" that keeps doubles out cannot be made; nothing was changed",
-        hint="This shows them; remove all but one of each, then run again:\n"
+        hint="job=dedupe removes exact doubles and reports the rest; this shows them:\n"
         f"db.{collection.name}.aggregate({query},{{allowDiskUse:true}})",
     )

@@ -9,6 +9,11 @@ What the store owns of a document are the fields of a reading: `ts`, `meta.stati
   with fields that are not a reading's (the live job writes `time.v`, `time.iso`, ...), `time` and
   `iaqi` are laid over what is there, so that the other writer's fields and sub-indices stay.
 
+A time-series collection (`timeField ts, metaField meta`) knows neither a unique index nor an update
+of one reading. There the window is looked at and what is missing is inserted, which doubles nothing
+as long as one run works on a station (see leases.py). What changed is replaced where the server can
+delete by time (MongoDB 7.0), and else stays: the caller is told, and keeps it as a revision.
+
 `_id` is an ObjectId. An int64 packed from station and hour inserts 10-30 % faster (mongod 6.0.5),
 which no source is fast enough to need; against it stand validators that ask for ObjectIds, and a
 document whose `ts` someone corrected, which would keep its old hour's place.
@@ -31,9 +36,12 @@ from runner.store.collection import (
     DUPLICATE_KEY,
     Document,
     Kind,
+    can_delete_by_time,
     check_unique_index,
+    create_timeseries,
+    describe,
+    ensure_index,
     ensure_unique_index,
-    kind_of,
     open_collection,
     refusals,
 )
@@ -49,17 +57,20 @@ _MOST_ROUNDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of the readings of one `upsert`; the three add up to their number.
+    """What became of the readings of one `upsert`; the four add up to their number.
 
     Attributes:
         inserted: were not there.
         updated: were there with other values.
         unchanged: were there with the same values.
+        revisions: were there with other values, which this collection cannot replace: the stored
+            document, and the reading that would have replaced it.
     """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    revisions: tuple[tuple[Document, Reading], ...] = ()
 
 
 class Readings:
@@ -67,10 +78,14 @@ class Readings:
 
     Args:
         database: where the collection is, or will be.
+        wanted: the kind to make where there is no collection yet; one that is there stays as it is.
     """
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], wanted: Kind = Kind.REGULAR) -> None:
         self._collection = open_collection(database, NAME)
+        self._wanted = wanted
+        self._is_timeseries = False
+        self._can_replace = True
 
     def check(self) -> None:
         """Say whether the collection can be written to, without writing anything.
@@ -80,19 +95,27 @@ class Readings:
             StoreError: MongoDB could not answer.
         """
         with store_errors(NAME):
-            if self._supported_kind() is Kind.REGULAR:
+            if self._look() is Kind.REGULAR:
                 check_unique_index(self._collection, _KEY)
 
     def ensure(self) -> None:
-        """Make the collection and its unique index on (meta.station_idx, ts), where missing.
+        """Make the collection, and what keeps doubles out and reads fast, where missing.
+
+        A regular collection has a unique index on (meta.station_idx, ts), a time-series one a plain
+        one.
 
         Raises:
             UnsupportedCollectionError: it is of another kind, or has doubles; nothing was changed.
             StoreError: MongoDB could not do it.
         """
         with store_errors(NAME):
-            self._supported_kind()
-            ensure_unique_index(self._collection, _KEY, "station_hour")
+            if self._look() is Kind.ABSENT and self._wanted is Kind.TIME_SERIES:
+                create_timeseries(self._collection)
+                self._look()
+            if self._is_timeseries:
+                ensure_index(self._collection, _KEY, "station_hour")
+            else:
+                ensure_unique_index(self._collection, _KEY, "station_hour")
 
     def compare(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
         """Return what `upsert` would count at this moment, without writing anything.
@@ -104,7 +127,10 @@ class Readings:
             return Written()
         with store_errors(NAME):
             new, changed = self._difference(station_idx, window, readings)
-        return Written(len(new), len(changed), len(readings) - len(new) - len(changed))
+        unchanged = len(readings) - len(new) - len(changed)
+        if self._can_replace:
+            return Written(len(new), len(changed), unchanged)
+        return Written(len(new), 0, unchanged, tuple(changed))
 
     def upsert(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
         """Make the stored readings of a window say what these readings say; idempotent.
@@ -129,12 +155,16 @@ class Readings:
         with store_errors(NAME):
             for _ in range(_MOST_ROUNDS):
                 new, changed = self._difference(station_idx, window, readings)
+                kept = () if self._can_replace else tuple(changed)
+                if kept:
+                    changed = []
                 now_inserted = self._insert(new)
-                now_updated = self._update(changed)
+                now_updated = self._replace(station_idx, changed)
                 inserted += now_inserted
                 updated += now_updated
                 if now_inserted == len(new) and now_updated == len(changed):
-                    return Written(inserted, updated, len(readings) - inserted - updated)
+                    unchanged = len(readings) - inserted - updated - len(kept)
+                    return Written(inserted, updated, unchanged, kept)
         raise StoreError(
             f"{NAME}: station {station_idx}, {window}: {len(new)} readings are refused as doubles,"
             f" though their hours are not stored",
@@ -160,20 +190,35 @@ class Readings:
                 stored[found["_id"]] = union(Interval(hour, hour + 1) for hour in whole)
         return stored
 
-    def _supported_kind(self) -> Kind:
-        kind = kind_of(self._collection)
+    def _look(self) -> Kind:
+        """Return the kind of the collection, and remember what can be done with it.
+
+        Raises:
+            UnsupportedCollectionError: we cannot write to it.
+        """
+        kind, options = describe(self._collection)
         if kind in (Kind.ABSENT, Kind.REGULAR):
             return kind
+        series = options.get("timeseries", {})
+        if (series.get("timeField"), series.get("metaField")) == ("ts", "meta"):
+            self._is_timeseries = True
+            self._can_replace = can_delete_by_time(self._collection)
+            return kind
+        name = f"{self._collection.database.name}.{NAME}"
+        what = f"a {kind} collection"
+        if series:
+            fields = f"timeField {series.get('timeField')}, metaField {series.get('metaField')}"
+            what = f"{what} with {fields}"
         raise UnsupportedCollectionError(
-            f"{self._collection.database.name}.{NAME} is a {kind} collection; this version writes"
-            f" only to regular collections, and nothing was changed",
+            f"{name} is {what}; readings go to a regular one, or to a time-series one with timeField"
+            " ts, metaField meta; nothing was changed",
             hint="Use another database: set MONGO_DB to a name of your choice.",
         )
 
     def _difference(
         self, station_idx: int, window: Interval, readings: Sequence[Reading]
-    ) -> tuple[list[Reading], list[UpdateOne]]:
-        """Return the readings that are not stored, and the updates for those that differ.
+    ) -> tuple[list[Reading], list[tuple[Document, Reading]]]:
+        """Return the readings that are not stored, and those that differ with what is stored.
 
         Whole documents are read: a projection is slower here, and their other fields matter. They
         come in one batch.
@@ -181,13 +226,13 @@ class Readings:
         found = self._collection.find(_in_window(station_idx, window), batch_size=window.hours + 1)
         stored = {document["ts"]: document for document in found}
         new: list[Reading] = []
-        changed: list[UpdateOne] = []
+        changed: list[tuple[Document, Reading]] = []
         for reading in readings:
             document = stored.get(reading["ts"])
             if document is None:
                 new.append(reading)
-            elif changes := _changes(document, reading):
-                changed.append(UpdateOne({"_id": document["_id"]}, {"$set": changes}))
+            elif _changes(document, reading):
+                changed.append((document, reading))
         return new, changed
 
     def _insert(self, new: list[Reading]) -> int:
@@ -200,11 +245,21 @@ class Readings:
         except BulkWriteError as error:
             return len(new) - len(refusals(error, DUPLICATE_KEY))
 
-    def _update(self, changed: list[UpdateOne]) -> int:
+    def _replace(self, station_idx: int, changed: list[tuple[Document, Reading]]) -> int:
         """Update; a document that was deleted meanwhile is left to the next look."""
         if not changed:
             return 0
-        return self._collection.bulk_write(changed, ordered=False).matched_count
+        if not self._is_timeseries:
+            updates = [
+                UpdateOne({"_id": stored["_id"]}, {"$set": _changes(stored, reading)})
+                for stored, reading in changed
+            ]
+            return self._collection.bulk_write(updates, ordered=False).matched_count
+        # Out with the old before in with the new: a crash between costs a fetch, never a double.
+        hours = [reading["ts"] for _stored, reading in changed]
+        self._collection.delete_many({"meta.station_idx": station_idx, "ts": {"$in": hours}})
+        corrected = [stored | _changes(stored, reading) for stored, reading in changed]
+        return len(self._collection.insert_many(corrected, ordered=False).inserted_ids)
 
 
 def _in_window(station_idx: int, window: Interval) -> Document:

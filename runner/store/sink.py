@@ -13,8 +13,9 @@ from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
 from runner.store.leases import Leases
-from runner.store.readings import Readings
+from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
+from runner.store.revisions import Revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class MongoSink:
     Attributes:
         readings: `waqi_station_readings`.
         rejects: `ingest_rejects`.
+        revisions: `ingest_revisions`.
         checkpoints: `ingest_checkpoints`.
         leases: of this run.
         run_id: stands in every reject.
@@ -33,6 +35,7 @@ class MongoSink:
 
     readings: Readings
     rejects: Rejects
+    revisions: Revisions
     checkpoints: Checkpoints
     leases: Leases
     run_id: str
@@ -57,7 +60,8 @@ class MongoSink:
                 self.run_id, station.idx, window, rejects, source=self.source, now=self.now()
             )
         written = self.readings.upsert(station.idx, window, readings)
-        return Tally(written.inserted, written.updated, written.unchanged)
+        self.revisions.keep(self.run_id, self.source, written.revisions, self.now())
+        return _tally(written)
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
@@ -95,8 +99,7 @@ class DrySink:
         _rejects: Sequence[Reject],
     ) -> Tally:
         """Return what an upsert would count."""
-        would = self.readings.compare(station.idx, window, readings)
-        return Tally(would.inserted, would.updated, would.unchanged)
+        return _tally(self.readings.compare(station.idx, window, readings))
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Write nothing."""
@@ -109,3 +112,8 @@ class DrySink:
 
     def leave(self, station: Station) -> None:
         """Write nothing."""
+
+
+def _tally(written: Written) -> Tally:
+    kept = len(written.revisions)
+    return Tally(written.inserted, written.updated, written.unchanged, kept=kept)

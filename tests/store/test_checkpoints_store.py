@@ -100,6 +100,7 @@ def test_a_new_checkpoint_has_the_documented_fields_first(
         "rejected_hours",
         "empty_hours",
         "windows",
+        "total_kept",
     ]
     assert written["status"] == "in_progress"
     assert written["start_ts"] == to_datetime(START)

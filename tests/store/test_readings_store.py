@@ -134,7 +134,8 @@ def test_a_plain_or_partial_index_on_the_same_fields_is_not_enough(database: Doc
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("time-series", {"timeseries": {"timeField": "ts", "metaField": "meta"}}),
+        ("time-series", {"timeseries": {"timeField": "ts", "metaField": "station"}}),
+        ("time-series", {"timeseries": {"timeField": "ts"}}),
         ("capped", {"capped": True, "size": 4096}),
         ("view", {"viewOn": "elsewhere", "pipeline": []}),
     ],
