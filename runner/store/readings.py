@@ -210,8 +210,8 @@ class Readings:
             fields = f"timeField {series.get('timeField')}, metaField {series.get('metaField')}"
             what = f"{what} with {fields}"
         raise UnsupportedCollectionError(
-            f"{name} is {what}; readings go to a regular one, or to a time-series one with timeField"
-            " ts, metaField meta; nothing was changed",
+            f"{name} is {what}; readings go to a regular one, or to a time-series one with"
+            " timeField ts, metaField meta; nothing was changed",
             hint="Use another database: set MONGO_DB to a name of your choice.",
         )
 
