@@ -73,7 +73,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Readings(database, Kind(mongo.readings.kind.value)),
             Checkpoints(database, leases),
             leases,
-            Rejects(database),
+            Rejects(database, job.config.limits.rejects),
             Revisions(database),
             Runs(database),
         )

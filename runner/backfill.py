@@ -108,11 +108,13 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
                 watcher,
                 workers=job.config.backfill.workers,
                 stop=job.stop,
+                reject_share=job.config.limits.reject_share,
             ).execute()
         return replace(
             job.outcome(),
             stations=executed.stations,
             requests=pacer.permits,
+            rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
         )

@@ -8,7 +8,7 @@ stored but not recorded is fetched again and found unchanged.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -38,12 +38,14 @@ from runner.core.intervals import (
 )
 from runner.core.outcome import State, StationOutcome, tally_window
 from runner.core.plan import Plan, Skip, StationPlan
-from runner.core.readings import Answer, Reading, Reject, to_readings
+from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
 
 log = structlog.get_logger()
 
+_FEWEST_UNUSABLE = 10
+"""Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
 _SIGNAL_CHECK_S = 0.2
 """How often the main thread wakes, so that Python can run signal handlers."""
 
@@ -143,6 +145,7 @@ class Engine:
         watcher: is told of progress.
         workers: stations worked on at the same time.
         stop: finishes the windows in hand and leaves the rest.
+        reject_share: share of a window's records that may be unusable, 0..1.
         now: the present, UTC; no reading may lie after it.
     """
 
@@ -155,6 +158,7 @@ class Engine:
         *,
         workers: int,
         stop: StopFlag,
+        reject_share: float = 1.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._plan = plan
@@ -163,6 +167,7 @@ class Engine:
         self._watcher = watcher
         self._workers = workers
         self._stop = stop
+        self._reject_share = reject_share
         self._now = now
         self._lock = Lock()
         self._fatal: RunnerError | None = None
@@ -286,6 +291,7 @@ class Engine:
         answer = self._source.fetch(station, window)
         made = to_readings(answer.records, station.idx, window, self._now())
         rejects = [*answer.rejects, *made.rejects]
+        self._refuse_a_wrong_answer(station, window, len(answer.records), rejects)
         written = self._sink.store(station, window, made.readings, rejects)
         tally = written + tally_window(window, made.readings, rejects, answer.repaired)
         log.info(
@@ -297,6 +303,28 @@ class Engine:
         )
         read = {hour_of(reading["ts"]) for reading in made.readings}
         return tally, set(range(window.start, window.end)) - read
+
+    def _refuse_a_wrong_answer(
+        self, station: Station, window: Interval, records: int, rejects: Sequence[Reject]
+    ) -> None:
+        """Fail the station where too many records are unusable, keeping them to be looked at.
+
+        Raises:
+            SourceError: for the station; no reading of the window was stored.
+        """
+        unusable = Counter(
+            str(reject.reason) for reject in rejects if reject.reason not in SAID_BY_THE_SOURCE
+        )
+        count = unusable.total()
+        if count < _FEWEST_UNUSABLE or count <= self._reject_share * records:
+            return
+        self._sink.store(station, window, [], rejects)
+        reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
+        raise SourceError(
+            f"{count} of {records} records of {window} are unusable ({reasons}), more than "
+            f"limits.reject_share={self._reject_share:g}; job=rejects shows them",
+            scope=Scope.STATION,
+        )
 
     def _fail(self, outcome: StationOutcome, message: str) -> StationOutcome:
         log.error("station.failed", station_idx=outcome.station.idx, error=message)

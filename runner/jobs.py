@@ -21,7 +21,15 @@ from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.secrets import Redactor
 from runner.shutdown import StopFlag
-from runner.tables import console, plan_lines, plan_table, status_line, status_table
+from runner.tables import (
+    MOST_ROWS,
+    console,
+    plan_lines,
+    plan_table,
+    rejects_table,
+    status_line,
+    status_table,
+)
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -103,6 +111,40 @@ def reset(job: Job) -> Outcome:
     return job.outcome()
 
 
+def rejects(job: Job) -> Outcome:
+    """Show the refused records: reasons by station, with an example."""
+    with open_store(job) as store:
+        chosen = choose_stations(job, store) if is_narrowed(job) else None
+        ids = None if chosen is None else [station.idx for station in chosen.stations]
+        found = store.rejects.summary(ids)
+    total = sum(item.count for item in found)
+    if found:
+        console().print(rejects_table(found))
+    stations = len({item.station_idx for item in found})
+    job.tell(f"{total:,} records of {stations:,} stations rejected in {job.database_name}")
+    return job.outcome()
+
+
+def dedupe(job: Job) -> Outcome:
+    """Remove exact doubles of readings, which other writers made; report those that differ."""
+    act = job.config.job.confirm and not job.config.dry_run
+    removed = differing = 0
+    with open_store(job) as store:
+        for station_idx, ts, exact, left in store.readings.doubles():
+            removed += store.readings.remove(exact) if act else len(exact)
+            if len(left) > 1:
+                differing += 1
+                if differing <= MOST_ROWS:
+                    values = ", ".join(str(item.get("aqi")) for item in left)
+                    job.tell(f"station {station_idx}, {ts}: {len(left)} differ (aqi {values})")
+    job.tell(
+        f"{removed:,} exact doubles {'removed' if act else 'found; job.confirm=true removes them'}"
+    )
+    if differing:
+        job.tell(f"{differing:,} hours have documents that differ: decide, and delete one by _id")
+    return job.outcome()
+
+
 def sandbox(job: Job) -> Outcome:
     """Serve the API on loopback until stopped."""
     names = {**bundled_stations(), **job.config.stations.named}
@@ -125,5 +167,7 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "status": status,
     "retry": retry,
     "reset": reset,
+    "rejects": rejects,
+    "dedupe": dedupe,
     "sandbox": sandbox,
 }

@@ -36,6 +36,8 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
+    "limits.rejects": (0, 100_000_000, "records"),
+    "limits.reject_share": (0, 1, "share of the records"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
     "sandbox.faults.rate_429": (0, 1, "share of the requests"),
     "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),

@@ -19,6 +19,8 @@ class JobName(Enum):
     status = "status"
     retry = "retry"
     reset = "reset"
+    rejects = "rejects"
+    dedupe = "dedupe"
     sandbox = "sandbox"
 
 
@@ -53,7 +55,7 @@ class Job:
 
     Attributes:
         name: the job.
-        confirm: yes to `job=reset` of every station.
+        confirm: yes to `job=reset` of every station, and to what `job=dedupe` would remove.
     """
 
     name: JobName = JobName.backfill
@@ -264,6 +266,20 @@ class Report:
 
 
 @dataclass(slots=True)
+class Limits:
+    """How much may go wrong before somebody must look.
+
+    Attributes:
+        rejects: refused records kept by one run; more are counted only.
+        reject_share: share of a window's records, 0..1, that may be unusable; above it the station
+            fails. Hours for which the source itself says that it has no value do not count.
+    """
+
+    rejects: int = 100_000
+    reject_share: float = 0.5
+
+
+@dataclass(slots=True)
 class Faults:
     """What the sandbox does wrong, on purpose.
 
@@ -320,6 +336,7 @@ class Config:
         mongo: where they go.
         quality: checks.
         report: report.
+        limits: how much may go wrong.
         sandbox: the loopback API.
         dry_run: fetch and validate, write nothing to the database.
         log_level: the least severe lines that are logged.
@@ -333,6 +350,7 @@ class Config:
     mongo: Mongo = field(default_factory=Mongo)
     quality: Quality = field(default_factory=Quality)
     report: Report = field(default_factory=Report)
+    limits: Limits = field(default_factory=Limits)
     sandbox: Sandbox = field(default_factory=Sandbox)
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

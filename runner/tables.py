@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -21,8 +23,34 @@ from runner.core.stations import Station
 MOST_ROWS = 200
 """Rows printed of a plan; the rest stands in plan.json."""
 
+_LONGEST_EXAMPLE = 300
+_LONGEST_REASON = 22
 _WIDTH_IN_FILES = 140
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Rejected(Protocol):
+    """Rejects of one station for one reason, as the store sums them up."""
+
+    @property
+    def station_idx(self) -> int | None:
+        """The station."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why they were refused."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def example(self) -> Any:
+        """One of the records, raw."""
+        ...
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -160,3 +188,18 @@ def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoin
         for station in stations
     )
     return ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+
+
+def rejects_table(found: Sequence[Rejected]) -> RenderableType:
+    """Return a row for every station and reason: how many, and an example cut short."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("station", justify="right")
+    table.add_column("reason", no_wrap=True, min_width=_LONGEST_REASON)
+    table.add_column("records", justify="right")
+    table.add_column("example", overflow="ellipsis", no_wrap=True)
+    for item in found[:MOST_ROWS]:
+        example = json.dumps(item.example, ensure_ascii=False, default=str)[:_LONGEST_EXAMPLE]
+        table.add_row(str(item.station_idx), plain(item.reason), f"{item.count:,}", plain(example))
+    if len(found) > MOST_ROWS:
+        table.add_row("", f"… and {len(found) - MOST_ROWS:,} more", "", "")
+    return table

@@ -197,6 +197,7 @@ class Outcome:
         started_at: UTC.
         ended_at: UTC.
         dry_run: whether nothing was written.
+        rejects_not_kept: refused records over the limit, counted only.
         stopped_by: 128 + signal number, None without a stop.
         error: why the run could not go on, in words; empty if it could.
         hint: what to do about the error.
@@ -212,6 +213,7 @@ class Outcome:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     dry_run: bool = False
+    rejects_not_kept: int = 0
     stopped_by: int | None = None
     error: str = ""
     hint: str = ""
@@ -276,6 +278,7 @@ class Outcome:
             "requests": self.requests,
             "stopped_by": self.stopped_by,
             "error": self.error or None,
+            "rejects_not_kept": self.rejects_not_kept,
             "totals": asdict(self.tally),
             "coverage": asdict(Coverage.of(self.stations)),
             "counts": {str(state): self.count(state) for state in State},
@@ -303,7 +306,7 @@ class Outcome:
             f"Total readings {updated}: {tally.updated:,}",
             f"Total readings unchanged: {tally.unchanged:,}",
             *([f"Total readings kept as they were: {tally.kept:,}{_KEPT}"] if tally.kept else []),
-            f"Total records rejected: {tally.rejects:,}",
+            f"Total records rejected: {tally.rejects:,}{self._not_kept()}",
             *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
             f"Coverage: {Coverage.of(self.stations)}",
             f"Total API requests: {self.requests:,}",
@@ -313,6 +316,11 @@ class Outcome:
             *self._next_steps(),
         ]
         return "\n".join(lines)
+
+    def _not_kept(self) -> str:
+        if not self.rejects_not_kept:
+            return ""
+        return f" ({self.rejects_not_kept:,} of them over limits.rejects, not kept)"
 
     def _skip_reasons(self) -> str:
         counts: dict[str, int] = {}

@@ -82,6 +82,19 @@ class Reason(StrEnum):
     CONCENTRATION_UNUSABLE = "concentration_unusable"
 
 
+SAID_BY_THE_SOURCE = frozenset(
+    {
+        Reason.AQI_MISSING,
+        Reason.AQI_DASH,
+        Reason.QC_MISSING,
+        Reason.QC_INVALID,
+        Reason.QC_SUSPECT,
+        Reason.QC_OTHER,
+    }
+)
+"""The source itself says that it has no value for the hour: no sign of a wrong answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """A record that could not become a reading, kept raw.

@@ -155,12 +155,13 @@ def check_unique_index(collection: Collection[Document], fields: tuple[str, ...]
     """
     if has_unique_index(collection, fields):
         return
-    pipeline = [*_doubles(fields), {"$limit": 1}]
+    pipeline = [*doubled(fields), {"$limit": 1}]
     if list(collection.aggregate(pipeline, allowDiskUse=True)):
         raise _doubles_error(collection, fields)
 
 
-def _doubles(fields: tuple[str, ...]) -> list[Document]:
+def doubled(fields: tuple[str, ...]) -> list[Document]:
+    """Return the pipeline that finds the keys that several documents share."""
     key = {field.rpartition(".")[2]: f"${field}" for field in fields}
     return [
         {"$group": {"_id": key, "count": {"$sum": 1}}},
@@ -171,7 +172,7 @@ def _doubles(fields: tuple[str, ...]) -> list[Document]:
 def _doubles_error(
     collection: Collection[Document], fields: tuple[str, ...]
 ) -> UnsupportedCollectionError:
-    query = json.dumps(_doubles(fields), separators=(",", ":"))
+    query = json.dumps(doubled(fields), separators=(",", ":"))
     return UnsupportedCollectionError(
         f"{collection.name}: several documents share one ({', '.join(fields)}), so the unique index"
         f" that keeps doubles out cannot be made; nothing was changed",

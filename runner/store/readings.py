@@ -21,8 +21,9 @@ document whose `ts` someone corrected, which would keep its old hour's place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateOne
@@ -40,6 +41,7 @@ from runner.store.collection import (
     check_unique_index,
     create_timeseries,
     describe,
+    doubled,
     ensure_index,
     ensure_unique_index,
     open_collection,
@@ -172,6 +174,37 @@ class Readings:
             f"db.{NAME}.getIndexes() shows it.",
         )
 
+    def doubles(self) -> Iterator[tuple[int, datetime, list[Any], list[Document]]]:
+        """Yield every station and hour that several documents share.
+
+        Yields:
+            Station, time, the `_id`s of exact doubles of others, and the documents that are left.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            for found in self._collection.aggregate(doubled(_KEY), allowDiskUse=True):
+                key = found["_id"]
+                same = {"meta.station_idx": key.get("station_idx"), "ts": key.get("ts")}
+                left: list[Document] = []
+                exact = []
+                for document in self._collection.find(same).sort("_id"):
+                    if any(_without_id(document) == _without_id(other) for other in left):
+                        exact.append(document["_id"])
+                    else:
+                        left.append(document)
+                yield key.get("station_idx"), key.get("ts"), exact, left
+
+    def remove(self, ids: Sequence[Any]) -> int:
+        """Delete documents by `_id`; return how many there were.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        with store_errors(NAME):
+            return self._collection.delete_many({"_id": {"$in": [*ids]}}).deleted_count
+
     def stored_hours(self, station_ids: Sequence[int], window: Interval) -> dict[int, Intervals]:
         """Return the hours of a window that have a reading, by station; one aggregation.
 
@@ -288,6 +321,10 @@ def _has_other_fields(stored: Document) -> bool:
         or _keys(stored.get("time")) - {"s", "tz"}
         or any(_keys(entry) - {"v"} for entry in entries)
     )
+
+
+def _without_id(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name != "_id"}
 
 
 def _keys(value: Any) -> set[str]:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from reprlib import Repr
+from threading import Lock
 from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
@@ -38,15 +40,43 @@ DEEPEST_RAW = 32
 _INT64 = range(-(2**63), 2**63)
 
 
+@dataclass(frozen=True, slots=True)
+class RejectSummary:
+    """Rejects of one station for one reason.
+
+    Attributes:
+        station_idx: the station.
+        reason: a `Reason`, as stored.
+        count: how many are kept.
+        example: one of the records, raw.
+    """
+
+    station_idx: int | None
+    reason: str
+    count: int
+    example: Any
+
+
 class Rejects:
     """The refused records of all stations. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
+        most: records kept through this object; more are counted only.
     """
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], most: int = 2**63) -> None:
         self._collection = open_collection(database, NAME)
+        self._left = most
+        self._lock = Lock()
+        self.dropped = 0
+
+    def _within_limit(self, rejects: Sequence[Reject]) -> Sequence[Reject]:
+        with self._lock:
+            kept = rejects[: self._left]
+            self._left -= len(kept)
+            self.dropped += len(rejects) - len(kept)
+        return kept
 
     def ensure(self) -> None:
         """Make the index that finds a station's rejects by reason.
@@ -82,6 +112,7 @@ class Rejects:
         Raises:
             StoreError: MongoDB could not do it.
         """
+        rejects = self._within_limit(rejects)
         if not rejects:
             return 0
         met = {
@@ -103,6 +134,32 @@ class Rejects:
             except BulkWriteError as error:  # another run kept the same record at the same time
                 refusals(error, DUPLICATE_KEY)
                 return int(error.details["nUpserted"])
+
+    def summary(self, station_ids: Collection[int] | None = None) -> list[RejectSummary]:
+        """Return what is kept of some stations, or of all: counts by station and reason.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        chosen = {} if station_ids is None else {"station_idx": {"$in": [*station_ids]}}
+        group = {
+            "_id": {"station_idx": "$station_idx", "reason": "$reason"},
+            "count": {"$sum": 1},
+            "raw": {"$first": "$raw"},
+        }
+        order = {"_id.station_idx": 1, "count": -1, "_id.reason": 1}
+        pipeline: list[Document] = [{"$match": chosen}, {"$group": group}, {"$sort": order}]
+        with store_errors(NAME):
+            found = list(self._collection.aggregate(pipeline, allowDiskUse=True))
+        return [
+            RejectSummary(
+                item["_id"].get("station_idx"),
+                str(item["_id"].get("reason")),
+                item["count"],
+                item["raw"],
+            )
+            for item in found
+        ]
 
     def count(self, station_idx: int | None = None) -> int:
         """Return how many records are kept, of one station or of all.

@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 
 from runner.core.checkpoint import Empties, Tally
-from runner.core.errors import AqicnApiError, AqicnClientError, Scope, StoreUnavailableError
+from runner.core.errors import (
+    AqicnApiError,
+    AqicnClientError,
+    LeaseError,
+    Scope,
+    StoreUnavailableError,
+)
 from runner.core.intervals import Interval, Intervals, to_datetime, union
 from runner.core.outcome import State, StationOutcome
-from runner.core.plan import Pace, Plan, StationPlan, build_plan
+from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reject
 from runner.core.stations import Station
 from runner.engine import Engine, Executed
@@ -249,3 +255,77 @@ def test_skipped_stations_are_never_asked_for() -> None:
     executed = execute(plan, sink=journal)
     assert journal.events == []
     assert [outcome.state for outcome in executed.stations] == [State.SKIPPED]
+
+
+def shifted(station: Station, window: Interval) -> Answer:
+    return answer(station, Interval(window.start + 24, window.end + 24))
+
+
+def test_an_answer_about_other_hours_fails_the_station_loudly_and_stores_no_reading() -> None:
+    plan = build_plan([Station(1)], {}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    journal = Journal()
+    engine = Engine(
+        plan,
+        FakeSource(shifted),
+        journal,
+        Nobody(),
+        workers=1,
+        stop=StopFlag(),
+        reject_share=0.5,
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    (outcome,) = engine.execute().stations
+    assert outcome.state is State.FAILED
+    assert "10 of 10 records" in outcome.detail
+    assert "outside_window 10" in outcome.detail
+    assert [event[0] for event in journal.events] == ["begin", "store", "fail", "leave"]
+
+
+def test_hours_the_source_itself_has_no_value_for_fail_nothing() -> None:
+    def dashes(station: Station, window: Interval) -> Answer:
+        return Answer([{**record, "aqi": "-"} for record in answer(station, window).records])
+
+    plan = build_plan([Station(1)], {}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    executed = execute(plan, dashes)
+    assert executed.stations[0].state is State.COMPLETED
+    assert executed.stations[0].tally.rejected_hours == 10
+
+
+def test_a_leased_station_is_tried_again_at_the_end_and_then_skipped_with_its_holder() -> None:
+    class Leased(Journal):
+        def begin(self, entry: StationPlan) -> Intervals:
+            super().begin(entry)
+            if entry.station.idx == 1:
+                raise LeaseError("leased by run other", free_in_s=0.01)
+            return entry.covered
+
+    journal = Leased()
+    executed = execute(plan_of(1, 2), sink=journal, workers=1)
+    assert [event[1] for event in journal.events if event[0] == "begin"] == [1, 2, 1]
+    leased, done = executed.stations
+    assert (leased.state, leased.skip, leased.detail) == (
+        State.SKIPPED,
+        Skip.LEASED,
+        "leased by run other",
+    )
+    assert done.state is State.COMPLETED
+
+
+def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
+    covered = (Interval(RANGE.start, RANGE.start + 8),)
+
+    class Meanwhile(Journal):
+        def begin(self, entry: StationPlan) -> Intervals:
+            super().begin(entry)
+            return covered
+
+    asked: list[Interval] = []
+
+    def noting(station: Station, window: Interval) -> Answer:
+        asked.append(window)
+        return answer(station, window)
+
+    executed = execute(plan_of(1), noting, Meanwhile())
+    assert asked == [Interval(RANGE.start + 8, RANGE.end)]
+    outcome = executed.stations[0]
+    assert (outcome.covered_before, outcome.missing_hours) == (8, 0)

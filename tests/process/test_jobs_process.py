@@ -2,12 +2,14 @@
 
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from runner.core.intervals import Interval
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.server import Sandbox
 from tests.process.product import FAST, Runner, stop, wait_for
@@ -162,3 +164,45 @@ def test_the_embedded_server_starts_on_demand_and_leaves_no_process(runner: Runn
         return found
 
     wait_for(lambda: not orphans())
+
+
+def test_refused_records_are_bounded_counted_and_shown_with_an_example(
+    runner: Runner, database: Mongo
+) -> None:
+    class Minus(Climatology):
+        def records(self, station_idx: int, window: Interval) -> list[dict[str, Any]]:
+            found = super().records(station_idx, window)
+            return [{**record, "current_aqi": -5} for record in found[:6]] + found[6:]
+
+    with Sandbox({1584: "Da Nang \x1b[31m[red]<script>"}, Minus(1)) as api:
+        ask = ("stations.ids=[1584]", f"source.base_url={api.url}", *WEEK, *FAST)
+        done = runner(*ask, "limits.rejects=4", AQICN_API_KEY="anything")
+    assert "of them over limits.rejects, not kept" in done.stdout
+    assert database["ingest_rejects"].count_documents({}) == 4
+    shown = runner("job=rejects").stdout
+    assert "aqi_negative" in shown
+    assert "4 records of 1 stations rejected" in shown
+    assert '"current_aqi": -5' in shown
+
+
+def test_exact_doubles_are_removed_on_request_and_the_rest_is_reported(
+    runner: Runner, database: Mongo
+) -> None:
+    readings = database["waqi_station_readings"]
+    hours = [datetime(2023, 1, 1, hour, tzinfo=UTC) for hour in range(3)]
+    for ts, values in zip(hours, ([45], [46, 46, 46], [47, 47, 50]), strict=True):
+        for value in values:
+            readings.insert_one({"ts": ts, "meta": {"station_idx": 1584}, "aqi": value})
+    with Sandbox({1584: "Da Nang"}, Climatology(1)) as api:
+        ask = ("stations.ids=[1584]", f"source.base_url={api.url}", *WEEK, *FAST)
+        refused = runner(*ask, expect=1, AQICN_API_KEY="anything")
+        assert "job=dedupe" in refused.stderr
+        looked = runner("job=dedupe")
+        assert "3 exact doubles found" in looked.stdout
+        assert readings.count_documents({}) == 7
+        acted = runner("job=dedupe", "job.confirm=true")
+        assert "3 exact doubles removed" in acted.stdout
+        assert "aqi 47, 50" in acted.stdout
+        assert readings.count_documents({}) == 4
+        readings.delete_one({"ts": hours[2], "aqi": 50})
+        runner(*ask, AQICN_API_KEY="anything")
