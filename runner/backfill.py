@@ -24,6 +24,7 @@ from runner.job import Job
 from runner.pacing import Pacer
 from runner.progress import watch
 from runner.secrets import Secret
+from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
 from runner.tables import console, plan_lines
 from runner.work import Work, prepare
@@ -142,6 +143,7 @@ def _sink(job: Job, store: Store, source: Source) -> Sink:
         store.revisions,
         store.checkpoints,
         store.leases,
+        Outage(job.config.mongo.outage_limit_s, job.stop),
         job.run_id,
         source.name,
         lambda: datetime.now(UTC),

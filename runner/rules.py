@@ -35,6 +35,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.backoff_max_s": (0, 3600, "seconds"),
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
     "mongo.timeout_s": (0.01, 3600, "seconds"),
+    "mongo.outage_limit_s": (0, 604_800, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),

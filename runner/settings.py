@@ -243,6 +243,7 @@ class Mongo:
     Attributes:
         database: name; None for MONGO_DB, else air_quality_db.
         timeout_s: seconds to find the server.
+        outage_limit_s: seconds that a run waits for a server that stopped answering.
         use_embedded: use the embedded server even if MONGO_URI is set.
         readings: the collection of the readings.
         embedded: the embedded server.
@@ -250,6 +251,7 @@ class Mongo:
 
     database: str | None = None
     timeout_s: float = 30.0
+    outage_limit_s: float = 300.0
     use_embedded: bool = False
     readings: ReadingsCollection = field(default_factory=ReadingsCollection)
     embedded: Embedded = field(default_factory=Embedded)

@@ -158,11 +158,12 @@ class Checkpoints:
             StoreError: MongoDB could not do it.
         """
         counts = asdict(tally)
+        dates = _dates(covered)
         self._update(
             station_idx,
             {
                 "$set": {
-                    "covered": _dates(covered),
+                    "covered": dates,
                     "empty": [[*map(to_datetime, item)] for item in empty],
                     "last_processed_ts": _reached(covered, wanted),
                     "updated_at": now,
@@ -172,6 +173,7 @@ class Checkpoints:
                     **{field: counts[name] for name, field in COUNTERS.items()},
                 },
             },
+            covered={"$ne": dates},  # asked again after an outage, it must not count twice
         )
 
     def complete(self, station_idx: int, now: datetime) -> None:
@@ -207,9 +209,11 @@ class Checkpoints:
         with store_errors(NAME):
             return self._collection.delete_many(_of(station_ids)).deleted_count
 
-    def _update(self, station_idx: int, change: Document | list[Document]) -> None:
+    def _update(
+        self, station_idx: int, change: Document | list[Document], **unless: Document
+    ) -> None:
         """Change a checkpoint; one that a person deleted meanwhile stays deleted."""
-        chosen: Document = {"station_idx": station_idx}
+        chosen: Document = {"station_idx": station_idx, **unless}
         mine = {**chosen, "lease.owner": self._leases.owner} if self._leases else chosen
         with store_errors(NAME):
             matched = self._collection.update_one(mine, change).matched_count

@@ -13,6 +13,7 @@ from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
 from runner.store.leases import Leases
+from runner.store.outage import Outage
 from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
@@ -28,6 +29,7 @@ class MongoSink:
         revisions: `ingest_revisions`.
         checkpoints: `ingest_checkpoints`.
         leases: of this run.
+        outage: waits while the database does not answer.
         run_id: stands in every reject.
         source: the source's name, likewise.
         now: the present, UTC.
@@ -38,13 +40,15 @@ class MongoSink:
     revisions: Revisions
     checkpoints: Checkpoints
     leases: Leases
+    outage: Outage
     run_id: str
     source: str
     now: Callable[[], datetime]
 
     def begin(self, entry: StationPlan) -> Intervals:
         """Take the station and set its checkpoint to in_progress; return what is covered."""
-        return self.checkpoints.begin(entry.station.idx, entry.wanted, self.now())
+        idx = entry.station.idx
+        return self.outage.outlast(lambda: self.checkpoints.begin(idx, entry.wanted, self.now()))
 
     def store(
         self,
@@ -54,6 +58,15 @@ class MongoSink:
         rejects: Sequence[Reject],
     ) -> Tally:
         """Keep the rejects, then upsert the readings, if the station is still ours."""
+        return self.outage.outlast(lambda: self._store(station, window, readings, rejects))
+
+    def _store(
+        self,
+        station: Station,
+        window: Interval,
+        readings: Sequence[Reading],
+        rejects: Sequence[Reject],
+    ) -> Tally:
         self.leases.keep(station.idx)
         if rejects:
             self.rejects.keep(
@@ -66,15 +79,17 @@ class MongoSink:
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
         idx = entry.station.idx
-        self.checkpoints.advance(idx, entry.wanted, covered, empty, tally, self.now())
+        self.outage.outlast(
+            lambda: self.checkpoints.advance(idx, entry.wanted, covered, empty, tally, self.now())
+        )
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
-        self.checkpoints.complete(station.idx, self.now())
+        self.outage.outlast(lambda: self.checkpoints.complete(station.idx, self.now()))
 
     def fail(self, station: Station, message: str) -> None:
         """Set the checkpoint to failed, with the reason."""
-        self.checkpoints.fail(station.idx, message, self.now())
+        self.outage.outlast(lambda: self.checkpoints.fail(station.idx, message, self.now()))
 
     def leave(self, station: Station) -> None:
         """Give the station's lease back."""

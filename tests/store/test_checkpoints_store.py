@@ -28,6 +28,7 @@ LATER = NOW + timedelta(minutes=5)
 RANGE = Interval(START, START + 48)
 FIRST_DAY = Interval(START, START + 24)
 SECOND_DAY = Interval(START + 24, START + 48)
+THIRD_DAY = Interval(START + 48, START + 72)
 TALLY = Tally(
     inserted=10,
     updated=2,
@@ -133,6 +134,13 @@ def test_advance_records_the_window_and_adds_up(
     assert written["covered"] == [[to_datetime(START), to_datetime(START + 48)]]
     assert written["last_processed_ts"] == to_datetime(START + 47)
     assert written["created_at"] == NOW
+
+
+def test_a_window_recorded_again_after_an_outage_counts_once(checkpoints: Checkpoints) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    for _ in range(2):
+        checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
+    assert load(checkpoints).total == TALLY
 
 
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
@@ -308,7 +316,7 @@ def test_a_checkpoint_written_by_hand_is_understood_and_continued(
     assert written["total_readings"] == 20
     assert written["created_at"] == NOW
     assert load(checkpoints).covered == expected
-    now_covered = union((*expected, SECOND_DAY))
+    now_covered = union((*expected, THIRD_DAY))
     checkpoints.advance(HANOI, RANGE, now_covered, (), TALLY, LATER)
     assert load(checkpoints).covered == now_covered
     assert load(checkpoints).total == TALLY
