@@ -50,7 +50,7 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
         _begin(job, store, work)
         outcome = _execute(job, store, work, key)
         if not job.config.dry_run:
-            _record_end(store, outcome)
+            _record_end(job, store, outcome)
     log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
     job.write_json("outcome.json", outcome.to_json())
     job.tell(outcome.summary())
@@ -163,7 +163,7 @@ def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _record_end(store: Store, outcome: Outcome) -> None:
+def _record_end(job: Job, store: Store, outcome: Outcome) -> None:
     """Note the outcome in `ingest_runs`; a database that is gone costs a warning, not the summary.
 
     The stations are left out: their state is in `ingest_checkpoints` and in outcome.json, and a
@@ -171,6 +171,6 @@ def _record_end(store: Store, outcome: Outcome) -> None:
     """
     document = {name: value for name, value in outcome.to_json().items() if name != "stations"}
     try:
-        store.runs.finished(outcome.run_id, document)
+        store.runs.finished(outcome.run_id, json.loads(job.redact(json.dumps(document))))
     except RunnerError as error:
         log.warning("run.not_recorded", error=error.message)

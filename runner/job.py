@@ -106,7 +106,9 @@ class Job:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
         text = self.redact(json.dumps(content, indent=2, ensure_ascii=False))
         try:
-            (self.context.run_dir / name).write_text(text + "\n", encoding="utf-8")
+            (self.context.run_dir / name).write_text(
+                text + "\n", encoding="utf-8", errors="backslashreplace"
+            )
         except OSError as error:
             log.warning("file.not_written", file=name, error=str(error))
 

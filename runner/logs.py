@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
+
+from runner.core.text import harmless
 
 LOG_NAME = "backfill.log"
 _QUIET_ON_CONSOLE = ("window.", "request.", "station.started", "station.completed")
@@ -47,8 +49,18 @@ class _File(logging.FileHandler):
     """Keeps the run going when the log cannot be written, and says so once."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, encoding="utf-8")
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
         self._failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it cannot be opened
+            self.handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what the disk refused it refuses again; it was said
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's form
         if not self._failed:
@@ -100,7 +112,7 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
     root.setLevel(threshold)
     for name in _CHATTY_LIBRARIES:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
-    logging.getLogger("hydra").setLevel(logging.WARNING)
+    logging.getLogger("hydra").setLevel(max(threshold, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -126,12 +138,20 @@ def _human() -> list[structlog.typing.Processor]:
         event.pop("run_id", None)
         event["timestamp"] = event["timestamp"][11:19]
         error = event.pop("exc_info", None)
+        if error is True:
+            error = sys.exc_info()[1]
+        elif isinstance(error, tuple):
+            error = error[1]
         if isinstance(error, BaseException):
             event["error"] = type(error).__name__
         return event
 
+    def disarm(_logger: Any, _method: str, event: Event) -> Event:
+        return {k: harmless(v) if isinstance(v, str) else v for k, v in event.items()}
+
     return [
         shorten,
+        disarm,
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False),
     ]
 
@@ -149,10 +169,10 @@ def _masked(redact: Redact) -> structlog.typing.Processor:
         if isinstance(value, str):
             return redact(value)
         if isinstance(value, dict):
-            return {key: clean(item) for key, item in value.items()}
+            return {clean(key): clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [clean(item) for item in value]
-        if value is None or isinstance(value, bool | int | float | BaseException):
+        if value is None or isinstance(value, bool | int | float):
             return value
         return redact(str(value))
 

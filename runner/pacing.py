@@ -37,6 +37,7 @@ class Pacer:
         self._stop = stop
         self._clock = clock
         self._turn = threading.Lock()
+        self._pausing = threading.Lock()
         self._next_slot = -float("inf")
         self._paused_until = -float("inf")
         self._recent: deque[float] = deque(maxlen=max_per_hour or 1)
@@ -65,7 +66,7 @@ class Pacer:
                 self._stop.sleep(wait_s)
             self._stop.check()
             self._next_slot = slot + self._delay_s
-            self._recent.append(slot)
+            self._recent.append(self._clock())
             self._permits += 1
 
     def pause(self, seconds: float) -> bool:
@@ -75,7 +76,8 @@ class Pacer:
             Whether this call began or lengthened the pause.
         """
         until = self._clock() + seconds
-        if until <= self._paused_until:
-            return False
-        self._paused_until = until
-        return True
+        with self._pausing:
+            if until <= self._paused_until:
+                return False
+            self._paused_until = until
+            return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from dotenv import dotenv_values
 
@@ -49,6 +50,15 @@ class Secret:
         raise TypeError(msg)
 
 
+def without(secret: Secret, text: str) -> str:
+    """Return text from outside with a secret masked, however it is spelt there."""
+    value = secret.reveal()
+    if not value:
+        return text
+    longest_first = sorted(_spellings(value), key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), MASK, text)
+
+
 class Environment:
     """The settings a person keeps out of YAML: process environment first, then `.env`.
 
@@ -72,7 +82,7 @@ class Environment:
         dotenv = (directory or Path.cwd()) / ".env"
         found = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
         merged = {name: value for name, value in found.items() if value}
-        merged.update({name: value for name, value in os.environ.items() if value})
+        merged.update({name: value for name, value in os.environ.items() if value.strip()})
         return cls(merged, dotenv)
 
     def get(self, name: str, default: str = "") -> str:
@@ -108,12 +118,23 @@ class Redactor:
 
 def _spellings(value: str) -> set[str]:
     """Return the forms in which a value may turn up: as it is, quoted, unquoted."""
-    return {value, quote(value, safe=""), quote_plus(value), unquote_plus(value), repr(value)[1:-1]}
+    plain = {value, unquote(value), unquote_plus(value)}
+    return {
+        spelling
+        for text in plain
+        for spelling in (
+            text,
+            quote(text, safe=""),
+            quote(text),
+            quote_plus(text),
+            repr(text)[1:-1],
+            json.dumps(text)[1:-1],
+            json.dumps(text, ensure_ascii=False)[1:-1],
+        )
+    }
 
 
 def _uri_credentials(uri: str) -> set[str]:
-    try:
-        password = urlsplit(uri).password or ""
-    except ValueError:
-        return set()
-    return _spellings(password)
+    """Return the spellings of the password, which may hold what it should not: / ? # [ or @."""
+    login, at, _host = uri.partition("://")[2].rpartition("@")
+    return _spellings(login.partition(":")[2]) if at else set()

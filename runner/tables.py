@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from runner.core.intervals import Interval, Intervals, intersect, iso, total_hou
 from runner.core.outcome import duration_text
 from runner.core.plan import Plan, Skip
 from runner.core.stations import Station
+from runner.core.text import harmless
 
 MOST_ROWS = 200
 """Rows printed of a plan; the rest stands in plan.json."""
@@ -26,7 +26,6 @@ MOST_ROWS = 200
 _LONGEST_EXAMPLE = 300
 _LONGEST_REASON = 22
 _WIDTH_IN_FILES = 140
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Rejected(Protocol):
@@ -63,7 +62,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def plain(text: str) -> Text:
     """Return text from outside without control characters, escapes or markup meaning."""
-    return Text(_CONTROL.sub("", text))
+    return Text(harmless(text))
 
 
 def plan_table(plan: Plan) -> RenderableType:

@@ -19,6 +19,7 @@ from runner.core.intervals import Interval, hour_of, iso
 from runner.core.plan import Skip
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
+from runner.core.text import harmless
 
 RULE = "=" * 79
 _KEPT = " (changed at the source; see ingest_revisions)"
@@ -332,9 +333,12 @@ class Outcome:
     def _next_steps(self) -> list[str]:
         lines: list[str] = []
         if self.error:
-            lines += [f"The run ended early: {self.error}", *([self.hint] if self.hint else [])]
+            told = f"The run ended early: {self.error}\n{self.hint}".rstrip("\n").split("\n")
+            lines += [harmless(line) for line in told]
         failed = [item for item in self.stations if item.detail and item.state is not State.LEFT]
-        lines += [f"  {item.station}: {item.detail}" for item in failed[:MOST_LISTED]]
+        lines += [
+            f"  {harmless(f'{item.station}: {item.detail}')}" for item in failed[:MOST_LISTED]
+        ]
         if len(failed) > MOST_LISTED:
             lines.append(f"  … and {len(failed) - MOST_LISTED:,} more, see outcome.json")
         unknown = [str(item.station.idx) for item in self.stations if item.skip is Skip.UNKNOWN]

@@ -20,7 +20,7 @@ from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitEr
 from runner.core.intervals import Interval, iso
 from runner.core.readings import Answer
 from runner.core.stations import Station
-from runner.secrets import Secret
+from runner.secrets import Secret, without
 from runner.sources.http import HttpClient, Reply
 
 _LONGEST_QUOTED = 120
@@ -107,11 +107,11 @@ class AqicnSource:
             raise AqicnClientError("the answer is JSON, but no object")
         data = content.get("data")
         if content.get("status") != "ok":
-            raise self._failure(_text(data, content.get("message"), content.get("msg")))
+            raise self._failure(self._text(data, content.get("message"), content.get("msg")))
         if isinstance(data, list):
             return data
         if isinstance(data, dict) and "status" in data:  # an error inside an ok
-            raise self._failure(_text(data.get("msg"), data.get("data"), data.get("message")))
+            raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
         if isinstance(data, dict) and "aqi" in data:
             raise AqicnApiError(
                 "the endpoint answers with the present observation, not with history; it is not "
@@ -161,6 +161,13 @@ class AqicnSource:
             case _:  # words nobody has recorded: it may pass
                 return AqicnApiError(said, scope=Scope.RETRY)
 
+    def _text(self, *candidates: Any) -> str:
+        """Return the first that is text or a number: short, harmless, and without the key."""
+        for candidate in candidates:
+            if isinstance(candidate, str | int | float):
+                return _plain(without(self._key, str(candidate)))
+        return "nothing of why"
+
     def _no_history(self, said: str) -> AqicnApiError:
         if self._has_history:  # it answered others: this station is the one that is missing
             return AqicnApiError(f"no history of this station ({said})", scope=Scope.STATION)
@@ -194,14 +201,6 @@ def _parsed(reply: Reply) -> Any:
         kind = _plain(reply.content_type)
         message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
     raise AqicnClientError(message) from None
-
-
-def _text(*candidates: Any) -> str:
-    """Return the first that is text or a number, short and without control characters."""
-    for candidate in candidates:
-        if isinstance(candidate, str | int | float):
-            return _plain(str(candidate))
-    return "nothing of why"
 
 
 def _plain(text: str) -> str:

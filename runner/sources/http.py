@@ -17,6 +17,7 @@ import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
@@ -34,7 +35,8 @@ _CHUNK = 2**16
 _CONNECTIONS = 64
 """Kept open: one a worker, and there are at most so many workers."""
 _SLOWEST = 10
-"""An answer may take so many read timeouts in all; a body that drips on for ever is cut off."""
+"""A body may take so many read timeouts in all; one that drips on for ever is cut off. (A head that
+drips on for ever is not: only the read timeout guards it, and the stop at 64 KiB a line.)"""
 
 Result = TypeVar("Result")
 
@@ -104,9 +106,16 @@ class Reply:
         try:
             until = parsedate_to_datetime(text)
             now = parsedate_to_datetime(self.headers.get("Date", ""))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         return max(0.0, (_aware(until) - _aware(now)).total_seconds())
+
+
+class _Session(requests.Session):
+    """Looks at no redirect: requests reads the target, and the whole body, even if not told to."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target."""
 
 
 class HttpClient:
@@ -143,7 +152,7 @@ class HttpClient:
         self._timeouts = timeouts
         self._failure = failure
         self._throttle = _Throttle()
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["User-Agent"] = USER_AGENT
         for scheme in ("http://", "https://"):
@@ -182,8 +191,11 @@ class HttpClient:
             self._pacer.acquire()
             began = time.monotonic()
             try:
-                reply = self._ask(path, params, secrets)
-                result = read(reply)
+                result = read(self._ask(path, params, secrets))
+            except SourceError as error:
+                if not isinstance(error, ThrottledError) and error.scope is not Scope.RETRY:
+                    self._throttle.over()
+                raise
             finally:
                 patience.spent_s += time.monotonic() - began
             self._throttle.over()
@@ -224,7 +236,7 @@ class HttpClient:
             ) as response,
         ):
             body = bytearray()
-            for chunk in response.iter_content(_CHUNK):
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise self._failure(f"the answer is larger than {LARGEST_BODY >> 20} MB")
@@ -237,7 +249,7 @@ class HttpClient:
         """Raise what goes wrong on the way as our error: the original's text has the key in it."""
         try:
             yield
-        except (requests.RequestException, OSError, UnicodeError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             message, scope = self._explained(error)
         else:
             return
@@ -248,13 +260,13 @@ class HttpClient:
         match error:
             case requests.ConnectTimeout():
                 said = f"no connection to {where} within {self._timeouts.connect_s:g} s"
-            case requests.Timeout():
+            case requests.Timeout() | ReadTimeoutError():
                 said = f"no answer from {where} within {self._timeouts.read_s:g} s"
             case requests.exceptions.SSLError():
                 said = f"no trusted TLS connection to {where}"
-            case requests.exceptions.ContentDecodingError():
+            case requests.exceptions.ContentDecodingError() | DecodeError():
                 said = "the answer cannot be decompressed"
-            case ValueError():  # requests' InvalidURL, InvalidHeader, …: the same next time
+            case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
                 return f"{where} cannot be asked ({type(error).__name__})", Scope.RUN
             case _:
                 said = f"the connection to {where} failed ({_root_reason(error)})"
@@ -345,6 +357,7 @@ class _Patience:
             tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
             error.message = f"{error.message} (given up after {tries})"
             error.scope = Scope.STATION
+        error.args = (error.message,)
         raise error
 
 

@@ -148,11 +148,11 @@ def page(status: int) -> Scripted:
     return answer(status, body, {"Content-Type": "text/html; charset=utf-8"})
 
 
-def raw(data: bytes) -> Scripted:
-    """Reply with bytes that need not be HTTP, and hang up."""
+def raw(data: bytes, *, more: bool = False) -> Scripted:
+    """Reply with bytes that need not be HTTP, and hang up unless there may be more requests."""
 
     def reply(handler: _Handler) -> None:
-        handler.close_connection = True
+        handler.close_connection = not more
         handler.wfile.write(data)
 
     return reply
