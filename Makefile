@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test test-lowest check format clean
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -20,6 +20,15 @@ demo: $(READY)  ## Install, then run a whole backfill against a loopback API and
 test: $(READY)  ## Install, then run all tests
 	$(BIN)/python -m pytest
 
+LOWEST := .venv-lowest
+# What the runner needs at the lower bounds of pyproject.toml; the tools of the tests as they come.
+test-lowest:  ## Run the quick tests against the oldest supported dependencies
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) -c "import re, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; print(*(re.sub(r'>=([^,;]+)(,[^;]*)?', r'==\1', d) for d in p['dependencies']), *o['embedded'], *o['dev'], sep='\n')" > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt 'hatchling>=1.26' editables
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(LOWEST)/bin/python -m pytest -m "not slow"
+
 check: $(READY)  ## Lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,4 +40,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

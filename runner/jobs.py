@@ -48,7 +48,7 @@ def run(config: Config, context: JobContext) -> Outcome:
         try:
             return JOBS[job.name](job)
         except RunnerError as error:
-            log.debug("job.refused", error=error.message)
+            log.info("job.refused", error=error.message)
             job.complain("\n".join(filter(None, (error.message, error.hint))))
             return replace(
                 job.outcome(),
