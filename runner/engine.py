@@ -225,7 +225,12 @@ class Engine:
         try:
             covered = self._sink.begin(entry)
         except LeaseError as error:
-            log.info("station.leased", station_idx=entry.station.idx, error=error.message)
+            log.warning(
+                "station.skipped" if last_try else "station.waiting",
+                station_idx=entry.station.idx,
+                reason=error.message,
+                up_to_s=0 if last_try else round(error.free_in_s),
+            )
             outcome = replace(
                 _untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
             )

@@ -153,7 +153,7 @@ def sandbox(job: Job) -> Outcome:
             f"Sandbox API at {server.url} (counts: {server.url}/_stats). "
             "Use it from another shell:\n"
             f"  AQICN_API_KEY=any-text {shlex.join(PROGRAM)} source.base_url={server.url} "
-            "mongo.database=air_quality_sandbox\n"
+            "mongo.database=air_quality_db_sandbox\n"
             "Stop with Ctrl-C."
         )
         while not job.stop.asked:

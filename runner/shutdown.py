@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,12 @@ class StopFlag:
         return None if self.signum is None else 128 + self.signum
 
 
+def _say(text: str) -> None:
+    """Write to the terminal from a signal handler, where locks may be held."""
+    if sys.stderr.isatty():
+        os.write(2, text.encode())
+
+
 @contextmanager
 def stop_on_signals(flag: StopFlag) -> Iterator[StopFlag]:
     """Let SIGINT and SIGTERM ask for a stop; a second signal ends the process at once.
@@ -86,7 +93,9 @@ def stop_on_signals(flag: StopFlag) -> Iterator[StopFlag]:
 
     def handle(signum: int, _frame: FrameType | None) -> None:
         if flag.asked:
+            _say("\x1b[?25h")  # a progress bar hid the cursor
             os._exit(128 + signum)  # what is stored is stored; the rest is fetched again
+        _say("\nStopping: what is in hand is finished and saved. Once more ends at once.\n")
         flag.ask(signum)
 
     before = {signum: signal.signal(signum, handle) for signum in SIGNALS}

@@ -24,6 +24,7 @@ MOST_ROWS = 200
 """Rows printed of a plan; the rest stands in plan.json."""
 
 _LONGEST_EXAMPLE = 300
+_LONGEST_NAME = 36
 _LONGEST_REASON = 22
 _WIDTH_IN_FILES = 140
 
@@ -65,20 +66,27 @@ def plain(text: str) -> Text:
     return Text(harmless(text))
 
 
+def _name(station: Station) -> Text:
+    """Return a station's name, cut: on a narrow terminal it gives way, the figures do not."""
+    name = plain(station.name)
+    name.truncate(_LONGEST_NAME, overflow="ellipsis")
+    return name
+
+
 def plan_table(plan: Plan) -> RenderableType:
     """Return a row a station: what will be fetched and why, or why not."""
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("station", justify="right")
-    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("station", justify="right", no_wrap=True)
+    table.add_column("name", max_width=_LONGEST_NAME)
     table.add_column("why", no_wrap=True)
-    table.add_column("hours", justify="right")
-    table.add_column("windows", justify="right")
-    table.add_column("covered", justify="right")
+    table.add_column("hours", justify="right", no_wrap=True)
+    table.add_column("windows", justify="right", no_wrap=True)
+    table.add_column("covered", justify="right", no_wrap=True)
     table.add_column("to fetch", overflow="fold")
     for entry in plan.stations[:MOST_ROWS]:
         table.add_row(
             str(entry.station.idx),
-            plain(entry.station.name),
+            _name(entry.station),
             entry.reason,
             f"{entry.hours:,}",
             f"{plan.count_windows_of(entry):,}",
@@ -141,21 +149,21 @@ def status_table(
 ) -> RenderableType:
     """Return a row a station: state, progress, covered range, counts, last error."""
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("station", justify="right")
-    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("station", justify="right", no_wrap=True)
+    table.add_column("name", max_width=_LONGEST_NAME)
     table.add_column("state", no_wrap=True)
-    table.add_column("progress", justify="right")
-    table.add_column("covered (UTC)", no_wrap=True)
-    table.add_column("readings", justify="right")
+    table.add_column("progress", justify="right", no_wrap=True)
+    table.add_column("covered (UTC)")
+    table.add_column("readings", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
     for station in stations:
         found = checkpoints.get(station.idx)
         if found is None:
-            table.add_row(str(station.idx), plain(station.name), "not started", "", "", "", "")
+            table.add_row(str(station.idx), _name(station), "not started", "", "", "", "")
             continue
         table.add_row(
             str(station.idx),
-            plain(station.name),
+            _name(station),
             str(found.status),
             _progress(found),
             _span(found.covered),
@@ -192,9 +200,9 @@ def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoin
 def rejects_table(found: Sequence[Rejected]) -> RenderableType:
     """Return a row for every station and reason: how many, and an example cut short."""
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("station", justify="right")
+    table.add_column("station", justify="right", no_wrap=True)
     table.add_column("reason", no_wrap=True, min_width=_LONGEST_REASON)
-    table.add_column("records", justify="right")
+    table.add_column("records", justify="right", no_wrap=True)
     table.add_column("example", overflow="ellipsis", no_wrap=True)
     for item in found[:MOST_ROWS]:
         example = json.dumps(item.example, ensure_ascii=False, default=str)[:_LONGEST_EXAMPLE]

@@ -98,11 +98,13 @@ class SourceError(RunnerError):
 
     Attributes:
         scope: how far the failure reaches.
+        unreachable: whether there was not even a connection, which is no station's fault.
     """
 
     def __init__(self, message: str, *, scope: Scope = Scope.RETRY, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.scope = scope
+        self.unreachable = False
 
 
 class ThrottledError(SourceError):

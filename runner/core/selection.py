@@ -123,7 +123,7 @@ def _nothing(unknown: tuple[int, ...], stored: Mapping[int, Station]) -> ConfigE
         return ConfigError(
             f"stations.ids: no station is known under {', '.join(map(str, unknown))} "
             "(neither in waqi_stations nor in any group)",
-            hint="If it exists, name it: 'stations.named={12345: Its name}'",
+            hint="If it exists, name it: '+stations.named={12345: Its name}'",
         )
     where = f"among {len(stored)} stations in waqi_stations" if stored else "while it is empty"
     return ConfigError(

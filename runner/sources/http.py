@@ -17,7 +17,7 @@ import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
@@ -37,6 +37,8 @@ _CONNECTIONS = 64
 _SLOWEST = 10
 """A body may take so many read timeouts in all; one that drips on for ever is cut off. (A head that
 drips on for ever is not: only the read timeout guards it, and the stop at 64 KiB a line.)"""
+
+_UNREACHABLE = "Nothing is lost: run the same command again once it can be reached"
 
 Result = TypeVar("Result")
 
@@ -251,9 +253,12 @@ class HttpClient:
             yield
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             message, scope = self._explained(error)
+            unreachable = _is_unreachable(error)
         else:
             return
-        raise self._failure(message, scope=scope) from None
+        failure = self._failure(message, scope=scope)
+        failure.unreachable = unreachable
+        raise failure from None
 
     def _explained(self, error: Exception) -> tuple[str, Scope]:
         where = self._redact(self._base_url)
@@ -356,7 +361,8 @@ class _Patience:
         else:
             tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
             error.message = f"{error.message} (given up after {tries})"
-            error.scope = Scope.STATION
+            error.scope = Scope.RUN if error.unreachable else Scope.STATION
+            error.hint = _UNREACHABLE if error.unreachable else error.hint
         error.args = (error.message,)
         raise error
 
@@ -371,6 +377,15 @@ def _error_of(state: RetryCallState) -> SourceError:
 
 def _is_retriable(error: BaseException) -> bool:
     return isinstance(error, SourceError) and error.scope is Scope.RETRY
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether no connection came about: name unknown, refused, no way there, no answer to it."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    inner = error.args[0] if error.args else None
+    reason = getattr(inner, "reason", None)  # of urllib3's MaxRetryError
+    return isinstance(error, requests.ConnectionError) and isinstance(reason, NewConnectionError)
 
 
 def _root_reason(error: BaseException) -> str:

@@ -445,12 +445,12 @@ def test_the_error_says_what_came(name: str, words: str) -> None:
     assert words in got.message
 
 
-def test_a_refused_connection_is_given_up_for_the_station() -> None:
+def test_a_host_out_of_reach_is_no_stations_fault_and_ends_the_run() -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
         with aqicn(f"http://127.0.0.1:{bound.getsockname()[1]}") as rig:
             got = rig.failure()
-    assert (got.scope, rig.pacer.permits) == (Scope.STATION, 3)
+    assert (got.scope, rig.pacer.permits) == (Scope.RUN, 3)
     assert "Connection refused" in got.message
 
 

@@ -284,12 +284,12 @@ def test_the_error_says_what_happened(fault: str, words: str) -> None:
         assert words in caller.failure().message
 
 
-def test_a_refused_connection_is_given_up_for_the_station_and_says_so() -> None:
+def test_a_refused_connection_ends_the_run_after_all_tries_and_says_so() -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
         with calling(f"http://127.0.0.1:{bound.getsockname()[1]}") as caller:
             error = caller.failure()
-    assert error.scope is Scope.STATION
+    assert error.scope is Scope.RUN
     assert "Connection refused" in error.message
     assert "3 tries" in error.message
     assert caller.pacer.permits == 3
