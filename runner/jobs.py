@@ -84,11 +84,14 @@ def status(job: Job) -> Outcome:
     """Show every station's state, progress, covered range and last error."""
     with open_store(job) as store:
         checkpoints = store.checkpoints.load()
-        chosen = {station.idx: station for station in choose_stations(job, store).stations}
+        selection = choose_stations(job, store)
+    chosen = {station.idx: station for station in selection.stations}
     if not is_narrowed(job):
         chosen.update({idx: chosen.get(idx, Station(idx)) for idx in checkpoints})
     stations = [chosen[idx] for idx in sorted(chosen)]
     console().print(status_table(stations, checkpoints))
+    if selection.unknown:
+        job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(
         f"{len(stations):,} stations in {job.database_name}: {status_line(stations, checkpoints)}"
     )

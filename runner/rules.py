@@ -113,6 +113,8 @@ def _source(source: Source) -> Iterator[str]:
             yield "source=airnow needs the directory of its files: source.path=DIR"
         elif not Path(source.path).is_dir():
             yield f"source.path={source.path}: there is no such directory"
+        elif not any(path.suffix.lower() == ".csv" for path in Path(source.path).iterdir()):
+            yield f"source.path={source.path}: there is no *.csv file in it"
         for site, idx in source.sites.items():
             if idx not in INT32:
                 yield f"source.sites: {site}: {idx} is no station index"

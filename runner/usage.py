@@ -28,6 +28,7 @@ SETTINGS = (
     ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
     ("backfill.years=2", "calendar years back from the end; start_date comes first"),
     ("backfill.batch_size=168", "hours a request"),
+    ("backfill.mode=resume", "gaps: covered hours without a reading; refetch: everything again"),
     ("backfill.workers=4", "stations at a time"),
     ("backfill.lag_hours=1", "newest full hours left alone"),
     ("rate_limit.delay_s=4", "seconds between two requests"),

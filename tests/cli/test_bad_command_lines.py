@@ -55,6 +55,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["status"], "write job=status"),
     (["help"], "--help"),
     (["source=airnow"], "source.path=DIR"),
+    (["source=airnow", "source.path=."], "there is no *.csv file in it"),
     (["-m", "stations=hanoi,hanoy"], "did you mean hanoi?"),
     (["hydra/launcher=fast"], "hydra/launcher has: basic"),
     (["-x"], "there is no option -x"),

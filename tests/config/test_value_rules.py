@@ -132,5 +132,6 @@ def test_http_is_allowed_elsewhere_when_asked_for(composed: Compose) -> None:
 
 
 def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path: Path) -> None:
+    (tmp_path / "Hanoi_PM2.5_2018_YTD.CSV").touch()
     config = composed("source=airnow", f"source.path={tmp_path}", f"sandbox.replay={tmp_path}")
     assert config.source.sites["Hanoi"] == 8641

@@ -129,6 +129,8 @@ def test_without_a_key_the_first_call_says_what_to_set_and_what_needs_none(runne
 def test_unknown_ids_are_refused_when_nothing_else_is_asked_for(runner: Runner) -> None:
     done = runner("job=plan", "stations.ids=[424242]", expect=2)
     assert "424242" in done.stderr
+    told = runner("job=status", "stations.ids=[424242,1584]").stdout
+    assert "Unknown station ids: 424242" in told
 
 
 def test_the_sandbox_serves_until_it_is_stopped(runner: Runner) -> None:
