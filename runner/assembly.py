@@ -21,7 +21,8 @@ from runner.sandbox.server import Sandbox
 from runner.sandbox.values import Replay
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource
-from runner.sources.http import HttpClient, RetryPolicy, Timeouts
+from runner.sources.http import HttpClient, Timeouts
+from runner.sources.patience import RetryPolicy
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.connection import connect

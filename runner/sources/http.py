@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
-from threading import Lock
 from typing import TypeVar
 
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from runner import __version__
@@ -24,6 +23,7 @@ from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.pacing import Pacer
 from runner.secrets import Secret
 from runner.shutdown import StopFlag
+from runner.sources.patience import Patience, RetryPolicy, Throttle, error_of, is_retriable
 
 log = structlog.get_logger()
 
@@ -38,30 +38,7 @@ _SLOWEST = 10
 """A body may take so many read timeouts in all; one that drips on for ever is cut off. (A head that
 drips on for ever is not: only the read timeout guards it, and the stop at 64 KiB a line.)"""
 
-_UNREACHABLE = "Nothing is lost: run the same command again once it can be reached"
-
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How a request that failed is tried again.
-
-    Attributes:
-        max_attempts: tries of one request; throttled ones do not count.
-        max_elapsed_s: seconds spent on tries and on waits between them, after which no further try
-            begins; waiting for a slot of the pacer does not count.
-        backoff_s: upper bound of the first wait, in seconds; doubles every time (full jitter).
-        backoff_max_s: upper bound of any such wait, in seconds.
-        throttled_max_s: seconds without a single answer to anyone, because of throttling, after
-            which the run ends.
-    """
-
-    max_attempts: int
-    max_elapsed_s: float
-    backoff_s: float
-    backoff_max_s: float
-    throttled_max_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +130,7 @@ class HttpClient:
         self._policy = policy
         self._timeouts = timeouts
         self._failure = failure
-        self._throttle = _Throttle()
+        self._throttle = Throttle()
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["User-Agent"] = USER_AGENT
@@ -186,7 +163,7 @@ class HttpClient:
             SourceError: no usable answer; the scope says how far that reaches.
             StoppedError: a stop was asked for while waiting.
         """
-        patience = _Patience(self._policy, self._throttle)
+        patience = Patience(self._policy, self._throttle)
         logger = log.bind(**context)
 
         def attempt() -> Result:
@@ -206,7 +183,7 @@ class HttpClient:
             return result
 
         def before_sleep(state: RetryCallState) -> None:
-            error, wait_s = _error_of(state), round(state.upcoming_sleep, 3)
+            error, wait_s = error_of(state), round(state.upcoming_sleep, 3)
             logger.info(
                 "request.failed", attempt=patience.tries, error=error.message, wait_s=wait_s
             )
@@ -214,7 +191,7 @@ class HttpClient:
                 log.warning("source.throttled", error=error.message, wait_s=wait_s)
 
         retrying = Retrying(
-            retry=retry_if_exception(_is_retriable),
+            retry=retry_if_exception(is_retriable),
             wait=patience.wait,
             stop=patience.is_over,
             before_sleep=before_sleep,
@@ -276,107 +253,6 @@ class HttpClient:
             case _:
                 said = f"the connection to {where} failed ({_root_reason(error)})"
         return said, Scope.RETRY
-
-
-class _Throttle:
-    """Since when nobody got an answer because of throttling. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._since: float | None = None
-
-    def over(self) -> None:
-        """Note that somebody got an answer."""
-        with self._lock:
-            self._since = None
-
-    def lasts_s(self) -> float:
-        """Note that somebody was throttled; return for how many seconds that has gone on."""
-        now = time.monotonic()
-        with self._lock:
-            self._since = now if self._since is None else self._since
-            return now - self._since
-
-
-class _Patience:
-    """Decides for one request how long to wait before the next try, and when to give up."""
-
-    def __init__(self, policy: RetryPolicy, throttle: _Throttle) -> None:
-        self._policy = policy
-        self._throttle = throttle
-        self._failures = 0
-        self._refusals = 0
-        self.spent_s = 0.0
-
-    @property
-    def tries(self) -> int:
-        """Tries that came to nothing."""
-        return self._failures + self._refusals
-
-    def wait(self, state: RetryCallState) -> float:
-        """Return the seconds to wait, after counting the failure."""
-        error = _error_of(state)
-        throttled = isinstance(error, ThrottledError)
-        self._failures += not throttled
-        self._refusals += throttled
-        counted = RetryCallState(state.retry_object, None, (), {})
-        counted.attempt_number = self._refusals if throttled else self._failures
-        longest_s = self._policy.backoff_max_s
-        wait_s = wait_random_exponential(self._policy.backoff_s, longest_s)(counted)
-        if isinstance(error, ThrottledError) and error.retry_after_s is not None:
-            return error.retry_after_s + min(wait_s, 1.0)  # not all at the same instant
-        if throttled:
-            return wait_s
-        self.spent_s += wait_s
-        return wait_s
-
-    def is_over(self, state: RetryCallState) -> bool:
-        """Return whether to give up rather than wait."""
-        error = _error_of(state)
-        if isinstance(error, ThrottledError):
-            wait_s = state.upcoming_sleep if error.retry_after_s is None else error.retry_after_s
-            return self._throttle.lasts_s() + wait_s > self._policy.throttled_max_s
-        policy = self._policy
-        return self._failures >= policy.max_attempts or self.spent_s > policy.max_elapsed_s
-
-    def give_up(self, state: RetryCallState) -> None:
-        """Raise the last error, saying how often it was tried.
-
-        Raises:
-            SourceError: for the station; for the run where everyone is throttled.
-        """
-        error = _error_of(state)
-        if isinstance(error, ThrottledError):
-            error.scope = Scope.RUN
-            error.hint = (
-                "Run the same command again later; or lower the pace (rate_limit=gentle), "
-                "or wait longer (source.retry.throttled_max_s)"
-            )
-            asked = error.retry_after_s
-            wait = "" if asked is None else f", and asks to wait {asked:,.0f} s"
-            error.message = (
-                f"throttled{wait}: {error.message}; "
-                f"source.retry.throttled_max_s={self._policy.throttled_max_s:g} s is used up"
-            )
-        else:
-            tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
-            error.message = f"{error.message} (given up after {tries})"
-            error.scope = Scope.RUN if error.unreachable else Scope.STATION
-            error.hint = _UNREACHABLE if error.unreachable else error.hint
-        error.args = (error.message,)
-        raise error
-
-
-def _error_of(state: RetryCallState) -> SourceError:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, SourceError):
-        msg = f"only source errors are tried again, not {error!r}"
-        raise TypeError(msg)
-    return error
-
-
-def _is_retriable(error: BaseException) -> bool:
-    return isinstance(error, SourceError) and error.scope is Scope.RETRY
 
 
 def _is_unreachable(error: BaseException) -> bool:

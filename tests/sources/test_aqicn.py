@@ -34,7 +34,8 @@ from runner.pacing import Pacer
 from runner.secrets import Environment, Redactor, Secret
 from runner.shutdown import StopFlag
 from runner.sources.aqicn import AqicnSource
-from runner.sources.http import HttpClient, Reply, RetryPolicy, Timeouts
+from runner.sources.http import HttpClient, Reply, Timeouts
+from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,
     POLICY,

@@ -26,7 +26,8 @@ from runner.core.errors import Scope, SourceError, StoppedError, ThrottledError
 from runner.pacing import Pacer
 from runner.secrets import Secret
 from runner.shutdown import StopFlag
-from runner.sources.http import LARGEST_BODY, HttpClient, Reply, RetryPolicy, Timeouts
+from runner.sources.http import LARGEST_BODY, HttpClient, Reply, Timeouts
+from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,
     POLICY,

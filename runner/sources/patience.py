@@ -1,0 +1,137 @@
+"""How long to try again: the bounds, the waits, and the words when it comes to nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from threading import Lock
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from runner.core.errors import Scope, SourceError, ThrottledError
+
+_UNREACHABLE = "Nothing is lost: run the same command again once it can be reached"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How a request that failed is tried again.
+
+    Attributes:
+        max_attempts: tries of one request; throttled ones do not count.
+        max_elapsed_s: seconds spent on tries and on waits between them, after which no further try
+            begins; waiting for a slot of the pacer does not count.
+        backoff_s: upper bound of the first wait, in seconds; doubles every time (full jitter).
+        backoff_max_s: upper bound of any such wait, in seconds.
+        throttled_max_s: seconds without a single answer to anyone, because of throttling, after
+            which the run ends.
+    """
+
+    max_attempts: int
+    max_elapsed_s: float
+    backoff_s: float
+    backoff_max_s: float
+    throttled_max_s: float
+
+
+class Throttle:
+    """Since when nobody got an answer because of throttling. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._since: float | None = None
+
+    def over(self) -> None:
+        """Note that somebody got an answer."""
+        with self._lock:
+            self._since = None
+
+    def lasts_s(self) -> float:
+        """Note that somebody was throttled; return for how many seconds that has gone on."""
+        now = time.monotonic()
+        with self._lock:
+            self._since = now if self._since is None else self._since
+            return now - self._since
+
+
+class Patience:
+    """Decides for one request how long to wait before the next try, and when to give up."""
+
+    def __init__(self, policy: RetryPolicy, throttle: Throttle) -> None:
+        self._policy = policy
+        self._throttle = throttle
+        self._failures = 0
+        self._refusals = 0
+        self.spent_s = 0.0
+
+    @property
+    def tries(self) -> int:
+        """Tries that came to nothing."""
+        return self._failures + self._refusals
+
+    def wait(self, state: RetryCallState) -> float:
+        """Return the seconds to wait, after counting the failure."""
+        error = error_of(state)
+        throttled = isinstance(error, ThrottledError)
+        self._failures += not throttled
+        self._refusals += throttled
+        counted = RetryCallState(state.retry_object, None, (), {})
+        counted.attempt_number = self._refusals if throttled else self._failures
+        longest_s = self._policy.backoff_max_s
+        wait_s = wait_random_exponential(self._policy.backoff_s, longest_s)(counted)
+        if isinstance(error, ThrottledError) and error.retry_after_s is not None:
+            return error.retry_after_s + min(wait_s, 1.0)  # not all at the same instant
+        if throttled:
+            return wait_s
+        self.spent_s += wait_s
+        return wait_s
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Return whether to give up rather than wait."""
+        error = error_of(state)
+        if isinstance(error, ThrottledError):
+            wait_s = state.upcoming_sleep if error.retry_after_s is None else error.retry_after_s
+            return self._throttle.lasts_s() + wait_s > self._policy.throttled_max_s
+        policy = self._policy
+        return self._failures >= policy.max_attempts or self.spent_s > policy.max_elapsed_s
+
+    def give_up(self, state: RetryCallState) -> None:
+        """Raise the last error, saying how often it was tried.
+
+        Raises:
+            SourceError: for the station; for the run where everyone is throttled.
+        """
+        error = error_of(state)
+        if isinstance(error, ThrottledError):
+            error.scope = Scope.RUN
+            error.hint = (
+                "Run the same command again later; or lower the pace (rate_limit=gentle), "
+                "or wait longer (source.retry.throttled_max_s)"
+            )
+            asked = error.retry_after_s
+            wait = "" if asked is None else f", and asks to wait {asked:,.0f} s"
+            error.message = (
+                f"throttled{wait}: {error.message}; "
+                f"source.retry.throttled_max_s={self._policy.throttled_max_s:g} s is used up"
+            )
+        else:
+            tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
+            error.message = f"{error.message} (given up after {tries})"
+            error.scope = Scope.RUN if error.unreachable else Scope.STATION
+            error.hint = _UNREACHABLE if error.unreachable else error.hint
+        error.args = (error.message,)
+        raise error
+
+
+def error_of(state: RetryCallState) -> SourceError:
+    """Return the error of the try just made."""
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, SourceError):
+        msg = f"only source errors are tried again, not {error!r}"
+        raise TypeError(msg)
+    return error
+
+
+def is_retriable(error: BaseException) -> bool:
+    """Whether trying again may help."""
+    return isinstance(error, SourceError) and error.scope is Scope.RETRY
