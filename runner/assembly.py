@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.asking import Source
 from runner.config import missing_key_message
 from runner.core.errors import AqicnClientError, ConfigError
 from runner.core.intervals import Interval
 from runner.core.stations import Station
-from runner.engine import Source
 from runner.job import Job
 from runner.pacing import Pacer
 from runner.sandbox.climatology import Climatology
@@ -25,7 +26,7 @@ from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import RetryPolicy
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
-from runner.store.connection import connect
+from runner.store.connection import connect, server_clock
 from runner.store.leases import Leases
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database."""
+    """The collections of one database, and its server's clock."""
 
     stations: Stations
     readings: Readings
@@ -48,6 +49,7 @@ class Store:
     rejects: Rejects
     revisions: Revisions
     runs: Runs
+    clock: Callable[[], datetime]
 
 
 @contextmanager
@@ -77,6 +79,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Rejects(database, job.config.limits.rejects),
             Revisions(database),
             Runs(database),
+            lambda: server_clock(database),
         )
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 
 from runner import __version__
+from runner.asking import Source
 from runner.assembly import Store, api_key, open_api, open_store
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
 from runner.core.plan import Plan, plan_json
 from runner.core.stations import Station
-from runner.engine import Engine, Sink, Source
+from runner.engine import Engine, Sink
 from runner.job import Job
 from runner.pacing import Pacer
 from runner.progress import watch
@@ -110,6 +111,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
                 workers=job.config.backfill.workers,
                 stop=job.stop,
                 reject_share=job.config.limits.reject_share,
+                now=job.now,
             ).execute()
         return replace(
             job.outcome(),
@@ -146,7 +148,7 @@ def _sink(job: Job, store: Store, source: Source) -> Sink:
         Outage(job.config.mongo.outage_limit_s, job.stop),
         job.run_id,
         source.name,
-        lambda: datetime.now(UTC),
+        job.now,
     )
 
 

@@ -15,7 +15,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -52,6 +52,7 @@ class _Process:
     stop: StopFlag
     redact: Redactor
     jobs: list[tuple[str, int]] = field(default_factory=list)
+    moved: bool = False
 
     def tell(self, error: RunnerError) -> None:
         _tell(self.redact("\n".join(filter(None, (error.message, error.hint)))))
@@ -131,13 +132,25 @@ def _compose_and_run(process: _Process) -> int:
         _tell(process.redact(slips[0] if slips else explain(error, arguments.directories)))
         return Exit.CONFIGURATION
     except OSError as error:
-        _tell(process.redact(f"cannot use {error.filename}: {error.strerror}"))
-        return Exit.COULD_NOT_RUN
+        said = f"cannot use {error.filename}: {error.strerror}"
+        if process.jobs or process.moved:
+            _tell(process.redact(said))
+            return Exit.COULD_NOT_RUN
+        return _compose_and_run(_moved(process, said))
     except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, told in one line
         return _internal(process, error, None)
     finally:
         _processes.pop()
     return Exit.DONE
+
+
+def _moved(process: _Process, why: str) -> _Process:
+    """Return a process that writes its files to a directory of its own: the data shall land."""
+    directory = tempfile.mkdtemp(prefix="runner-")
+    _tell(process.redact(f"warning: {why}; log and files of this run go to {directory}"))
+    places = (f"hydra.run.dir={directory}", f"hydra.sweep.dir={directory}")
+    arguments = replace(process.arguments, overrides=(*process.arguments.overrides, *places))
+    return replace(process, arguments=arguments, moved=True)
 
 
 def task(cfg: DictConfig) -> None:

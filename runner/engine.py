@@ -8,16 +8,17 @@ stored but not recorded is fetched again and found unchanged.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
 import structlog
 
+from runner.asking import Answered, Asker, Source
 from runner.core.checkpoint import Empties, Tally, note_empties
 from runner.core.errors import (
     LeaseError,
@@ -38,7 +39,7 @@ from runner.core.intervals import (
 )
 from runner.core.outcome import State, StationOutcome, tally_window
 from runner.core.plan import Plan, Skip, StationPlan
-from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
+from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
 
@@ -48,24 +49,6 @@ _FEWEST_UNUSABLE = 10
 """Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
 _SIGNAL_CHECK_S = 0.2
 """How often the main thread wakes, so that Python can run signal handlers."""
-
-
-class Source(Protocol):
-    """Where readings come from."""
-
-    @property
-    def name(self) -> str:
-        """Name of the source, as in the configuration."""
-        ...
-
-    def fetch(self, station: Station, window: Interval) -> Answer:
-        """Return what the source has for the hours of a window.
-
-        Raises:
-            SourceError: it could not answer, also after retries; its scope says how far that goes.
-            StoppedError: a stop was asked for while waiting.
-        """
-        ...
 
 
 class Sink(Protocol):
@@ -159,10 +142,10 @@ class Engine:
         workers: int,
         stop: StopFlag,
         reject_share: float = 1.0,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime],
     ) -> None:
         self._plan = plan
-        self._source = source
+        self._asker = Asker(source, now)
         self._sink = sink
         self._watcher = watcher
         self._workers = workers
@@ -293,12 +276,10 @@ class Engine:
     def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int]]:
         """Return the counts of a window, and its hours without a reading."""
         began = time.monotonic()
-        answer = self._source.fetch(station, window)
-        made = to_readings(answer.records, station.idx, window, self._now())
-        rejects = [*answer.rejects, *made.rejects]
-        self._refuse_a_wrong_answer(station, window, len(answer.records), rejects)
-        written = self._sink.store(station, window, made.readings, rejects)
-        tally = written + tally_window(window, made.readings, rejects, answer.repaired)
+        answer = self._asker.ask(station, window)
+        self._refuse_a_wrong_answer(station, window, answer)
+        written = self._sink.store(station, window, answer.readings, answer.rejects)
+        tally = written + tally_window(window, answer.readings, answer.rejects, answer.repaired)
         log.info(
             "window.stored",
             station_idx=station.idx,
@@ -306,27 +287,23 @@ class Engine:
             elapsed_ms=round((time.monotonic() - began) * 1000),
             **_counts(tally),
         )
-        read = {hour_of(reading["ts"]) for reading in made.readings}
+        read = {hour_of(reading["ts"]) for reading in answer.readings}
         return tally, set(range(window.start, window.end)) - read
 
-    def _refuse_a_wrong_answer(
-        self, station: Station, window: Interval, records: int, rejects: Sequence[Reject]
-    ) -> None:
+    def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
         """Fail the station where too many records are unusable, keeping them to be looked at.
 
         Raises:
             SourceError: for the station; no reading of the window was stored.
         """
-        unusable = Counter(
-            str(reject.reason) for reject in rejects if reject.reason not in SAID_BY_THE_SOURCE
-        )
+        unusable = answer.unusable
         count = unusable.total()
-        if count < _FEWEST_UNUSABLE or count <= self._reject_share * records:
+        if count < _FEWEST_UNUSABLE or count <= self._reject_share * answer.records:
             return
-        self._sink.store(station, window, [], rejects)
+        self._sink.store(station, window, [], answer.rejects)
         reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
         raise SourceError(
-            f"{count} of {records} records of {window} are unusable ({reasons}), more than "
+            f"{count} of {answer.records} records of {window} are unusable ({reasons}), more than "
             f"limits.reject_share={self._reject_share:g}; job=rejects shows them",
             scope=Scope.STATION,
         )

@@ -45,6 +45,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "sandbox.faults.rate_timeout": (0, 1, "share of the requests"),
     "sandbox.faults.rate_truncated": (0, 1, "share of the requests"),
     "sandbox.faults.rate_over_quota": (0, 1, "share of the requests"),
+    "sandbox.faults.rate_wrong": (0, 1, "share of the requests"),
     "sandbox.faults.latency_ms": (0, 3_600_000, "milliseconds"),
     "sandbox.faults.hold_s": (0, 3600, "seconds"),
     "sandbox.faults.retry_after_s": (0, 3600, "seconds"),
@@ -68,7 +69,7 @@ def broken_rules(config: Config) -> Iterator[str]:
         yield f"sandbox.replay={replay}: there is no such directory"
     faults = config.sandbox.faults
     total = faults.rate_429 + faults.rate_5xx + faults.rate_timeout + faults.rate_truncated
-    if total + faults.rate_over_quota > 1 + 1e-9:
+    if total + faults.rate_over_quota + faults.rate_wrong > 1 + 1e-9:
         yield "sandbox.faults: the rates add up to more than 1, that is, to more than every request"
 
 

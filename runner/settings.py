@@ -291,6 +291,7 @@ class Faults:
         rate_timeout: not answered for `hold_s`.
         rate_truncated: answered with half a body.
         rate_over_quota: answered 200 with "Over quota" inside.
+        rate_wrong: answered 200 with other hours, another station, or no JSON.
         latency_ms: milliseconds before every answer.
         hold_s: seconds a timeout lasts.
         retry_after_s: whole seconds that a 429 asks to wait.
@@ -302,6 +303,7 @@ class Faults:
     rate_timeout: float = 0.0
     rate_truncated: float = 0.0
     rate_over_quota: float = 0.0
+    rate_wrong: float = 0.0
     latency_ms: float = 0.0
     hold_s: float = 60.0
     retry_after_s: int = 1

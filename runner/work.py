@@ -77,8 +77,9 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         The work; None if no station failed where only those are wanted.
 
     Raises:
-        ConfigError: no station is chosen, or the source has none of them.
+        ConfigError: no station is chosen, the source has none of them, or the clock is ahead.
     """
+    _check_clock(job, store)
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
@@ -113,6 +114,20 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     identity["created_at"] = job.started_at.isoformat()
     job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
     return Work(selection, plan, files)
+
+
+def _check_clock(job: Job, store: Store) -> None:
+    """Refuse a range that MongoDB's clock says is not over.
+
+    The source has nothing yet for hours to come: they would be recorded as hours without a reading.
+    """
+    theirs = store.clock()
+    if job.wanted.end > hour_of(theirs):
+        raise ConfigError(
+            f"the clock of this machine says {job.now():%Y-%m-%d %H:%M} UTC, MongoDB's says "
+            f"{theirs:%Y-%m-%d %H:%M}: the last hours asked for may not be over",
+            hint=f"Set the clocks right, or write backfill.end_date={theirs:%Y-%m-%d}",
+        )
 
 
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:

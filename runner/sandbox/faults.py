@@ -24,6 +24,7 @@ class Fault(StrEnum):
     TIMEOUT = "rate_timeout"
     TRUNCATED = "rate_truncated"
     OVER_QUOTA = "rate_over_quota"
+    WRONG = "rate_wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Faults:
         rate_truncated: half a body; either Content-Length says so (broken JSON), or the connection
             is closed before the promised length.
         rate_over_quota: HTTP 200 whose body says "Over quota".
+        rate_wrong: HTTP 200 with something else than was asked for, see `runner.sandbox.wrong`.
         latency_ms: milliseconds before every answer.
         hold_s: seconds a timeout holds back; longer than the client's read timeout.
         retry_after_s: whole seconds that a 429 by rate asks to wait.
@@ -54,6 +56,7 @@ class Faults:
     rate_timeout: float = 0.0
     rate_truncated: float = 0.0
     rate_over_quota: float = 0.0
+    rate_wrong: float = 0.0
     latency_ms: float = 0.0
     hold_s: float = 60.0
     retry_after_s: int = 1

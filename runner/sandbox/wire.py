@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -28,6 +29,7 @@ from runner.sandbox.answers import (
 )
 from runner.sandbox.faults import Fault, FaultPlan, Faults, Quota
 from runner.sandbox.stats import ERROR, OK, QUOTA, Route, Stats
+from runner.sandbox.wrong import spoilt, wrong_of
 
 log = structlog.get_logger()
 
@@ -173,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         asked = (feed, query.get("start")) if route is Route.HISTORY else (path, _plain(query))
         fault, form = service.plan.next(route, *asked)
-        if fault is not None and fault is not Fault.TRUNCATED:
+        if fault not in (None, Fault.TRUNCATED, Fault.WRONG):
             service.stats.count(route, fault)
             self._fail(fault, form)
             return
@@ -184,6 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
         service.stats.count(route, fault or outcome)
         if fault is None:
             self._send_json(content)
+        elif fault is Fault.WRONG:
+            wrong = wrong_of(form)
+            body = spoilt(wrong, content, lambda: self._a_day_later(feed, query))
+            self._send(body, HTTPStatus.OK, {"Content-Type": _JSON})
         else:
             self._send_half(content, honest=form < 0.5)  # noqa: PLR2004 - half of them
 
@@ -204,6 +210,13 @@ class _Handler(BaseHTTPRequestHandler):
         if served:
             service.stats.served(station_idx, window)
         return content
+
+    def _a_day_later(self, feed: str, query: dict[str, str]) -> Json:
+        start, end = (
+            (datetime.fromisoformat(query[name]) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for name in ("start", "end")
+        )
+        return self.server.service.answers.history(feed, start, end)[0]
 
     def _fail(self, fault: Fault, form: float) -> None:
         faults = self.server.service.faults

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -112,6 +113,17 @@ def connect(
                 f"{place} could not be reached within {timeout_s:g} s: {_reason(error)}", hint=hint
             ) from None
         yield client[database]
+
+
+def server_clock(database: Database[dict[str, Any]]) -> datetime:
+    """Return the server's present, UTC.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    with store_errors("the server's clock"):
+        present: datetime = database.client.admin.command("hello")["localTime"]
+    return present
 
 
 @contextmanager

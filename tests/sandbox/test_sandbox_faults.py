@@ -22,7 +22,13 @@ from runner.sandbox.faults import Fault, FaultPlan, Quota
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh"}
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))
 MIXED = Faults(
-    rate_429=0.1, rate_5xx=0.1, rate_timeout=0.1, rate_truncated=0.1, rate_over_quota=0.1, hold_s=0
+    rate_429=0.1,
+    rate_5xx=0.1,
+    rate_timeout=0.1,
+    rate_truncated=0.1,
+    rate_over_quota=0.1,
+    rate_wrong=0.1,
+    hold_s=0,
 )
 
 
@@ -41,7 +47,7 @@ def outcome(server: Sandbox, session: requests.Session, window: int, idx: int = 
         if answer.status_code != 200:
             return str(answer.status_code)
         return str(answer.json()["status"])
-    except requests.exceptions.JSONDecodeError:
+    except (requests.exceptions.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError):
         return "half"
     except requests.exceptions.ChunkedEncodingError:
         return "short"
@@ -138,7 +144,7 @@ def test_rates_are_the_shares_of_the_requests() -> None:
     assert stats["requests"] == 400
     for fault in Fault:
         assert 20 <= stats["outcomes"][fault] <= 62
-    assert 160 <= stats["outcomes"]["ok"] <= 240
+    assert 120 <= stats["outcomes"]["ok"] <= 200
     assert len(stats["windows"]["1583"]) == stats["outcomes"]["ok"]
 
 
@@ -236,6 +242,6 @@ def test_impossible_faults_are_refused_in_words(values: dict[str, Any], words: s
 
 
 def test_rates_may_add_up_to_exactly_one() -> None:
-    rates: dict[str, Any] = dict.fromkeys(Fault, 0.2)
+    rates: dict[str, Any] = dict.fromkeys(Fault, 1 / len(Fault))
     plan = FaultPlan(Faults(**rates))
     assert None not in [plan.next(key)[0] for key in range(300)]

@@ -47,6 +47,7 @@ def test_stats_tell_what_was_asked_and_what_was_asked_twice() -> None:
             "rate_timeout": 0,
             "rate_truncated": 0,
             "rate_over_quota": 0,
+            "rate_wrong": 0,
             "quota": 0,
             "error": 3,
         },

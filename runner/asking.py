@@ -1,0 +1,139 @@
+"""Asks a source for a window, and asks again while the answer cannot be right.
+
+An answer may be well-formed and wrong: another station's records, the hours of another day, a
+number that is none. Recorded as covered, the hours it lacks would be lost without a word. So an
+answer with unusable records is asked for again, until one comes without, or until the source has
+said the same so often that it must mean it. A source that always means it is not doubted for long:
+doubt costs requests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Protocol
+
+import structlog
+
+from runner.core.intervals import Interval
+from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
+from runner.core.stations import Station
+
+log = structlog.get_logger()
+
+BELIEVED = 3
+"""So many equal answers are what the source means."""
+MOST = 8
+"""Requests for one window; then the best answer counts."""
+_FRUITLESS = 3
+"""After so many windows in a row for which asking again brought nothing, nothing is doubted."""
+
+
+class Source(Protocol):
+    """Where readings come from."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source, as in the configuration."""
+        ...
+
+    def fetch(self, station: Station, window: Interval) -> Answer:
+        """Return what the source has for the hours of a window.
+
+        Raises:
+            SourceError: it could not answer, also after retries; its scope says how far that goes.
+            StoppedError: a stop was asked for while waiting.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a window.
+
+    Attributes:
+        records: how many records the answer had.
+        readings: sorted by hour, at most one an hour.
+        rejects: what did not become a reading, or only in part.
+        repaired: records whose hour label the source corrected.
+    """
+
+    records: int
+    readings: list[Reading]
+    rejects: list[Reject]
+    repaired: int = 0
+
+    @property
+    def unusable(self) -> Counter[str]:
+        """Records by reason; not those for which the source itself says that it has no value."""
+        return Counter(
+            str(reject.reason) for reject in self.rejects if reject.reason not in SAID_BY_THE_SOURCE
+        )
+
+    def says_as(self, other: Answered) -> bool:
+        """Whether another answer says the same."""
+        mine, others = (
+            [(reject.reason, reject.hour) for reject in item.rejects] for item in (self, other)
+        )
+        return mine == others and self.readings == other.readings
+
+
+class Asker:
+    """Asks one source. Thread-safe.
+
+    Args:
+        source: where readings come from.
+        now: the present, UTC; no reading may lie after it.
+    """
+
+    def __init__(self, source: Source, now: Callable[[], datetime]) -> None:
+        self._source = source
+        self._now = now
+        self._lock = Lock()
+        self._fruitless = 0
+
+    def ask(self, station: Station, window: Interval) -> Answered:
+        """Return the answer for a window.
+
+        Raises:
+            SourceError: the source could not answer.
+            StoppedError: a stop was asked for.
+        """
+        first = self._once(station, window)
+        if not first.unusable or self._fruitless >= _FRUITLESS:
+            return first
+        said = [first]
+        for answer in self._again(station, window):
+            said.append(answer)
+            if not answer.unusable or sum(map(answer.says_as, said)) == BELIEVED:
+                break
+        best = min(reversed(said), key=lambda answer: answer.unusable.total())
+        self._learn(station, window, len(said), fruitful=best.unusable.total() == 0)
+        return best
+
+    def _again(self, station: Station, window: Interval) -> Iterator[Answered]:
+        for _request in range(MOST - 1):
+            yield self._once(station, window)
+
+    def _once(self, station: Station, window: Interval) -> Answered:
+        answer = self._source.fetch(station, window)
+        made = to_readings(answer.records, station.idx, window, self._now())
+        rejects = [*answer.rejects, *made.rejects]
+        return Answered(len(answer.records), made.readings, rejects, answer.repaired)
+
+    def _learn(self, station: Station, window: Interval, requests: int, *, fruitful: bool) -> None:
+        with self._lock:
+            self._fruitless = 0 if fruitful else self._fruitless + 1
+            believed = self._fruitless == _FRUITLESS
+        log.info(
+            "window.asked_again",
+            station_idx=station.idx,
+            window=str(window),
+            requests=requests,
+            usable=fruitful,
+        )
+        if believed:
+            log.warning("source.believed", reason="its unusable records stay when asked for again")
