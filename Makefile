@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest check format clean
+.PHONY: help demo test test-lowest chaos check format clean
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -28,6 +28,11 @@ test-lowest:  ## Run the quick tests against the oldest supported dependencies
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt 'hatchling>=1.26' editables
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/python -m pytest -m "not slow"
+
+N := 200
+SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
+chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
+	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
 
 check: $(READY)  ## Lint, types, import rules
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -67,7 +68,10 @@ def script() -> None:
     for stream in (sys.stdout, sys.stderr):  # names of stations, whatever the terminal can show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.exit(main())
+    code = main()
+    for signum in (signal.SIGINT, signal.SIGTERM):  # it ends by itself, with the code it promised
+        signal.signal(signum, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -122,7 +122,8 @@ def server_clock(database: Database[dict[str, Any]]) -> datetime:
         StoreError: MongoDB could not answer.
     """
     with store_errors("the server's clock"):
-        present: datetime = database.client.admin.command("hello")["localTime"]
+        answer = database.command("hello", codec_options=database.codec_options)
+    present: datetime = answer["localTime"]
     return present
 
 
