@@ -350,7 +350,7 @@ class Outcome:
         if any(item.skip is Skip.NOT_KEPT for item in self.stations):
             lines.append(
                 "What was never kept can only be asked for: the same command with the source's own"
-                " name in place of source=replay"
+                " name in place of source=replay, and backfill.mode=resume"
             )
         retriable = any(
             item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations
