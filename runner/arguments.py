@@ -67,6 +67,10 @@ _SPELLINGS = {
 }
 
 
+_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects"}
+"""Settings of jobs that are typed without their group: `job=prune confirm=true`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """A command line that passed.
@@ -144,7 +148,8 @@ class _Line:
     def take(self, word: str, rest: list[str]) -> None:
         """Sort a word; words of the rest that belong to it are taken, too."""
         if not _is_flag(word):
-            self.words.append(word)
+            name, has_value, value = word.partition("=")
+            self.words.append(f"{_SHORT.get(name, name)}{has_value}{value}")
             return
         typed, has_value, value = word.partition("=")
         flag = _modern(typed)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from runner.core.intervals import Interval
+from runner.core.intervals import Interval, hour_of
 from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
 from runner.core.stations import Station
 
@@ -59,12 +59,14 @@ class Answered:
         readings: sorted by hour, at most one an hour.
         rejects: what did not become a reading, or only in part.
         repaired: records whose hour label the source corrected.
+        asked: the UTC hour in which the source was asked.
     """
 
     records: int
     readings: list[Reading]
     rejects: list[Reject]
-    repaired: int = 0
+    repaired: int
+    asked: int
 
     @property
     def unusable(self) -> Counter[str]:
@@ -122,7 +124,8 @@ class Asker:
         answer = self._source.fetch(station, window)
         made = to_readings(answer.records, station.idx, window, self._now())
         rejects = [*answer.rejects, *made.rejects]
-        return Answered(len(answer.records), made.readings, rejects, answer.repaired)
+        asked = hour_of(self._now()) if answer.asked is None else answer.asked
+        return Answered(len(answer.records), made.readings, rejects, answer.repaired, asked)
 
     def _learn(self, station: Station, window: Interval, requests: int, *, fruitful: bool) -> None:
         with self._lock:

@@ -21,13 +21,17 @@ from runner.sandbox.faults import Faults
 from runner.sandbox.server import Sandbox
 from runner.sandbox.values import Replay
 from runner.secrets import Secret
-from runner.sources.aqicn import AqicnSource
+from runner.sources.aqicn import AqicnSource, Keep
+from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import RetryPolicy
+from runner.sources.replay import ReplaySource
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.connection import connect, server_clock
 from runner.store.leases import Leases
+from runner.store.leftovers import Leftovers
+from runner.store.raw import Held, RawAnswers
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
@@ -47,6 +51,8 @@ class Store:
     checkpoints: Checkpoints
     leases: Leases
     rejects: Rejects
+    raw: RawAnswers
+    leftovers: Leftovers
     revisions: Revisions
     runs: Runs
     clock: Callable[[], datetime]
@@ -77,6 +83,8 @@ def open_store(job: Job) -> Iterator[Store]:
             Checkpoints(database, leases),
             leases,
             Rejects(database, job.config.limits.rejects),
+            RawAnswers(database),
+            Leftovers(database),
             Revisions(database),
             Runs(database),
             lambda: server_clock(database),
@@ -105,7 +113,9 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
 
 
 @contextmanager
-def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> Iterator[Source]:
+def open_api(
+    job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str], keep: Keep | None = None
+) -> Iterator[Source]:
     """Open the AQICN API, or a sandbox that speaks it, until the block ends.
 
     Args:
@@ -113,6 +123,7 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
         key: the API key.
         pacer: gives a permit for every request.
         names: the stations a sandbox knows.
+        keep: keeps the answers; None where they are not kept.
     """
     source = job.config.source
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
@@ -142,7 +153,14 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
                 end_param=history.end_param,
                 token_param=history.token_param,
                 name=job.source_kind,
+                keep=keep,
             )
+
+
+def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
+    """Return the source that reads kept answers, named after those who gave them."""
+    reader = AnswerReader(api_key(job), job.config.source.history.path)
+    return ReplaySource(store.raw.find, reader, f"replay of {', '.join(held.sources)}")
 
 
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:

@@ -15,7 +15,7 @@ import structlog
 
 from runner import __version__
 from runner.asking import Source
-from runner.assembly import Store, api_key, open_api, open_store
+from runner.assembly import Store, api_key, open_api, open_store, replay_source
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
 from runner.core.plan import Plan, plan_json
@@ -25,6 +25,7 @@ from runner.job import Job
 from runner.pacing import Pacer
 from runner.progress import watch
 from runner.secrets import Secret
+from runner.sources.aqicn import Keep
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
 from runner.tables import console, plan_lines
@@ -65,7 +66,8 @@ def _begin(job: Job, store: Store, work: Work) -> None:
         store.readings.check()
     else:
         store.readings.ensure()
-        for collection in (store.checkpoints, store.rejects, store.revisions, store.runs):
+        kept = (store.raw,) if job.config.source.keep_raw else ()
+        for collection in (store.checkpoints, store.rejects, store.revisions, store.runs, *kept):
             collection.ensure()
         _note_stations(job, store, work.selection.stations)
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
@@ -100,13 +102,14 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
 
 def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
     plan = work.plan
-    with _open_source(job, work, key) as (source, pacer):
+    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    with _open_source(job, store, work, key, outage) as (source, pacer):
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         with renewing, watch(plan, console(stderr=True)) as watcher:
             executed = Engine(
                 plan,
                 source,
-                _sink(job, store, source),
+                sink_of(job, store, source.name, outage),
                 watcher,
                 workers=job.config.backfill.workers,
                 stop=job.stop,
@@ -124,19 +127,41 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
 
 
 @contextmanager
-def _open_source(job: Job, work: Work, key: Secret) -> Iterator[tuple[Source, Pacer]]:
+def _open_source(
+    job: Job, store: Store, work: Work, key: Secret, outage: Outage
+) -> Iterator[tuple[Source, Pacer]]:
     limit = job.config.rate_limit
     pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
     if work.files:
         with closing(work.files) as files:
             yield files, pacer
+    elif work.held:
+        yield replay_source(job, store, work.held), pacer
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-        with open_api(job, key, pacer, names) as source:
+        with open_api(job, key, pacer, names, _keep(job, store, outage)) as source:
             yield source, pacer
 
 
-def _sink(job: Job, store: Store, source: Source) -> Sink:
+def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
+    """Return how an answer is kept before its readings are stored; None where none is kept."""
+    days = job.config.source.raw_days
+    if job.config.dry_run or not job.config.source.keep_raw:
+        return None
+    return lambda station, answer: outage.outlast(
+        lambda: store.raw.keep(job.run_id, station.idx, answer, days)
+    )
+
+
+def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
+    """Return where a run writes: the database, or nothing at all in a dry run.
+
+    Args:
+        job: for its settings.
+        store: the database.
+        source: the name of the source.
+        outage: waits while the database does not answer.
+    """
     if job.config.dry_run:
         return DrySink(store.readings)
     return MongoSink(
@@ -145,9 +170,9 @@ def _sink(job: Job, store: Store, source: Source) -> Sink:
         store.revisions,
         store.checkpoints,
         store.leases,
-        Outage(job.config.mongo.outage_limit_s, job.stop),
+        outage,
         job.run_id,
-        source.name,
+        source,
         job.now,
     )
 

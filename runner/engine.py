@@ -38,7 +38,7 @@ from runner.core.intervals import (
     union,
 )
 from runner.core.outcome import State, StationOutcome, tally_window
-from runner.core.plan import Plan, Skip, StationPlan
+from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
@@ -151,7 +151,6 @@ class Engine:
         self._workers = workers
         self._stop = stop
         self._reject_share = reject_share
-        self._now = now
         self._lock = Lock()
         self._fatal: RunnerError | None = None
         self._leased: deque[tuple[int, StationPlan, float]] = deque()
@@ -242,9 +241,9 @@ class Engine:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
             for window in self._plan.windows_of(entry):
                 self._stop.check()
-                tally, without = self._run_window(station, window)
+                tally, without, asked = self._run_window(station, window)
                 covered = union((*covered, window))
-                empty = note_empties(empty, window, without, hour_of(self._now()))
+                empty = note_empties(empty, window, without, asked)
                 self._sink.advance(entry, covered, empty, tally)
                 outcome = replace(
                     outcome,
@@ -271,10 +270,10 @@ class Engine:
             message = f"internal error ({type(error).__name__}); the log has the traceback"
             return replace(self._fail(outcome, message), internal=True)
         logger.info("station.completed", **_counts(outcome.tally))
-        return replace(outcome, state=State.COMPLETED)
+        return _done(entry, outcome)
 
-    def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int]]:
-        """Return the counts of a window, and its hours without a reading."""
+    def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int], int]:
+        """Return the counts of a window, its hours without a reading, and when it was asked for."""
         began = time.monotonic()
         answer = self._asker.ask(station, window)
         self._refuse_a_wrong_answer(station, window, answer)
@@ -288,7 +287,7 @@ class Engine:
             **_counts(tally),
         )
         read = {hour_of(reading["ts"]) for reading in answer.readings}
-        return tally, set(range(window.start, window.end)) - read
+        return tally, set(range(window.start, window.end)) - read, answer.asked
 
     def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
         """Fail the station where too many records are unusable, keeping them to be looked at.
@@ -343,6 +342,14 @@ def _untouched(entry: StationPlan) -> StationOutcome:
         skip=entry.skip,
         detail=entry.detail,
     )
+
+
+def _done(entry: StationPlan, outcome: StationOutcome) -> StationOutcome:
+    """Return the outcome of a station all of whose pieces were fetched."""
+    if not entry.not_held:
+        return replace(outcome, state=State.COMPLETED)
+    detail = no_kept_answer(entry.not_held)
+    return replace(outcome, state=State.SKIPPED, skip=Skip.NOT_KEPT, detail=detail)
 
 
 def _counts(tally: Tally) -> dict[str, int]:

@@ -19,6 +19,8 @@ from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
+from runner.prune import prune
+from runner.replay import replay_rejects
 from runner.secrets import Redactor
 from runner.shutdown import StopFlag
 from runner.tables import (
@@ -103,7 +105,7 @@ def reset(job: Job) -> Outcome:
     if not (is_narrowed(job) or job.config.job.confirm):
         raise ConfigError(
             "job=reset would forget the progress of every station",
-            hint="Choose stations (stations=hanoi, stations.ids=[8641]), or add job.confirm=true",
+            hint="Choose stations (stations=hanoi, stations.ids=[8641]), or add confirm=true",
         )
     with open_store(job) as store:
         stations = choose_stations(job, store)
@@ -141,7 +143,7 @@ def dedupe(job: Job) -> Outcome:
                     values = ", ".join(str(item.get("aqi")) for item in left)
                     job.tell(f"station {station_idx}, {ts}: {len(left)} differ (aqi {values})")
     job.tell(
-        f"{removed:,} exact doubles {'removed' if act else 'found; job.confirm=true removes them'}"
+        f"{removed:,} exact doubles {'removed' if act else 'found; confirm=true removes them'}"
     )
     if differing:
         job.tell(f"{differing:,} hours have documents that differ: decide, and delete one by _id")
@@ -172,5 +174,7 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "reset": reset,
     "rejects": rejects,
     "dedupe": dedupe,
+    "replay": replay_rejects,
+    "prune": prune,
     "sandbox": sandbox,
 }

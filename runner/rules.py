@@ -34,11 +34,13 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.backoff_s": (0, 3600, "seconds"),
     "source.retry.backoff_max_s": (0, 3600, "seconds"),
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
+    "source.raw_days": (1, 36_500, "days"),
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.outage_limit_s": (0, 604_800, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
+    "prune.older_than_days": (1, 36_500, "days"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
     "sandbox.faults.rate_429": (0, 1, "share of the requests"),
     "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),
@@ -119,6 +121,8 @@ def _source(source: Source) -> Iterator[str]:
         for site, idx in source.sites.items():
             if idx not in INT32:
                 yield f"source.sites: {site}: {idx} is no station index"
+    if source.keep_raw and source.kind in (SourceKind.airnow, SourceKind.replay):
+        yield f"source.keep_raw=true: source={source.kind.name} asks no API, so nothing is answered"
     if source.kind is SourceKind.aqicn:
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):

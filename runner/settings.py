@@ -21,6 +21,8 @@ class JobName(Enum):
     reset = "reset"
     rejects = "rejects"
     dedupe = "dedupe"
+    replay = "replay"
+    prune = "prune"
     sandbox = "sandbox"
 
 
@@ -30,6 +32,7 @@ class SourceKind(Enum):
     aqicn = "aqicn"
     airnow = "airnow"
     sandbox = "sandbox"
+    replay = "replay"
 
 
 class Mode(Enum):
@@ -55,11 +58,14 @@ class Job:
 
     Attributes:
         name: the job.
-        confirm: yes to `job=reset` of every station, and to what `job=dedupe` would remove.
+        confirm: yes to `job=reset` of every station, and to what `job=dedupe` and `job=prune` would
+            remove.
+        rejects: what `job=replay` tries again: the kept rejects.
     """
 
     name: JobName = JobName.backfill
     confirm: bool = False
+    rejects: bool = False
 
 
 @dataclass(slots=True)
@@ -190,6 +196,9 @@ class Source:
         retry: what happens after a failure.
         path: directory of AirNow files.
         sites: AirNow `Site` to station index.
+        keep_raw: keep every answer of the API, so that source=replay can read it again. AQICN's
+            terms restrict keeping its answers.
+        raw_days: days after which a kept answer is deleted.
     """
 
     kind: SourceKind = SourceKind.aqicn
@@ -201,6 +210,8 @@ class Source:
     retry: Retry = field(default_factory=Retry)
     path: str | None = None
     sites: dict[str, int] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
+    keep_raw: bool = False
+    raw_days: int = 90
 
 
 @dataclass(slots=True)
@@ -282,6 +293,19 @@ class Limits:
 
 
 @dataclass(slots=True)
+class Prune:
+    """What `job=prune` removes.
+
+    Attributes:
+        older_than_days: only what was last touched more days ago.
+        checkpoints: also checkpoints of stations that are not chosen; they would be fetched again.
+    """
+
+    older_than_days: int = 180
+    checkpoints: bool = False
+
+
+@dataclass(slots=True)
 class Faults:
     """What the sandbox does wrong, on purpose.
 
@@ -341,6 +365,7 @@ class Config:
         quality: checks.
         report: report.
         limits: how much may go wrong.
+        prune: what job=prune removes.
         sandbox: the loopback API.
         dry_run: fetch and validate, write nothing to the database.
         log_level: the least severe lines that are logged.
@@ -355,6 +380,7 @@ class Config:
     quality: Quality = field(default_factory=Quality)
     report: Report = field(default_factory=Report)
     limits: Limits = field(default_factory=Limits)
+    prune: Prune = field(default_factory=Prune)
     sandbox: Sandbox = field(default_factory=Sandbox)
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

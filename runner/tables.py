@@ -53,6 +53,25 @@ class Rejected(Protocol):
         ...
 
 
+class Left(Protocol):
+    """Old documents of one kind, as the store counts them."""
+
+    @property
+    def collection(self) -> str:
+        """Where they are."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """What they are, in words."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        ...
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console: the terminal's width on a terminal, wide enough for tables elsewhere."""
     found = Console(stderr=stderr, highlight=False, soft_wrap=False)
@@ -116,6 +135,9 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
     lines = [f"Plan: {len(plan.stations):,} stations, {range_text}"]
     if skips:
         lines.append(f"  skipped   {sum(skips.values()):,} stations ({_counted(skips)})")
+    not_held = sum(total_hours(entry.not_held) for entry in plan.stations)
+    if not_held:
+        lines.append(f"  not kept  {not_held:,} station-hours have no kept answer, and stay")
     if not plan.windows:
         covered = sum(entry.covered_hours for entry in plan.stations)
         if all(entry.why or entry.skip is Skip.COVERED for entry in plan.stations):
@@ -128,7 +150,7 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
         f" {plan.batch_hours} h ({_counted(reasons)})"
     )
     if not plan.paced:
-        return [*lines, "  requests  none: this source reads files"]
+        return [*lines, "  requests  none: this source asks no API"]
     share = plan.pace.quota_share(plan.requests)
     limit = f", at most {plan.pace.max_per_hour:,} an hour" if plan.pace.max_per_hour else ""
     used = f" ({share:.0%} of the hourly quota)" if share is not None else ""
@@ -195,6 +217,18 @@ def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoin
         for station in stations
     )
     return ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+
+
+def leftovers_table(found: Sequence[Left], before: datetime) -> RenderableType:
+    """Return a row for every kind of leftover: where it is, what it is, how many, how old."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("collection", no_wrap=True)
+    table.add_column("what")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("older than (UTC)", no_wrap=True)
+    for item in found:
+        table.add_row(item.collection, item.what, f"{item.count:,}", f"{before:%Y-%m-%d %H:%M}")
+    return table
 
 
 def rejects_table(found: Sequence[Rejected]) -> RenderableType:

@@ -34,7 +34,7 @@ SETTINGS = (
     ("rate_limit.delay_s=4", "seconds between two requests"),
     ("rate_limit.max_per_hour=1000", "requests an hour; 0: no limit"),
     ("mongo.database=null", "null: MONGO_DB, else air_quality_db"),
-    ("job.confirm=false", "true: job=reset may reset every station"),
+    ("job.confirm=false", "true: job=reset of every station, job=dedupe and job=prune may act"),
     ("dry_run=false", "true: fetch and validate, write nothing to the database"),
     ("log_level=INFO", "DEBUG, INFO, WARNING or ERROR"),
 )

@@ -17,6 +17,7 @@ from runner.job import Job
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
+    from runner.store.raw import Held
 
 _STATIONS_AT_ONCE = 50
 """Stations whose stored hours one aggregation looks up."""
@@ -29,12 +30,14 @@ class Work:
     Attributes:
         selection: the stations chosen.
         plan: made for them.
-        files: the source, where it reads files; None where it is an API.
+        files: the source, where it reads files; None where it does not.
+        held: what is kept, where the source replays it; None where it does not.
     """
 
     selection: Selection
     plan: Plan
     files: AirNowSource | None = None
+    held: Held | None = None
 
 
 def choose_stations(job: Job, store: Store) -> Selection:
@@ -96,24 +99,26 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
     files = _files(job, selection) if job.source_kind == "airnow" else None
+    held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
         selection.stations,
         checkpoints,
         wanted,
         batch_hours=job.config.backfill.batch_size,
         pace=job.pace,
-        paced=files is None,
+        paced=files is None and held is None,
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda _idx: True,
         mode=Mode(job.config.backfill.mode.value),
         gaps=_gaps(job, store, checkpoints),
         lookback_hours=job.config.backfill.lookback_hours,
+        held=held.hours if held else None,
     )
     identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
     identity["created_at"] = job.started_at.isoformat()
     job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
-    return Work(selection, plan, files)
+    return Work(selection, plan, files, held)
 
 
 def _check_clock(job: Job, store: Store) -> None:
@@ -159,6 +164,17 @@ def _files(job: Job, selection: Selection) -> AirNowSource:
             hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
         )
     return files
+
+
+def _held(job: Job, store: Store, selection: Selection) -> Held:
+    held = store.raw.held([station.idx for station in selection.stations])
+    if not held.hours:
+        raise ConfigError(
+            f"source=replay: {job.database_name} has no kept answer of any of the "
+            f"{len(selection.stations)} chosen stations",
+            hint="Answers are kept by runs with source.keep_raw=true, for source.raw_days",
+        )
+    return held
 
 
 def _range_it_failed_in(

@@ -108,6 +108,16 @@ def note_empties(
     return tuple(merged)
 
 
+def without_hours(empties: Empties, hours: Collection[int]) -> Empties:
+    """Return what is known to be empty, less hours that have a reading by now."""
+    filled = union(Interval(hour, hour + 1) for hour in hours)
+    return tuple(
+        Empty(piece.start, piece.end, asked)
+        for start, end, asked in empties
+        for piece in subtract((Interval(start, end),), filled)
+    )
+
+
 def gaps(covered: Intervals, stored: Intervals, empties: Empties, asked_since: int) -> Intervals:
     """Return the covered hours that have no reading and should be asked for again.
 

@@ -234,7 +234,7 @@ class Outcome:
     @property
     def incomplete(self) -> tuple[StationOutcome, ...]:
         """Stations of the selection that lack hours nobody has fetched."""
-        lacking = (Skip.FAILED, Skip.UNKNOWN, Skip.LEASED)
+        lacking = (Skip.FAILED, Skip.UNKNOWN, Skip.LEASED, Skip.NOT_KEPT)
         return tuple(
             item
             for item in self.stations
@@ -346,6 +346,11 @@ class Outcome:
             lines.append(
                 f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they"
                 " exist, name them: '+stations.named={12345: Its name}'"
+            )
+        if any(item.skip is Skip.NOT_KEPT for item in self.stations):
+            lines.append(
+                "What was never kept can only be asked for: the same command with the source's own"
+                " name in place of source=replay, and backfill.mode=resume"
             )
         retriable = any(
             item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations

@@ -65,6 +65,8 @@ class Skip(StrEnum):
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
     LEASED = "leased by another run"
+    NOT_KEPT = "no kept answer"
+    """Hours of a replay for which no answer was kept; they stay as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class StationPlan:
         covered: everything covered so far, also outside the range, without `again`.
         again: covered hours that will be fetched again; they do not count as covered until then.
         empty: covered hours that the source had no reading for, also outside the range.
+        not_held: hours to be fetched that the source does not hold, and so cannot speak of.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
         detail: words to the reason, such as the last error.
@@ -120,6 +123,7 @@ class StationPlan:
     covered: Intervals = ()
     again: Intervals = ()
     empty: Empties = ()
+    not_held: Intervals = ()
     why: Why | None = None
     skip: Skip | None = None
     detail: str = ""
@@ -209,6 +213,7 @@ def build_plan(
     mode: Mode = Mode.RESUME,
     gaps: Mapping[int, Intervals] = MappingProxyType({}),
     lookback_hours: int = 0,
+    held: Mapping[int, Intervals] | None = None,
 ) -> Plan:
     """Plan which hours of which stations are to be fetched.
 
@@ -225,6 +230,7 @@ def build_plan(
         mode: which hours of the range are fetched.
         gaps: for mode gaps, by station index: covered hours without a reading, to be asked again.
         lookback_hours: for mode resume: hours before the covered end to be read again.
+        held: the only hours the source can speak of, by station index; None for all.
     """
 
     def pieces_of(checkpoint: Checkpoint | None, interval: Interval) -> tuple[Intervals, Why]:
@@ -245,7 +251,8 @@ def build_plan(
             entries.append(StationPlan(station, interval, skip=Skip.NOT_OFFERED))
         else:
             known = checkpoints.get(idx)
-            entries.append(_plan_station(station, known, interval, pieces_of, named=idx in named))
+            entry = _plan_station(station, known, interval, pieces_of, named=idx in named)
+            entries.append(entry if held is None else _restrict(entry, held.get(idx, ())))
     for idx in unknown:
         interval = wanted(idx) if callable(wanted) else wanted
         entries.append(StationPlan(Station(idx), interval, skip=Skip.UNKNOWN))
@@ -275,6 +282,23 @@ def _plan_station(
     if checkpoint and checkpoint.status is Status.COMPLETED:
         return replace(entry, skip=Skip.COVERED)
     return replace(entry, why=Why.FINISH)
+
+
+def no_kept_answer(hours: Intervals) -> str:
+    """Return what a person is told of hours that a replay found no answer for."""
+    return f"no kept answer for {total_hours(hours):,} hours, which stay as they were"
+
+
+def _restrict(entry: StationPlan, held: Intervals) -> StationPlan:
+    """Return the entry for a source that holds some hours only; the others stay as they were."""
+    pieces = intersect(entry.pieces, held)
+    not_held = subtract(entry.pieces, pieces)
+    covered = union((*entry.covered, *intersect(entry.again, not_held)))
+    again = intersect(entry.again, pieces)
+    entry = replace(entry, pieces=pieces, covered=covered, again=again, not_held=not_held)
+    if not_held and not pieces:
+        return replace(entry, why=None, skip=Skip.NOT_KEPT, detail=no_kept_answer(not_held))
+    return entry
 
 
 def _uncovered(
@@ -324,6 +348,7 @@ def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:
                 "covered_hours": entry.covered_hours,
                 "hours": entry.hours,
                 "windows": plan.count_windows_of(entry),
+                "not_held_hours": total_hours(entry.not_held),
                 "pieces": [[iso(piece.start), iso(piece.end)] for piece in entry.pieces],
             }
             for entry in plan.stations

@@ -118,11 +118,13 @@ class Answer:
         records: AQICN-shaped records, unvalidated.
         rejects: records the source itself already had to refuse (quality-control flags of files).
         repaired: records whose hour label the source corrected by a documented rule.
+        asked: the hour in which the source was asked; None for the present one.
     """
 
     records: list[Any]
     rejects: list[Reject] = field(default_factory=list)
     repaired: int = 0
+    asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,12 @@ def to_readings(
             rejects.append(Reject(Reason.DUPLICATE_HOUR, earlier[1], hour))
         by_hour[hour] = (reading, record)
     return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects)
+
+
+def hour_in(record: Any) -> int | None:
+    """Return the UTC hour that a record speaks of; None where it cannot be read."""
+    moment = _moment(record.get("time")) if isinstance(record, dict) else None
+    return None if moment is None else hour_of(moment[0])
 
 
 def _parse(

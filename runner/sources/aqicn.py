@@ -12,28 +12,20 @@ Failures come as HTTP 200 with the failure inside, in four shapes, and as the us
 from __future__ import annotations
 
 import json
-import re
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
-from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitError, Scope
 from runner.core.intervals import Interval, iso
+from runner.core.kept import KeptAnswer
 from runner.core.readings import Answer
 from runner.core.stations import Station
 from runner.secrets import Secret, without
+from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Reply
 
-_LONGEST_QUOTED = 120
-"""Characters of an answer quoted in an error."""
-
-_SAYS = (
-    (r"over quota|quota exceeded|too many requests|rate limit|throttl", "throttled"),
-    (r"invalid key|invalid token|unauthori[sz]ed|not allowed|forbidden", "refused"),
-    (r"unknown station|no such station|unknown id|station not found", "unknown"),
-    (r"^404\b|not found|no such route", "no_history"),
-    (r"^invalid ", "senseless"),
-)
-"""What the text of a failure means; the first that fits counts."""
+Keep: TypeAlias = Callable[[Station, KeptAnswer], None]
+"""Keeps an accepted answer; raises StoreError."""
 
 
 class AqicnSource:
@@ -47,6 +39,7 @@ class AqicnSource:
         start_param: query parameter of the first instant.
         end_param: query parameter of the first instant after the window.
         token_param: query parameter of the key.
+        keep: is given every answer that holds records, before it is returned; None to keep none.
     """
 
     def __init__(
@@ -59,6 +52,7 @@ class AqicnSource:
         end_param: str,
         token_param: str,
         name: str = "aqicn",
+        keep: Keep | None = None,
     ) -> None:
         self._client = client
         self._key = key
@@ -67,7 +61,8 @@ class AqicnSource:
         self._start_param = start_param
         self._end_param = end_param
         self._token_param = token_param
-        self._has_history = False
+        self._keep = keep
+        self._reader = AnswerReader(key, history_path)
 
     @property
     def name(self) -> str:
@@ -81,134 +76,33 @@ class AqicnSource:
             AqicnRateLimitError: throttled for longer than allowed; ends the run.
             AqicnApiError: the API says no; the scope says for whom.
             AqicnClientError: not reached, or not readable, after all tries.
+            StoreError: the answer could not be kept.
             StoppedError: a stop was asked for while waiting.
         """
-        records = self._client.get(
-            self._path.replace("{feed}", station.feed),
-            {self._start_param: iso(window.start), self._end_param: iso(window.end)},
+        path = self._path.replace("{feed}", station.feed)
+        params = {self._start_param: iso(window.start), self._end_param: iso(window.end)}
+        records, body = self._client.get(
+            path,
+            params,
             {self._token_param: self._key},
             self._read,
             station_idx=station.idx,
             window=str(window),
         )
-        self._has_history = True
+        self._reader.has_history = True
+        if self._keep:
+            request = {"path": path, **params}
+            body = _without_key(self._key, body)
+            self._keep(station, KeptAnswer(window, datetime.now(UTC), body, self._name, request))
         return Answer(records)
 
-    def _read(self, reply: Reply) -> list[Any]:
-        """Return the records of an answer.
-
-        Raises:
-            AqicnClientError: it holds none.
-        """
-        if reply.status != HTTPStatus.OK:
-            raise self._http_failure(reply)
-        content = _parsed(reply)
-        if not isinstance(content, dict):
-            raise AqicnClientError("the answer is JSON, but no object")
-        data = content.get("data")
-        if content.get("status") != "ok":
-            raise self._failure(self._text(data, content.get("message"), content.get("msg")))
-        if isinstance(data, list):
-            return data
-        if isinstance(data, dict) and "status" in data:  # an error inside an ok
-            raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
-        if isinstance(data, dict) and "aqi" in data:
-            raise AqicnApiError(
-                "the endpoint answers with the present observation, not with history; it is not "
-                "copied into the past",
-                scope=Scope.RUN,
-                hint=_ALTERNATIVES,
-            )
-        raise AqicnClientError("the answer says ok, but holds no list of records")
-
-    def _http_failure(self, reply: Reply) -> AqicnClientError:
-        status = reply.status
-        said = f"HTTP {status}{_phrase(status)}"
-        if status == HTTPStatus.TOO_MANY_REQUESTS or (
-            status == HTTPStatus.SERVICE_UNAVAILABLE and reply.retry_after_s is not None
-        ):
-            return AqicnRateLimitError(said, retry_after_s=reply.retry_after_s)
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return _refused(said)
-        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            return self._no_history(said)
-        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            return AqicnApiError(
-                f"{said}: the API redirects, and a redirect is not followed, since the key would "
-                "travel along",
-                scope=Scope.RUN,
-                hint="Set source.base_url and source.history.path to the final address",
-            )
-        transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
-            HTTPStatus.REQUEST_TIMEOUT,
-            HTTPStatus.TOO_EARLY,
-        )
-        return AqicnApiError(said, scope=Scope.RETRY if transient else Scope.STATION)
-
-    def _failure(self, text: str) -> AqicnClientError:
-        """Return the error for a failure told in words inside HTTP 200."""
-        found = (kind for pattern, kind in _SAYS if re.search(pattern, text, re.IGNORECASE))
-        said = f"the API says {text!r}"
-        match next(found, ""):
-            case "throttled":
-                return AqicnRateLimitError(said)
-            case "refused":
-                return _refused(said)
-            case "no_history":
-                return self._no_history(said)
-            case "unknown" | "senseless":
-                return AqicnApiError(said, scope=Scope.STATION)
-            case _:  # words nobody has recorded: it may pass
-                return AqicnApiError(said, scope=Scope.RETRY)
-
-    def _text(self, *candidates: Any) -> str:
-        """Return the first that is text or a number: short, harmless, and without the key."""
-        for candidate in candidates:
-            if isinstance(candidate, str | int | float):
-                return _plain(without(self._key, str(candidate)))
-        return "nothing of why"
-
-    def _no_history(self, said: str) -> AqicnApiError:
-        if self._has_history:  # it answered others: this station is the one that is missing
-            return AqicnApiError(f"no history of this station ({said})", scope=Scope.STATION)
-        return AqicnApiError(
-            f"there is no history endpoint at source.history.path={self._path} ({said}); "
-            "AQICN's public API serves the present only",
-            scope=Scope.RUN,
-            hint=_ALTERNATIVES,
-        )
+    def _read(self, reply: Reply) -> tuple[list[Any], bytes]:
+        return self._reader.read(reply), reply.body
 
 
-_ALTERNATIVES = (
-    "Set source.history.path (and source.base_url) to the endpoint that your data-platform "
-    "agreement grants,\nor load measured hours from files: source=airnow source.path=DIR"
-)
-
-
-def _refused(said: str) -> AqicnApiError:
-    return AqicnApiError(
-        f"the API refuses the key ({said})",
-        scope=Scope.RUN,
-        hint="Check AQICN_API_KEY in the environment or .env; nothing is lost, run the same "
-        "command again",
-    )
-
-
-def _parsed(reply: Reply) -> Any:
-    try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
-        kind = _plain(reply.content_type)
-        message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
-    raise AqicnClientError(message) from None
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_QUOTED]).strip()
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f" {HTTPStatus(status).phrase}"
-    except ValueError:
-        return ""
+def _without_key(key: Secret, body: bytes) -> bytes:
+    """Return a JSON body as it came, or with the key masked where the API echoes it."""
+    encoding = json.detect_encoding(body)
+    text = body.decode(encoding, "surrogatepass")
+    masked = without(key, text)
+    return body if masked == text else masked.encode(encoding, "surrogatepass")

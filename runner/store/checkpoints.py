@@ -23,7 +23,7 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from runner.core.checkpoint import Checkpoint, Empties, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Status, Tally, without_hours
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
@@ -175,6 +175,24 @@ class Checkpoints:
             },
             covered={"$ne": dates},  # asked again after an outage, it must not count twice
         )
+
+    def note_filled(
+        self, station_idx: int, hours: Collection[int], gained: Tally, now: datetime
+    ) -> None:
+        """Record that covered hours have a reading now; they are not empty any more.
+
+        Raises:
+            LeaseError: another run works on the station by now.
+            StoreError: MongoDB could not do it.
+        """
+        before = self.load([station_idx]).get(station_idx)
+        if before is None:
+            return
+        empty = without_hours(before.empty, hours)
+        changes = {"empty": [[*map(to_datetime, item)] for item in empty], "updated_at": now}
+        counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
+        counts["total_readings"] = gained.inserted
+        self._update(station_idx, {"$set": changes, "$inc": counts})
 
     def complete(self, station_idx: int, now: datetime) -> None:
         """Record that the range begun is covered to its end.

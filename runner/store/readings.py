@@ -31,7 +31,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from runner.core.errors import StoreError, UnsupportedCollectionError
-from runner.core.intervals import EPOCH, Interval, Intervals, to_datetime, union
+from runner.core.intervals import EPOCH, Interval, Intervals, hour_of, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import (
     DUPLICATE_KEY,
@@ -204,6 +204,13 @@ class Readings:
         """
         with store_errors(NAME):
             return self._collection.delete_many({"_id": {"$in": [*ids]}}).deleted_count
+
+    def at(self, station_idx: int, hours: Sequence[int]) -> dict[int, Document]:
+        """Return the stored documents of some hours of a station; raises StoreError."""
+        times = [to_datetime(hour) for hour in hours]
+        with store_errors(NAME):
+            found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
+            return {hour_of(document["ts"]): document for document in found}
 
     def stored_hours(self, station_ids: Sequence[int], window: Interval) -> dict[int, Intervals]:
         """Return the hours of a window that have a reading, by station; one aggregation.

@@ -25,7 +25,7 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from runner.core.intervals import Interval, to_datetime
+from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import Reject
 from runner.store.collection import DUPLICATE_KEY, Document, open_collection, refusals
 from runner.store.connection import store_errors
@@ -55,6 +55,27 @@ class RejectSummary:
     reason: str
     count: int
     example: Any
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReject:
+    """A refused record, as the source sent it, that can be tried again.
+
+    Attributes:
+        key: its `_id`.
+        station_idx: the station that was asked for.
+        reason: a `Reason`, as stored.
+        record: the record.
+        window: the hours that were asked for, UTC.
+        met_at: when it was first met, aware.
+    """
+
+    key: str
+    station_idx: int
+    reason: str
+    record: Any
+    window: Interval
+    met_at: datetime
 
 
 class Rejects:
@@ -161,6 +182,28 @@ class Rejects:
             for item in found
         ]
 
+    def of_station(self, station_idx: int) -> tuple[list[KeptReject], int]:
+        """Return the rejects of a station that can be tried again, and how many others there are.
+
+        Records that were cut cannot, nor rows of files, which are no records of the API.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            found = list(self._collection.find({"station_idx": station_idx}))
+        kept = [reject for reject in map(_to_kept, found) if reject]
+        return kept, len(found) - len(kept)
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """Delete rejects by key; return how many there were.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        with store_errors(NAME):
+            return self._collection.delete_many({"_id": {"$in": [*keys]}}).deleted_count
+
     def count(self, station_idx: int | None = None) -> int:
         """Return how many records are kept, of one station or of all.
 
@@ -170,6 +213,20 @@ class Rejects:
         with store_errors(NAME):
             chosen = {} if station_idx is None else {"station_idx": station_idx}
             return self._collection.count_documents(chosen)
+
+
+def _to_kept(document: Document) -> KeptReject | None:
+    if document.get("raw_form") not in ("plain", "json") or document.get("source") == "airnow":
+        return None
+    window, raw = document["window"], document["raw"]
+    return KeptReject(
+        document["_id"],
+        document["station_idx"],
+        document["reason"],
+        json.loads(raw) if document["raw_form"] == "json" else raw,
+        Interval(hour_of(window["start"]), hour_of(window["end"])),
+        document["first_seen_at"],
+    )
 
 
 def _to_document(station_idx: int, reject: Reject) -> Document:

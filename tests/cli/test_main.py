@@ -100,7 +100,7 @@ def test_no_key_says_what_to_set_and_what_needs_none(run: Run) -> None:
 
 
 def test_a_job_that_refuses_its_configuration_exits_2(run: Run) -> None:
-    run("job=reset").refused("forget the progress of every station", "job.confirm=true")
+    run("job=reset").refused("forget the progress of every station", "add confirm=true")
 
 
 def test_files_of_a_run_are_for_their_owner_and_hold_the_settings(run: Run, cwd: Path) -> None:
@@ -137,3 +137,11 @@ def test_a_stopped_sweep_starts_no_further_job(run: Run, signum: int, code: int)
     assert ran.code == code
     assert ran.out.count("Sandbox API at") <= 1
     assert f"job 1 (job=sandbox log_level=DEBUG): exit {code}" in ran.out
+
+
+@pytest.mark.parametrize("name", ["confirm", "rejects"])
+def test_settings_of_jobs_may_be_typed_without_their_group(run: Run, name: str) -> None:
+    done = run("job=replay", f"{name}=true", "--cfg", "job")
+    assert done.code == 0, done
+    assert f"\n  {name}: true" in done.out
+    run("job=replay", f"{name}=perhaps").refused(f"job.{name}=perhaps", "true and false")

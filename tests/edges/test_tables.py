@@ -123,7 +123,7 @@ def test_a_plan_without_a_limit_speaks_of_none() -> None:
 
 def test_a_plan_over_files_has_no_requests_and_no_duration() -> None:
     lines = plan_lines(plan_of(paced=False), RANGE, NOW)
-    assert lines[-1] == "  requests  none: this source reads files"
+    assert lines[-1] == "  requests  none: this source asks no API"
 
 
 def test_a_plan_that_is_done_says_that_there_is_nothing_to_fetch() -> None:

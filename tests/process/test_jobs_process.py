@@ -55,7 +55,7 @@ def test_reset_forgets_progress_of_the_chosen_stations_and_keeps_the_readings(
         runner(BOTH, *ask, AQICN_API_KEY="anything")
         stored = database["waqi_station_readings"].count_documents({})
         refused = runner("job=reset", expect=2)
-        assert "job.confirm=true" in refused.stderr
+        assert "confirm=true" in refused.stderr
         runner("job=reset", "stations.ids=[1584]")
         left = [item["station_idx"] for item in database["ingest_checkpoints"].find()]
         assert left == [13658]

@@ -91,7 +91,7 @@ def aqicn(
     stop = StopFlag()
     pacer = Pacer(0, 0, stop)
     client = HttpClient(url, pacer, stop, REDACT, policy, timeouts, failure=AqicnClientError)
-    spelled = {
+    spelled: dict[str, Any] = {
         "history_path": "/feed/{feed}/history",
         "start_param": "start",
         "end_param": "end",
@@ -534,7 +534,7 @@ def read(reply: Reply) -> None:
     """Read a reply; anything but a list or a SourceError fails the test."""
     with aqicn("http://127.0.0.1:1") as rig:
         try:
-            read_from = rig.source._read(reply)
+            read_from = rig.source._reader.read(reply)
         except SourceError as caught:
             refused = caught
         else:

@@ -1,0 +1,160 @@
+"""What an answer of AQICN's API says: records, or which failure, in words or as an HTTP status."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitError, Scope
+from runner.secrets import Secret, without
+from runner.sources.http import Reply
+
+_LONGEST_QUOTED = 120
+"""Characters of an answer quoted in an error."""
+
+_SAYS = (
+    (r"over quota|quota exceeded|too many requests|rate limit|throttl", "throttled"),
+    (r"invalid key|invalid token|unauthori[sz]ed|not allowed|forbidden", "refused"),
+    (r"unknown station|no such station|unknown id|station not found", "unknown"),
+    (r"^404\b|not found|no such route", "no_history"),
+    (r"^invalid ", "senseless"),
+)
+"""What the text of a failure means; the first that fits counts."""
+
+
+class AnswerReader:
+    """Reads answers: those of a live API, and those that were kept.
+
+    Args:
+        key: the API key, which stands in no error.
+        history_path: of the endpoint, for what an error tells.
+
+    Attributes:
+        has_history: whether the endpoint has answered with records.
+    """
+
+    def __init__(self, key: Secret, history_path: str) -> None:
+        self._key = key
+        self._path = history_path
+        self.has_history = False
+
+    def read(self, reply: Reply) -> list[Any]:
+        """Return the records of an answer.
+
+        Raises:
+            AqicnClientError: it holds none.
+        """
+        if reply.status != HTTPStatus.OK:
+            raise self._http_failure(reply)
+        content = _parsed(reply)
+        if not isinstance(content, dict):
+            raise AqicnClientError("the answer is JSON, but no object")
+        data = content.get("data")
+        if content.get("status") != "ok":
+            raise self._failure(self._text(data, content.get("message"), content.get("msg")))
+        if isinstance(data, list):
+            return data
+        if isinstance(data, dict) and "status" in data:  # an error inside an ok
+            raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
+        if isinstance(data, dict) and "aqi" in data:
+            raise AqicnApiError(
+                "the endpoint answers with the present observation, not with history; it is not "
+                "copied into the past",
+                scope=Scope.RUN,
+                hint=_ALTERNATIVES,
+            )
+        raise AqicnClientError("the answer says ok, but holds no list of records")
+
+    def _http_failure(self, reply: Reply) -> AqicnClientError:
+        status = reply.status
+        said = f"HTTP {status}{_phrase(status)}"
+        if status == HTTPStatus.TOO_MANY_REQUESTS or (
+            status == HTTPStatus.SERVICE_UNAVAILABLE and reply.retry_after_s is not None
+        ):
+            return AqicnRateLimitError(said, retry_after_s=reply.retry_after_s)
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return _refused(said)
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            return self._no_history(said)
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            return AqicnApiError(
+                f"{said}: the API redirects, and a redirect is not followed, since the key would "
+                "travel along",
+                scope=Scope.RUN,
+                hint="Set source.base_url and source.history.path to the final address",
+            )
+        transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.TOO_EARLY,
+        )
+        return AqicnApiError(said, scope=Scope.RETRY if transient else Scope.STATION)
+
+    def _failure(self, text: str) -> AqicnClientError:
+        """Return the error for a failure told in words inside HTTP 200."""
+        found = (kind for pattern, kind in _SAYS if re.search(pattern, text, re.IGNORECASE))
+        said = f"the API says {text!r}"
+        match next(found, ""):
+            case "throttled":
+                return AqicnRateLimitError(said)
+            case "refused":
+                return _refused(said)
+            case "no_history":
+                return self._no_history(said)
+            case "unknown" | "senseless":
+                return AqicnApiError(said, scope=Scope.STATION)
+            case _:  # words nobody has recorded: it may pass
+                return AqicnApiError(said, scope=Scope.RETRY)
+
+    def _text(self, *candidates: Any) -> str:
+        """Return the first that is text or a number: short, harmless, and without the key."""
+        for candidate in candidates:
+            if isinstance(candidate, str | int | float):
+                return _plain(without(self._key, str(candidate)))
+        return "nothing of why"
+
+    def _no_history(self, said: str) -> AqicnApiError:
+        if self.has_history:  # it answered others: this station is the one that is missing
+            return AqicnApiError(f"no history of this station ({said})", scope=Scope.STATION)
+        return AqicnApiError(
+            f"there is no history endpoint at source.history.path={self._path} ({said}); "
+            "AQICN's public API serves the present only",
+            scope=Scope.RUN,
+            hint=_ALTERNATIVES,
+        )
+
+
+_ALTERNATIVES = (
+    "Set source.history.path (and source.base_url) to the endpoint that your data-platform "
+    "agreement grants,\nor load measured hours from files: source=airnow source.path=DIR"
+)
+
+
+def _refused(said: str) -> AqicnApiError:
+    return AqicnApiError(
+        f"the API refuses the key ({said})",
+        scope=Scope.RUN,
+        hint="Check AQICN_API_KEY in the environment or .env; nothing is lost, run the same "
+        "command again",
+    )
+
+
+def _parsed(reply: Reply) -> Any:
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
+        kind = _plain(reply.content_type)
+        message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
+    raise AqicnClientError(message) from None
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_QUOTED]).strip()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        return ""
