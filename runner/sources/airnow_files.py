@@ -28,6 +28,7 @@ import csv
 from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -36,6 +37,7 @@ from runner.core.aqi import LOWEST_CONCENTRATION
 from runner.core.errors import AirNowFileError
 from runner.core.intervals import to_datetime
 from runner.core.readings import Reason
+from runner.core.text import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,7 @@ _QC_REASONS = {
     "suspect": Reason.QC_SUSPECT.value,
 }
 
+_LONGEST_MESSAGE = 400
 _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "
     f"their header begins {', '.join(STANDARD[:7])}"
@@ -116,9 +119,17 @@ def read_file(path: Path) -> MeasurementFile:
     """
     name = path.name
     try:
-        content = path.read_bytes()
+        return _read(name, path.read_bytes())
     except OSError as error:
         raise AirNowFileError(f"{name}: cannot be read: {error.strerror}") from error
+    except csv.Error as error:  # a cell longer than the module takes
+        raise AirNowFileError(f"{name}: not readable as CSV: {error}", hint=_LAYOUT_HINT) from error
+    except AirNowFileError as error:  # it quotes the file
+        said = shorten(harmless(error.message), _LONGEST_MESSAGE, placeholder=" …")
+        raise AirNowFileError(said, hint=error.hint) from error
+
+
+def _read(name: str, content: bytes) -> MeasurementFile:
     numbered = [(at, text) for at, text in enumerate(_lines(content), 1) if text.strip()]
     if not numbered:
         raise AirNowFileError(f"{name}: the file is empty", hint=_LAYOUT_HINT)
