@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest check format clean
+.PHONY: help demo test test-lowest check fuzz format clean
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -29,15 +29,20 @@ test-lowest:  ## Run the quick tests against the oldest supported dependencies
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/python -m pytest -m "not slow"
 
-check: $(READY)  ## Lint, types, import rules
+check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
+
+SECONDS ?= 60
+fuzz: $(READY)  ## Fuzz the four readers by coverage, SECONDS each (Linux, x86-64)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

@@ -27,6 +27,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ import polars as pl
 
 from runner.core.aqi import LOWEST_CONCENTRATION
 from runner.core.errors import AirNowFileError
-from runner.core.intervals import to_datetime
+from runner.core.intervals import hour_of, to_datetime
 from runner.core.readings import Reason
 from runner.core.text import harmless
 
@@ -72,6 +73,9 @@ _QC_REASONS = {
 }
 
 _LONGEST_MESSAGE = 400
+_LAST_LABEL = hour_of(datetime(9999, 12, 31, 16, tzinfo=UTC)) + UTC_OFFSET_HOURS
+"""The last hour of which a datetime can tell the wall clock, seven hours ahead."""
+
 _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "
     f"their header begins {', '.join(STANDARD[:7])}"
@@ -221,13 +225,14 @@ def _rows(name: str, cells: pl.DataFrame, places: dict[str, str], lines: list[in
         _plain("duration"),
         _plain("qc"),
     )
-    unread = rows.filter(pl.col("label").is_null())
+    known = pl.col("label").is_between(UTC_OFFSET_HOURS, _LAST_LABEL)
+    unread = rows.filter(~known.fill_null(value=False))
     if not unread.is_empty():
         position = unread.item(0, "position")
         shown = ", ".join(repr(texts.item(position, part)) for part in ("year", *two))
         raise AirNowFileError(
             f"{name}, line {lines[position]}: Year, Month, Day, Hour are {shown}; "
-            "expected a date and an hour 0..23",
+            "expected a date since 1970 and an hour 0..23",
             hint=_LAYOUT_HINT,
         )
     rows = rows.filter(pl.col("parameter").str.starts_with("PM2.5"))

@@ -18,7 +18,7 @@ RECORD: dict[str, Any] = {
 }
 FEED = {"aqi": 45, "time": {"iso": "2023-01-01T05:00:00Z"}, "iaqi": {"pm10": {"v": 3}}}
 
-_ROW = 'Hanoi,PM2.5 - Principal,2023-03-12 {0} AM,2023,3,12,{1},50,90,Good,{2},UG/M3,1 Hr,{3}'
+_ROW = "Hanoi,PM2.5 - Principal,2023-03-12 {0} AM,2023,3,12,{1},50,90,Good,{2},UG/M3,1 Hr,{3}"
 ROWS = (
     _ROW.format("01:00", 1, 10.5, "Valid"),
     _ROW.format("03:00", 3, 11, "Valid"),

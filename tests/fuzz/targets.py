@@ -61,7 +61,7 @@ def fuzz_answer(data: bytes) -> None:
     """Classify an answer: status and headers in two lines, then the body."""
     head, _, body = data.partition(b"\n")
     said, _, body = body.partition(b"\n")
-    status = int(head) if head.isdigit() and len(head) == 3 else 200  # noqa: PLR2004 - HTTP
+    status = int(head) if head.isdigit() and len(head) == 3 else 200
     retry_after, _, date = said.decode("latin-1").partition("|")
     read_answer(status, {"Retry-After": retry_after, "Date": date}, body)
 
@@ -112,9 +112,7 @@ def read_answer(status: int, headers: dict[str, str], body: bytes) -> None:
 def _source() -> AqicnSource:
     stop = StopFlag()
     policy = RetryPolicy(1, 1, 0, 0, 1)
-    client = HttpClient(
-        "http://127.0.0.1:1", Pacer(0, 0, stop), stop, str, policy, Timeouts(1, 1)
-    )
+    client = HttpClient("http://127.0.0.1:1", Pacer(0, 0, stop), stop, str, policy, Timeouts(1, 1))
     names = {"start_param": "start", "end_param": "end", "token_param": "token"}
     return AqicnSource(client, Secret("a-key"), history_path="/{feed}", **names)
 
@@ -158,7 +156,7 @@ def check_checkpoint(found: Checkpoint) -> None:
     assert found.covered == union(found.covered)
     assert all(piece.start >= 0 for piece in found.covered)
     assert list(found.empty) == sorted(found.empty)
-    assert all(left.end <= right.start for left, right in zip(found.empty, found.empty[1:]))  # noqa: B905, RUF007
+    assert all(left.end <= right.start for left, right in zip(found.empty, found.empty[1:]))  # noqa: B905
     for hour in (found.start_hour, found.target_end_hour, found.last_processed_hour):
         assert hour is None or to_datetime(hour) >= to_datetime(0)
     assert found.updated_at is None or found.updated_at.utcoffset() == timedelta(0)
