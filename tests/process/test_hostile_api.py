@@ -154,10 +154,10 @@ def test_a_station_name_full_of_traps_is_shown_plain_in_plans(
     private.mkdir(parents=True)
     name = json.dumps(EVIL)
     (private / "mine.yaml").write_text(f"# {EVIL!r}\nnamed: {{9002: {name}}}\n", encoding="utf-8")
-    place = {"RUNNER_CONF_DIR": str(private.parent)}
+    place = str(private.parent)
     words = ("stations=[mine,all]", "backfill=last_30_days", "job=plan")
     for more in ([], ["log_level=DEBUG"]):
-        done = runner(*words, *more, **place)
+        done = runner(*words, *more, RUNNER_CONF_DIR=place)
         check_console(done.stdout + done.stderr)
         assert "9002" in done.stdout
-    check_console(runner("--help", **place).stdout)
+    check_console(runner("--help", RUNNER_CONF_DIR=place).stdout)
