@@ -33,6 +33,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"Cannot convert '(?:list|dict)' to string: '(.*)'", "{key}={0} is not a single value"),
     (r"field '.*' is not Optional", "{key} must have a value, it cannot be null or left empty"),
     (r"Environment variable '(.+)' not found", "{key} needs the environment variable {0}: set it"),
+    (r"secret (\S+) is never a setting", "{key}: {0} is a secret, which is never a setting"),
     (r"Interpolation key '(.+)' not found", "{key}: ${{{0}}} names a setting that does not exist"),
     (r"missing mandatory value", "{key} must be given: it stands as ???"),
     (r"Key (\S+) \(str\) is incompatible", "{key}: {0} must be a number, without quotes"),

@@ -54,6 +54,9 @@ _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
 }
 """Flags of the job this one replaces, and the override each became; empty for none."""
 
+_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra/launcher")
+"""Hydra's own settings that may be set: where files go, and how a sweep's jobs are started."""
+
 _SPELLINGS = {
     "--station": "--stations",
     "--station-id": "--stations",
@@ -242,7 +245,8 @@ def _check_override(word: str) -> None:
     name, has_value, value = word.partition("=")
     key = name.lstrip("+~")
     prefix = name[: len(name) - len(key)]
-    if key.startswith(("hydra.", "hydra/")):
+    if key.partition(".")[0].partition("/")[0] == "hydra":
+        _check_hydra(key)
         return
     if "~" in prefix:
         raise ConfigError(f"{word}: settings cannot be taken away; see --help for their values")
@@ -254,8 +258,18 @@ def _check_override(word: str) -> None:
             raise ConfigError(f"{word}: write it without the {prefix}: {key}={value}")
         if value in ("", "null"):
             raise ConfigError(f"{key}= needs one of its options, see --help")
+        if ".." in value:
+            raise ConfigError(f"{word}: an option is a name, without ..")
         return
     _check_key(word, key, prefix)
+
+
+def _check_hydra(key: str) -> None:
+    """Refuse Hydra's own settings but for a few: others run code or copy secrets into files."""
+    if key not in _OF_HYDRA:
+        raise ConfigError(
+            f"{key}: of Hydra's own settings there are only {', '.join(_OF_HYDRA)} here"
+        )
 
 
 def _check_key(word: str, key: str, prefix: str) -> None:

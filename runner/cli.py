@@ -35,6 +35,7 @@ from runner.conf_files import builtin_dir, check_private, profile_slips
 from runner.config import JobContext, read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Exit, worst
+from runner.private_files import check_harmless, check_program, keep_secrets_out
 from runner.secrets import Environment, Redactor
 from runner.shutdown import StopFlag, stop_on_signals
 from runner.usage import help_page
@@ -103,6 +104,7 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
         arguments = parse(argv, environment)
         if arguments.private_dir:
             check_private(arguments.private_dir)
+            check_harmless(arguments.private_dir)
     except ConfigError as error:
         _tell(redact("\n".join(filter(None, (error.message, error.hint)))))
         return Exit.CONFIGURATION
@@ -112,6 +114,7 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
             (version if arguments.wants == "version" else help_page(arguments.directories)) + "\n"
         )
         return Exit.DONE
+    keep_secrets_out(redact)
     process = _Process(argv, environment, arguments, stop, redact)
     failure = _compose_and_run(process)
     if len(process.jobs) > 1:
@@ -175,6 +178,7 @@ def task(cfg: DictConfig) -> None:
 def _run(process: _Process, cfg: DictConfig, run_dir: Path, overrides: tuple[str, ...]) -> int:
     try:
         config = read(cfg, datetime.now(UTC))
+        check_program(config, overrides)
     except OmegaConfBaseException as error:
         process.tell(ConfigError(explain(error, process.arguments.directories)))
         _forget(run_dir)

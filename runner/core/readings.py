@@ -28,6 +28,9 @@ Number = int | float
 LARGEST_AQI = 2**31 - 1
 """BSON int32. A bound of the storage, not of the air: values above 500 are real and are kept."""
 
+MOST_SUB_INDICES = 64
+"""Kept of one record; AQICN knows about twenty. MongoDB refuses documents without such a bound."""
+
 
 class Meta(TypedDict):
     """The metaField of the collection."""
@@ -135,9 +138,9 @@ class Transformed:
     rejects: list[Reject]
 
 
-_LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})")
-_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
-_ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(Z|[+-]\d{2}:?\d{2})")
+_LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})", re.ASCII)
+_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(Z|[+-]\d{2}:?\d{2})", re.ASCII)
 _SUB_INDEX_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
 
@@ -238,6 +241,8 @@ def _sub_indices(value: Any) -> tuple[dict[str, SubIndex], bool]:
     usable: dict[str, SubIndex] = {}
     for key, entry in value.items():
         number = entry.get("v") if isinstance(entry, dict) else None
+        if len(usable) == MOST_SUB_INDICES:
+            break
         if _SUB_INDEX_KEY.fullmatch(str(key)) and _is_storable_number(number):
             usable[key] = {"v": number}
     return usable, len(usable) < len(value)
@@ -258,9 +263,9 @@ def _moment(time: Any) -> tuple[datetime, LocalTime] | None:
         return None
     s, tz, iso = time.get("s"), time.get("tz"), time.get("iso")
     if isinstance(s, str) and isinstance(tz, str):
-        local = _LOCAL.fullmatch(s.strip())
-        text, offset = (f"{local[1]}T{local[2]}", tz.strip()) if local else ("", "")
-        written: LocalTime = {"s": s, "tz": tz}
+        written: LocalTime = {"s": s.strip(), "tz": tz.strip()}
+        local = _LOCAL.fullmatch(written["s"])
+        text, offset = (f"{local[1]}T{local[2]}", written["tz"]) if local else ("", "")
     elif isinstance(iso, str):
         parts = _ISO.fullmatch(iso.strip())
         text, offset = (parts[1], parts[2]) if parts else ("", "")

@@ -27,15 +27,18 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from runner.core.aqi import LOWEST_CONCENTRATION
 from runner.core.errors import AirNowFileError
-from runner.core.intervals import to_datetime
+from runner.core.intervals import hour_of, to_datetime
 from runner.core.readings import Reason
+from runner.core.text import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +71,10 @@ _QC_REASONS = {
     "invalid": Reason.QC_INVALID.value,
     "suspect": Reason.QC_SUSPECT.value,
 }
+
+_LONGEST_MESSAGE = 400
+_LAST_LABEL = hour_of(datetime(9999, 12, 31, 16, tzinfo=UTC)) + UTC_OFFSET_HOURS
+"""The last hour of which a datetime can tell the wall clock, seven hours ahead."""
 
 _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "
@@ -116,9 +123,17 @@ def read_file(path: Path) -> MeasurementFile:
     """
     name = path.name
     try:
-        content = path.read_bytes()
+        return _read(name, path.read_bytes())
     except OSError as error:
         raise AirNowFileError(f"{name}: cannot be read: {error.strerror}") from error
+    except csv.Error as error:  # a cell longer than the module takes
+        raise AirNowFileError(f"{name}: not readable as CSV: {error}", hint=_LAYOUT_HINT) from error
+    except AirNowFileError as error:  # it quotes the file
+        said = shorten(harmless(error.message), _LONGEST_MESSAGE, placeholder=" …")
+        raise AirNowFileError(said, hint=error.hint) from error
+
+
+def _read(name: str, content: bytes) -> MeasurementFile:
     numbered = [(at, text) for at, text in enumerate(_lines(content), 1) if text.strip()]
     if not numbered:
         raise AirNowFileError(f"{name}: the file is empty", hint=_LAYOUT_HINT)
@@ -210,13 +225,14 @@ def _rows(name: str, cells: pl.DataFrame, places: dict[str, str], lines: list[in
         _plain("duration"),
         _plain("qc"),
     )
-    unread = rows.filter(pl.col("label").is_null())
+    known = pl.col("label").is_between(UTC_OFFSET_HOURS, _LAST_LABEL)
+    unread = rows.filter(~known.fill_null(value=False))
     if not unread.is_empty():
         position = unread.item(0, "position")
         shown = ", ".join(repr(texts.item(position, part)) for part in ("year", *two))
         raise AirNowFileError(
             f"{name}, line {lines[position]}: Year, Month, Day, Hour are {shown}; "
-            "expected a date and an hour 0..23",
+            "expected a date since 1970 and an hour 0..23",
             hint=_LAYOUT_HINT,
         )
     rows = rows.filter(pl.col("parameter").str.starts_with("PM2.5"))

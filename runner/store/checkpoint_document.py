@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint, Empty, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Empty, Status, Tally
 from runner.core.errors import StoreError
-from runner.core.intervals import Interval, hour_of, to_datetime, union
+from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
@@ -26,6 +28,9 @@ COUNTERS = {
 """Fields of `Tally`, and what they are called in the document."""
 
 _YEARS = range(1970, 2200)
+_INT32 = range(-(2**31), 2**31)
+_COUNTS = range(2**53)
+"""What a mongo shell writes exactly, and the server adds up without overflow."""
 _PAIR = ("start", "end")
 _EMPTY = ("start", "end", "asked")
 
@@ -39,7 +44,7 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
         StoreError: a field cannot be understood; the message names station and field.
     """
     idx = whole_number(document.get("station_idx"))
-    if idx is None:
+    if idx is None or idx not in _INT32:
         return None
     status = _status(document.get("status"))
     start, end, last = (
@@ -66,7 +71,7 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
         station_idx=idx,
         status=status,
         covered=covered,
-        empty=tuple(sorted(item for item in empty if item.start < item.end)),
+        empty=_disjoint(sorted(item for item in empty if item.start < item.end)),
         start_hour=start_hour,
         target_end_hour=end_hour,
         last_processed_hour=last_hour,
@@ -91,7 +96,10 @@ def _moment(idx: int, field: str, value: Any) -> datetime | None:
             moment = None
     if not isinstance(moment, datetime) or moment.year not in _YEARS:
         raise _not_understood(idx, field, value, "a date of the years 1970 to 2199, or null")
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    if utc.year not in _YEARS:
+        raise _not_understood(idx, field, value, "a date of the years 1970 to 2199, or null")
+    return utc
 
 
 def _hour_from(moment: datetime) -> int:
@@ -117,11 +125,27 @@ def _rows(idx: int, field: str, value: Any, names: tuple[str, ...]) -> list[list
     return rows
 
 
+def _disjoint(rows: list[Empty]) -> Empties:
+    """Return sorted rows without overlap, which only others write: what was asked last counts."""
+    if all(left.end <= right.start for left, right in pairwise(rows)):
+        return tuple(rows)
+    kept: list[Empty] = []
+    for row in sorted(rows, key=attrgetter("asked")):
+        hours = (Interval(row.start, row.end),)
+        kept = [
+            Empty(piece.start, piece.end, earlier.asked)
+            for earlier in kept
+            for piece in subtract((Interval(earlier.start, earlier.end),), hours)
+        ]
+        kept.append(row)
+    return tuple(sorted(kept))
+
+
 def _count(idx: int, field: str, document: Document) -> int:
     value = document.get(field, 0)
     number = whole_number(value)
-    if number is None:
-        raise _not_understood(idx, field, value, "a whole number")
+    if number is None or number not in _COUNTS:
+        raise _not_understood(idx, field, value, "a whole number, 0 or more")
     return number
 
 

@@ -23,6 +23,9 @@ from runner.store.connection import store_errors
 
 NAME = "waqi_stations"
 
+LONGEST_NAME = 200
+"""Characters of a name that are read: it stands in every log line and table."""
+
 _INT32 = range(-(2**31), 2**31)
 
 
@@ -112,7 +115,7 @@ def _to_station(document: Document) -> Station | None:
         return Station(idx)
     name = city.get("name")
     latitude, longitude = _position(city.get("geo"))
-    return Station(idx, name if isinstance(name, str) else "", latitude, longitude)
+    return Station(idx, name[:LONGEST_NAME] if isinstance(name, str) else "", latitude, longitude)
 
 
 def _position(geo: Any) -> tuple[float, float] | tuple[None, None]:

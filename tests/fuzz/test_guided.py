@@ -1,0 +1,38 @@
+"""The same readers, fuzzed by coverage for a few seconds each; `make fuzz` takes longer."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.__main__ import NAMES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("atheris") is None,
+        reason="atheris has no wheel for this machine, so there is no coverage-guided fuzzing",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_few_seconds_of_guided_fuzzing_find_nothing(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", name, "--seconds=5", f"--findings={tmp_path}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    assert "number_of_executed_units" in said
