@@ -226,10 +226,13 @@ FAULTS: tuple[Fault, ...] = (
     ),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}
-GROUPS = (PROCESS, DATABASE, API, CLOCK, DISK)
 
 
 def draw(rng: Random) -> tuple[Fault, ...]:
-    """Return one to three faults of different groups."""
-    groups = rng.sample(GROUPS, rng.choice((1, 1, 2, 2, 3)))
-    return tuple(rng.choice([f for f in FAULTS if f.group is group]) for group in groups)
+    """Return one to three faults, every fault as likely, of different groups."""
+    wanted = rng.choice((1, 1, 2, 2, 3))
+    drawn: dict[Group, Fault] = {}
+    while len(drawn) < wanted:
+        fault = rng.choice(FAULTS)
+        drawn.setdefault(fault.group, fault)
+    return tuple(drawn.values())
