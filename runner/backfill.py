@@ -74,8 +74,12 @@ def _begin(job: Job, store: Store, work: Work) -> None:
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
     job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC))))
-    into = f"writing nothing ({job.database_name})" if job.config.dry_run else job.database_name
-    job.tell(f"  run       {job.run_id} into {into}")
+    into = (
+        f", writing nothing to {job.database_name}"
+        if job.config.dry_run
+        else f" into {job.database_name}"
+    )
+    job.tell(f"  run       {job.run_id}{into}")
     job.tell(f"  resume    {job.resume_command}")
     log.info(
         "run.started",

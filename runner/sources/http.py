@@ -187,6 +187,8 @@ class HttpClient:
             logger.info(
                 "request.failed", attempt=patience.tries, error=error.message, wait_s=wait_s
             )
+            if error.unreachable and patience.tries == 1:
+                log.warning("source.unreachable", error=error.message, wait_s=wait_s)
             if isinstance(error, ThrottledError) and self._pacer.pause(wait_s):
                 log.warning("source.throttled", error=error.message, wait_s=wait_s)
 

@@ -296,6 +296,13 @@ def test_a_refused_connection_ends_the_run_after_all_tries_and_says_so() -> None
     assert caller.pacer.permits == 3
 
 
+def test_a_person_is_told_at_the_first_try_that_the_host_cannot_be_reached() -> None:
+    with calling("http://127.0.0.1:1") as caller, capture_logs() as logs:
+        caller.failure()
+    told = [entry for entry in logs if entry["event"] == "source.unreachable"]
+    assert [entry["log_level"] for entry in told] == ["warning"]
+
+
 def test_an_address_that_cannot_be_asked_ends_the_run_without_another_try() -> None:
     with calling("http://*.example:99999999") as caller:
         assert caller.failure().scope is Scope.RUN
