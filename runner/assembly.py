@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ from runner.sandbox.values import Replay
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource
 from runner.sources.http import HttpClient, Timeouts
-from runner.sources.patience import RetryPolicy
+from runner.sources.patience import FailedTries, RetryPolicy
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.connection import connect
+from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
@@ -48,6 +50,7 @@ class Store:
     rejects: Rejects
     revisions: Revisions
     runs: Runs
+    flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
 
 
 @contextmanager
@@ -77,6 +80,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Rejects(database, job.config.limits.rejects),
             Revisions(database),
             Runs(database),
+            partial(FlatReadings, database),
         )
 
 
@@ -102,7 +106,9 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
 
 
 @contextmanager
-def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> Iterator[Source]:
+def open_api(
+    job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str], failed: FailedTries
+) -> Iterator[Source]:
     """Open the AQICN API, or a sandbox that speaks it, until the block ends.
 
     Args:
@@ -110,6 +116,7 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
         key: the API key.
         pacer: gives a permit for every request.
         names: the stations a sandbox knows.
+        failed: counts the tries that came to nothing.
     """
     source = job.config.source
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
@@ -128,6 +135,7 @@ def open_api(job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str]) -> I
             ),
             Timeouts(source.connect_timeout_s, source.read_timeout_s),
             failure=AqicnClientError,
+            failed=failed,
         )
         with closing(client):
             history = source.history

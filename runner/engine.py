@@ -18,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from runner.core.checkpoint import Empties, Tally, note_empties
+from runner.core.checkpoint import Empties, Tally, note_empties, tally_window
 from runner.core.errors import (
     LeaseError,
     RunnerError,
@@ -36,7 +36,7 @@ from runner.core.intervals import (
     total_hours,
     union,
 )
-from runner.core.outcome import State, StationOutcome, tally_window
+from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan
 from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
 from runner.core.stations import Station
@@ -185,7 +185,7 @@ class Engine:
         for worker in running:
             worker.result()
         stations = tuple(
-            outcomes.get(position) or _untouched(entry)
+            outcomes.get(position) or self._untouched(entry)
             for position, entry in enumerate(self._plan.stations)
         )
         return Executed(stations, self._fatal)
@@ -232,7 +232,7 @@ class Engine:
                 up_to_s=0 if last_try else round(error.free_in_s),
             )
             outcome = replace(
-                _untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
+                self._untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
             )
             if not last_try:
                 with self._lock:
@@ -241,7 +241,7 @@ class Engine:
                 return
         except RunnerError as error:
             self._end_run(error)
-            outcome = replace(_untouched(entry), detail=error.message)
+            outcome = replace(self._untouched(entry), detail=error.message)
         else:
             if covered != entry.covered:  # another run was here between the plan and now
                 entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
@@ -252,7 +252,7 @@ class Engine:
 
     def _fetch_station(self, entry: StationPlan) -> StationOutcome:
         station = entry.station
-        outcome = _untouched(entry)
+        outcome = self._untouched(entry)
         covered, empty = entry.covered, entry.empty
         logger = log.bind(station_idx=station.idx)
         try:
@@ -299,6 +299,8 @@ class Engine:
         self._refuse_a_wrong_answer(station, window, len(answer.records), rejects)
         written = self._sink.store(station, window, made.readings, rejects)
         tally = written + tally_window(window, made.readings, rejects, answer.repaired)
+        records = len(answer.records) + len(answer.rejects)
+        tally += Tally(records=records, repeated=made.repeated)
         log.info(
             "window.stored",
             station_idx=station.idx,
@@ -347,6 +349,18 @@ class Engine:
         except StoreError as error:  # the lease ends by itself
             log.warning("lease.not_released", station_idx=station.idx, error=error.message)
 
+    def _untouched(self, entry: StationPlan) -> StationOutcome:
+        """Return the outcome of a station before anything was done for it."""
+        return StationOutcome(
+            entry.station,
+            entry.wanted,
+            State.SKIPPED if entry.skip else State.LEFT,
+            covered_before=entry.covered_hours,
+            planned_windows=self._plan.count_windows_of(entry),
+            skip=entry.skip,
+            detail=entry.detail,
+        )
+
     def _end_run(self, error: RunnerError) -> None:
         with self._lock:
             first = self._fatal is None
@@ -354,18 +368,6 @@ class Engine:
         if first:
             log.error("run.ended", error=error.message)
             self._stop.halt()
-
-
-def _untouched(entry: StationPlan) -> StationOutcome:
-    """Return the outcome of a station before anything was done for it."""
-    return StationOutcome(
-        entry.station,
-        entry.wanted,
-        State.SKIPPED if entry.skip else State.LEFT,
-        covered_before=entry.covered_hours,
-        skip=entry.skip,
-        detail=entry.detail,
-    )
 
 
 def _counts(tally: Tally) -> dict[str, int]:

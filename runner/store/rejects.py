@@ -25,7 +25,7 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from runner.core.intervals import Interval, to_datetime
+from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import Reject
 from runner.store.collection import DUPLICATE_KEY, Document, open_collection, refusals
 from runner.store.connection import store_errors
@@ -160,6 +160,17 @@ class Rejects:
             )
             for item in found
         ]
+
+    def hours(self, station_idx: int, window: Interval) -> set[int]:
+        """Return the hours of a window for which a record of a station is kept.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
+        chosen = {"station_idx": station_idx, "ts": between}
+        with store_errors(NAME):
+            return {hour_of(item["ts"]) for item in self._collection.find(chosen, {"ts": 1})}
 
     def count(self, station_idx: int | None = None) -> int:
         """Return how many records are kept, of one station or of all.
