@@ -1,8 +1,8 @@
 """Checks of completeness: capture, gaps by cause, silence, seasons (C).
 
 A station should have an hour if `expected`; it has it if `aqi` is a usable number. The 75 % of
-hours and 18 hours of a day are those of 40 CFR 50 appendix N and of directive 2008/50/EC annex VII, the
-90 % is the directive's data capture.
+hours and 18 hours of a day are those of 40 CFR 50 appendix N and of directive 2008/50/EC annex VII,
+the 90 % is the directive's data capture.
 """
 
 from __future__ import annotations
