@@ -56,6 +56,8 @@ class Answered:
 
     Attributes:
         records: how many records the answer had.
+        refused: how many more the source itself had to refuse.
+        repeated: records that said the same as another one of the hour.
         readings: sorted by hour, at most one an hour.
         rejects: what did not become a reading, or only in part.
         repaired: records whose hour label the source corrected.
@@ -63,6 +65,8 @@ class Answered:
     """
 
     records: int
+    refused: int
+    repeated: int
     readings: list[Reading]
     rejects: list[Reject]
     repaired: int
@@ -125,7 +129,15 @@ class Asker:
         made = to_readings(answer.records, station.idx, window, self._now())
         rejects = [*answer.rejects, *made.rejects]
         asked = hour_of(self._now()) if answer.asked is None else answer.asked
-        return Answered(len(answer.records), made.readings, rejects, answer.repaired, asked)
+        return Answered(
+            records=len(answer.records),
+            refused=len(answer.rejects),
+            repeated=made.repeated,
+            readings=made.readings,
+            rejects=rejects,
+            repaired=answer.repaired,
+            asked=asked,
+        )
 
     def _learn(self, station: Station, window: Interval, requests: int, *, fruitful: bool) -> None:
         with self._lock:

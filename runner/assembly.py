@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Timeouts
-from runner.sources.patience import RetryPolicy
+from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.connection import connect, server_clock
+from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
 from runner.store.raw import Held, RawAnswers
@@ -56,6 +58,7 @@ class Store:
     revisions: Revisions
     runs: Runs
     clock: Callable[[], datetime]
+    flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
 
 
 @contextmanager
@@ -88,6 +91,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Revisions(database),
             Runs(database),
             lambda: server_clock(database),
+            partial(FlatReadings, database),
         )
 
 
@@ -114,7 +118,12 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
 
 @contextmanager
 def open_api(
-    job: Job, key: Secret, pacer: Pacer, names: Mapping[int, str], keep: Keep | None = None
+    job: Job,
+    key: Secret,
+    pacer: Pacer,
+    names: Mapping[int, str],
+    failed: FailedTries,
+    keep: Keep | None = None,
 ) -> Iterator[Source]:
     """Open the AQICN API, or a sandbox that speaks it, until the block ends.
 
@@ -123,6 +132,7 @@ def open_api(
         key: the API key.
         pacer: gives a permit for every request.
         names: the stations a sandbox knows.
+        failed: counts the tries that came to nothing.
         keep: keeps the answers; None where they are not kept.
     """
     source = job.config.source
@@ -142,6 +152,7 @@ def open_api(
             ),
             Timeouts(source.connect_timeout_s, source.read_timeout_s),
             failure=AqicnClientError,
+            failed=failed,
         )
         with closing(client):
             history = source.history

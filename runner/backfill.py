@@ -18,17 +18,20 @@ from runner.asking import Source
 from runner.assembly import Store, api_key, open_api, open_store, replay_source
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
-from runner.core.plan import Plan, plan_json
+from runner.core.plan import Plan, Skip, plan_json
 from runner.core.stations import Station
+from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
 from runner.pacing import Pacer
 from runner.progress import watch
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
+from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
 from runner.tables import console, plan_lines
+from runner.validation import validate
 from runner.work import Work, prepare
 
 log = structlog.get_logger()
@@ -51,12 +54,27 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
             return job.outcome()
         _begin(job, store, work)
         outcome = _execute(job, store, work, key)
+        outcome = _validated(job, store, work, outcome)
         if not job.config.dry_run:
             _record_end(job, store, outcome)
     log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
     job.write_json("outcome.json", outcome.to_json())
     job.tell(outcome.summary())
+    if outcome.verdict:
+        job.tell("\n".join(outcome.verdict.lines))
     return outcome
+
+
+def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
+    """Check what is stored now, unless the run wrote nothing or was stopped."""
+    if not job.config.quality.enabled or job.config.dry_run:
+        return outcome
+    if job.stop.asked or outcome.error:
+        lines = ("Quality: not checked, because the run ended early; job=validate checks it",)
+        return replace(outcome, verdict=Verdict(lines=lines))
+    skipped = (Skip.UNKNOWN, Skip.NOT_OFFERED)
+    stations = [entry.station for entry in work.plan.stations if entry.skip not in skipped]
+    return replace(outcome, verdict=validate(job, store, stations, outcome.to_json()))
 
 
 def _begin(job: Job, store: Store, work: Work) -> None:
@@ -107,7 +125,8 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
 def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
     plan = work.plan
     outage = Outage(job.config.mongo.outage_limit_s, job.stop)
-    with _open_source(job, store, work, key, outage) as (source, pacer):
+    failed = FailedTries()
+    with _open_source(job, store, work, key, outage, failed) as (source, pacer):
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         with renewing, watch(plan, console(stderr=True)) as watcher:
             executed = Engine(
@@ -124,6 +143,8 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
             job.outcome(),
             stations=executed.stations,
             requests=pacer.permits,
+            failed_requests=failed.failed,
+            throttled_requests=failed.throttled,
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
@@ -132,7 +153,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
 
 @contextmanager
 def _open_source(
-    job: Job, store: Store, work: Work, key: Secret, outage: Outage
+    job: Job, store: Store, work: Work, key: Secret, outage: Outage, failed: FailedTries
 ) -> Iterator[tuple[Source, Pacer]]:
     limit = job.config.rate_limit
     pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
@@ -143,7 +164,7 @@ def _open_source(
         yield replay_source(job, store, work.held), pacer
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-        with open_api(job, key, pacer, names, _keep(job, store, outage)) as source:
+        with open_api(job, key, pacer, names, failed, _keep(job, store, outage)) as source:
             yield source, pacer
 
 

@@ -21,11 +21,12 @@ GROUPS = {
     "rate_limit": "how fast",
     "source": "where readings come from",
     "mongo": "where they go",
+    "quality": "how they are checked",
     "profile": "presets for a whole run",
 }
 """The groups a person chooses from, and the question each answers."""
 
-QUIET_GROUPS = ("quality", "report")
+QUIET_GROUPS = ("report",)
 """Groups that have nothing to choose yet."""
 
 PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
@@ -81,6 +82,14 @@ def bundled_stations() -> dict[int, str]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         found.update(content.get("named", {}))
     return found
+
+
+@cache
+def standard_checks() -> dict[str, dict[str, Any]]:
+    """Return the rule of every check, as `conf/quality/standard.yaml` has it."""
+    text = (builtin_dir() / "quality" / "standard.yaml").read_text(encoding="utf-8")
+    checks: dict[str, dict[str, Any]] = yaml.safe_load(text)["checks"]
+    return checks
 
 
 def check_private(directory: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import Empties, Tally, note_empties
+from runner.core.checkpoint import Empties, Tally, note_empties, tally_window
 from runner.core.errors import (
     LeaseError,
     RunnerError,
@@ -37,7 +37,7 @@ from runner.core.intervals import (
     total_hours,
     union,
 )
-from runner.core.outcome import State, StationOutcome, tally_window
+from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
@@ -167,7 +167,7 @@ class Engine:
         for worker in running:
             worker.result()
         stations = tuple(
-            outcomes.get(position) or _untouched(entry)
+            outcomes.get(position) or self._untouched(entry)
             for position, entry in enumerate(self._plan.stations)
         )
         return Executed(stations, self._fatal)
@@ -214,7 +214,7 @@ class Engine:
                 up_to_s=0 if last_try else round(error.free_in_s),
             )
             outcome = replace(
-                _untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
+                self._untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
             )
             if not last_try:
                 with self._lock:
@@ -223,7 +223,7 @@ class Engine:
                 return
         except RunnerError as error:
             self._end_run(error)
-            outcome = replace(_untouched(entry), detail=error.message)
+            outcome = replace(self._untouched(entry), detail=error.message)
         else:
             if covered != entry.covered:  # another run was here between the plan and now
                 entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
@@ -234,7 +234,7 @@ class Engine:
 
     def _fetch_station(self, entry: StationPlan) -> StationOutcome:
         station = entry.station
-        outcome = _untouched(entry)
+        outcome = self._untouched(entry)
         covered, empty = entry.covered, entry.empty
         logger = log.bind(station_idx=station.idx)
         try:
@@ -279,6 +279,7 @@ class Engine:
         self._refuse_a_wrong_answer(station, window, answer)
         written = self._sink.store(station, window, answer.readings, answer.rejects)
         tally = written + tally_window(window, answer.readings, answer.rejects, answer.repaired)
+        tally += Tally(records=answer.records + answer.refused, repeated=answer.repeated)
         log.info(
             "window.stored",
             station_idx=station.idx,
@@ -323,6 +324,18 @@ class Engine:
         except StoreError as error:  # the lease ends by itself
             log.warning("lease.not_released", station_idx=station.idx, error=error.message)
 
+    def _untouched(self, entry: StationPlan) -> StationOutcome:
+        """Return the outcome of a station before anything was done for it."""
+        return StationOutcome(
+            entry.station,
+            entry.wanted,
+            State.SKIPPED if entry.skip else State.LEFT,
+            covered_before=entry.covered_hours,
+            planned_windows=self._plan.count_windows_of(entry),
+            skip=entry.skip,
+            detail=entry.detail,
+        )
+
     def _end_run(self, error: RunnerError) -> None:
         with self._lock:
             first = self._fatal is None
@@ -330,18 +343,6 @@ class Engine:
         if first:
             log.error("run.ended", error=error.message)
             self._stop.halt()
-
-
-def _untouched(entry: StationPlan) -> StationOutcome:
-    """Return the outcome of a station before anything was done for it."""
-    return StationOutcome(
-        entry.station,
-        entry.wanted,
-        State.SKIPPED if entry.skip else State.LEFT,
-        covered_before=entry.covered_hours,
-        skip=entry.skip,
-        detail=entry.detail,
-    )
 
 
 def _done(entry: StationPlan, outcome: StationOutcome) -> StationOutcome:

@@ -32,6 +32,7 @@ from runner.tables import (
     status_line,
     status_table,
 )
+from runner.validation import validate
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -150,6 +151,19 @@ def dedupe(job: Job) -> Outcome:
     return job.outcome()
 
 
+def validate_stored(job: Job) -> Outcome:
+    """Check the stored readings of the chosen stations and range; fetches nothing."""
+    with open_store(job) as store:
+        selection = choose_stations(job, store)
+        if selection.unknown:
+            job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
+        verdict = validate(job, store, selection.stations, store.runs.latest_outcome())
+    outcome = replace(job.outcome(), verdict=verdict)
+    job.write_json("outcome.json", outcome.to_json())
+    job.tell("\n".join(verdict.lines))
+    return outcome
+
+
 def sandbox(job: Job) -> Outcome:
     """Serve the API on loopback until stopped."""
     names = {**bundled_stations(), **job.config.stations.named}
@@ -176,5 +190,6 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "dedupe": dedupe,
     "replay": replay_rejects,
     "prune": prune,
+    "validate": validate_stored,
     "sandbox": sandbox,
 }

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.quality_rules import broken_quality_rules
 from runner.settings import Config, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
@@ -38,6 +39,9 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.outage_limit_s": (0, 604_800, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
+    "quality.utc_offset_hours": (-12, 14, "hours ahead of UTC"),
+    "quality.samples": (0, 1000, "examples"),
+    "quality.most_failures": (0, 1_000_000, "rows"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
     "prune.older_than_days": (1, 36_500, "days"),
@@ -66,6 +70,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _stations(config)
     yield from _source(config.source)
     yield from _database(config.mongo.database)
+    yield from broken_quality_rules(config.quality)
     replay = config.sandbox.replay
     if replay is not None and not Path(replay).is_dir():
         yield f"sandbox.replay={replay}: there is no such directory"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from runner.quality_settings import Quality
+
 
 class JobName(Enum):
     """What to do; spelt as typed in `job=NAME`."""
@@ -23,6 +25,7 @@ class JobName(Enum):
     dedupe = "dedupe"
     replay = "replay"
     prune = "prune"
+    validate = "validate"
     sandbox = "sandbox"
 
 
@@ -266,11 +269,6 @@ class Mongo:
     use_embedded: bool = False
     readings: ReadingsCollection = field(default_factory=ReadingsCollection)
     embedded: Embedded = field(default_factory=Embedded)
-
-
-@dataclass(slots=True)
-class Quality:
-    """Checks of the readings; there are no settings yet."""
 
 
 @dataclass(slots=True)

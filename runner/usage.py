@@ -35,6 +35,7 @@ SETTINGS = (
     ("rate_limit.max_per_hour=1000", "requests an hour; 0: no limit"),
     ("mongo.database=null", "null: MONGO_DB, else air_quality_db"),
     ("job.confirm=false", "true: job=reset of every station, job=dedupe and job=prune may act"),
+    ("quality.fail_on=fail", "exit code 3 when a check fails; warn: also on a warning; never"),
     ("dry_run=false", "true: fetch and validate, write nothing to the database"),
     ("log_level=INFO", "DEBUG, INFO, WARNING or ERROR"),
 )
@@ -45,7 +46,8 @@ Environment, or a file .env in the working directory
   AQICN_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (directory of your own YAML, as --config-dir)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
-  4 incomplete, run again to resume | 130, 143 stopped by a signal, run again to resume"""
+  3 the quality gate failed | 4 incomplete, run again to resume
+  130, 143 stopped by a signal, run again to resume"""
 
 
 def help_page(directories: Sequence[Path]) -> str:

@@ -62,6 +62,22 @@ last slope goes on above 500 is our reading; that AQICN shows values above 500 i
 """
 
 
+EPA_PM10 = Scale(
+    "us_epa_pm10",
+    (
+        (0.0, 0),
+        (54.0, 50),
+        (154.0, 100),
+        (254.0, 150),
+        (354.0, 200),
+        (424.0, 300),
+        (504.0, 400),
+        (604.0, 500),
+    ),
+)
+"""The breakpoints of 40 CFR 58, appendix G. Not proved against AQICN's own numbers."""
+
+
 def sub_index(scale: Scale, concentration: float) -> int:
     """Return the index of a concentration: the ceiling of the linear interpolation.
 

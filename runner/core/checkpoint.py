@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from runner.core.intervals import Interval, Intervals, subtract, union
+from runner.core.intervals import Interval, Intervals, hour_of, subtract, union
+from runner.core.readings import Reading, Reason, Reject
 
 
 class Status(StrEnum):
@@ -27,12 +28,16 @@ class Tally:
         inserted: readings that were not there before.
         updated: readings that were there with other values.
         unchanged: readings that were there with the same values.
-        kept: readings that were there with other values, which the collection cannot replace.
         rejects: records kept in `ingest_rejects`.
         repaired: records whose hour label was corrected by a documented rule.
         rejected_hours: hours that have a reject and no reading.
         empty_hours: hours of covered windows about which the source said nothing.
         windows: windows covered.
+        kept: readings that were there with other values, which the collection cannot replace.
+        empty_windows: windows covered without a reading.
+        records: records the source handed over, those it refused itself included.
+        partial: rejects that took a value from a reading which was made all the same.
+        repeated: records that said the same of an hour as another one.
     """
 
     inserted: int = 0
@@ -44,6 +49,10 @@ class Tally:
     empty_hours: int = 0
     windows: int = 0
     kept: int = 0
+    empty_windows: int = 0
+    records: int = 0
+    partial: int = 0
+    repeated: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -56,12 +65,44 @@ class Tally:
             self.empty_hours + other.empty_hours,
             self.windows + other.windows,
             self.kept + other.kept,
+            self.empty_windows + other.empty_windows,
+            self.records + other.records,
+            self.partial + other.partial,
+            self.repeated + other.repeated,
         )
 
     @property
     def readings(self) -> int:
         """Readings the source gave, whatever became of them in the collection."""
         return self.inserted + self.updated + self.unchanged + self.kept
+
+
+def tally_window(
+    window: Interval, readings: Sequence[Reading], rejects: Sequence[Reject], repaired: int
+) -> Tally:
+    """Account for every hour of a fetched window; what the store did with it is added later.
+
+    Args:
+        window: the hours fetched.
+        readings: its readings, at most one an hour.
+        rejects: everything refused, by the source or by us.
+        repaired: records whose hour label was corrected by a documented rule.
+    """
+    read = {hour_of(reading["ts"]) for reading in readings}
+    refused = {
+        reject.hour
+        for reject in rejects
+        if reject.hour is not None and window.start <= reject.hour < window.end
+    } - read
+    return Tally(
+        rejects=len(rejects),
+        repaired=repaired,
+        rejected_hours=len(refused),
+        empty_hours=window.hours - len(read) - len(refused),
+        windows=1,
+        empty_windows=not read,
+        partial=sum(reject.reason is Reason.SUB_INDEX_UNUSABLE for reject in rejects),
+    )
 
 
 class Empty(NamedTuple):

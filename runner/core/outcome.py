@@ -15,11 +15,11 @@ from operator import add
 from typing import Any
 
 from runner.core.checkpoint import Tally
-from runner.core.intervals import Interval, hour_of, iso
+from runner.core.intervals import Interval, iso
 from runner.core.plan import Skip
-from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.core.text import harmless
+from runner.core.verdict import Verdict
 
 RULE = "=" * 79
 _KEPT = " (changed at the source; see ingest_revisions)"
@@ -66,32 +66,6 @@ class State(StrEnum):
     """Not finished, because the run ended: the next run resumes it."""
 
 
-def tally_window(
-    window: Interval, readings: Sequence[Reading], rejects: Sequence[Reject], repaired: int
-) -> Tally:
-    """Account for every hour of a fetched window; what the store did with it is added later.
-
-    Args:
-        window: the hours fetched.
-        readings: its readings, at most one an hour.
-        rejects: everything refused, by the source or by us.
-        repaired: records whose hour label was corrected by a documented rule.
-    """
-    read = {hour_of(reading["ts"]) for reading in readings}
-    refused = {
-        reject.hour
-        for reject in rejects
-        if reject.hour is not None and window.start <= reject.hour < window.end
-    } - read
-    return Tally(
-        rejects=len(rejects),
-        repaired=repaired,
-        rejected_hours=len(refused),
-        empty_hours=window.hours - len(read) - len(refused),
-        windows=1,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class StationOutcome:
     """What became of one station.
@@ -102,6 +76,7 @@ class StationOutcome:
         state: what became of it.
         covered_before: hours of the range that earlier runs covered.
         fetched_hours: hours covered by this run.
+        planned_windows: windows this run had to fetch.
         tally: counts of this run.
         skip: why it was skipped; None if it was not.
         detail: the error, in words; empty without one.
@@ -117,6 +92,7 @@ class StationOutcome:
     skip: Skip | None = None
     detail: str = ""
     internal: bool = False
+    planned_windows: int = 0
 
     @property
     def missing_hours(self) -> int:
@@ -136,6 +112,7 @@ class StationOutcome:
             "covered_before_hours": self.covered_before,
             "fetched_hours": self.fetched_hours,
             "missing_hours": self.missing_hours,
+            "planned_windows": self.planned_windows,
             **asdict(self.tally),
         }
 
@@ -195,6 +172,8 @@ class Outcome:
         run_id: names the run in logs, documents and files.
         stations: one entry a station of the selection.
         requests: requests made, retries included.
+        failed_requests: those that came to nothing: 5xx, timeouts, broken answers.
+        throttled_requests: those refused for asking too often.
         started_at: UTC.
         ended_at: UTC.
         dry_run: whether nothing was written.
@@ -205,6 +184,7 @@ class Outcome:
         configuration_error: whether the error is one of configuration or usage.
         resume_command: the exact command that resumes the run.
         retry_command: the exact command that tries failed stations again.
+        verdict: of the quality checks; None where there were none.
     """
 
     job: str
@@ -221,6 +201,9 @@ class Outcome:
     configuration_error: bool = False
     resume_command: str = ""
     retry_command: str = ""
+    failed_requests: int = 0
+    throttled_requests: int = 0
+    verdict: Verdict | None = None
 
     def count(self, state: State) -> int:
         """Return how many stations are in a state."""
@@ -249,7 +232,28 @@ class Outcome:
         if self.error or any(item.internal for item in self.stations):
             codes.append(Exit.COULD_NOT_RUN)
         codes += [Exit.INCOMPLETE] if self.incomplete else []
+        if self.verdict:
+            codes += [Exit.QUALITY_GATE] if self.verdict.gate_failed else []
+            broke = self.verdict.error and self.verdict.required
+            codes += [Exit.COULD_NOT_RUN] if broke else []
         return worst(codes)
+
+    @property
+    def windows(self) -> dict[str, int]:
+        """What became of the windows planned; a station that fails does so in one window."""
+        planned = sum(item.planned_windows for item in self.stations)
+        tally = self.tally
+        failed = sum(
+            item.state is State.FAILED and item.tally.windows < item.planned_windows
+            for item in self.stations
+        )
+        return {
+            "planned": planned,
+            "ok": tally.windows,
+            "empty": tally.empty_windows,
+            "failed": failed,
+            "not_attempted": max(0, planned - tally.windows - failed),
+        }
 
     @property
     def duration(self) -> timedelta:
@@ -277,6 +281,10 @@ class Outcome:
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "duration_s": round(self.duration.total_seconds(), 3),
             "requests": self.requests,
+            "failed_requests": self.failed_requests,
+            "throttled_requests": self.throttled_requests,
+            "windows": self.windows,
+            "quality": None if self.verdict is None else self.verdict.to_json(),
             "stopped_by": self.stopped_by,
             "error": self.error or None,
             "rejects_not_kept": self.rejects_not_kept,

@@ -132,10 +132,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """Readings of one window, sorted by hour, at most one an hour; and everything refused."""
+    """Readings of one window, sorted by hour, at most one an hour; and everything refused.
+
+    Attributes:
+        readings: the readings.
+        rejects: everything refused.
+        repeated: records that said the same of an hour as an earlier one.
+    """
 
     readings: list[Reading]
     rejects: list[Reject]
+    repeated: int = 0
 
 
 _LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})", re.ASCII)
@@ -160,6 +167,7 @@ def to_readings(
     """
     by_hour: dict[int, tuple[Reading, Any]] = {}
     rejects: list[Reject] = []
+    repeated = 0
     for record in records:
         parsed = _parse(record, station_idx, window, now)
         if isinstance(parsed, Reject):
@@ -171,8 +179,9 @@ def to_readings(
         earlier = by_hour.get(hour)
         if earlier is not None and earlier[0] != reading:
             rejects.append(Reject(Reason.DUPLICATE_HOUR, earlier[1], hour))
+        repeated += earlier is not None and earlier[0] == reading
         by_hour[hour] = (reading, record)
-    return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects)
+    return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects, repeated)
 
 
 def hour_in(record: Any) -> int | None:

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import ClassVar, NamedTuple
 
-from runner.core.aqi import AQICN_PM25, Scale, sub_index
+from runner.core.aqi import AQICN_PM25, EPA_PM10, sub_index
 from runner.core.intervals import EPOCH, Interval
 from runner.sandbox.draws import uniform
 from runner.sandbox.positions import position_of
@@ -62,21 +62,6 @@ _SOUTH = _Climate(
     warmest_c=29.0,
     coldest_c=26.5,
 )
-
-_PM10 = Scale(
-    "us_epa_pm10",
-    (
-        (0.0, 0),
-        (54.0, 50),
-        (154.0, 100),
-        (254.0, 150),
-        (354.0, 200),
-        (424.0, 300),
-        (504.0, 400),
-        (604.0, 500),
-    ),
-)
-"""The breakpoints of 40 CFR 58, appendix G; good enough for values that are made up."""
 
 _EPOCH = EPOCH.replace(tzinfo=None)
 _AFTERNOON = tuple(math.cos(2 * math.pi * (hour - 14) / 24) for hour in range(24))
@@ -215,7 +200,7 @@ def _pm25_index(concentration: float) -> int:
 
 @cache
 def _pm10_index(concentration: float) -> int:
-    return sub_index(_PM10, concentration)
+    return sub_index(EPA_PM10, concentration)
 
 
 def _noise(draw: float) -> float:

@@ -23,7 +23,14 @@ from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.pacing import Pacer
 from runner.secrets import Secret
 from runner.shutdown import StopFlag
-from runner.sources.patience import Patience, RetryPolicy, Throttle, error_of, is_retriable
+from runner.sources.patience import (
+    FailedTries,
+    Patience,
+    RetryPolicy,
+    Throttle,
+    error_of,
+    is_retriable,
+)
 
 log = structlog.get_logger()
 
@@ -110,6 +117,7 @@ class HttpClient:
         policy: of retries.
         timeouts: of one try.
         failure: the error class for what goes wrong on the way.
+        failed: counts the tries that came to nothing.
     """
 
     def __init__(
@@ -122,6 +130,7 @@ class HttpClient:
         timeouts: Timeouts,
         *,
         failure: type[SourceError] = SourceError,
+        failed: FailedTries | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._pacer = pacer
@@ -131,6 +140,7 @@ class HttpClient:
         self._timeouts = timeouts
         self._failure = failure
         self._throttle = Throttle()
+        self._failed = failed or FailedTries()
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["User-Agent"] = USER_AGENT
@@ -172,6 +182,7 @@ class HttpClient:
             try:
                 result = read(self._ask(path, params, secrets))
             except SourceError as error:
+                self._failed.count(error)
                 if not isinstance(error, ThrottledError) and error.scope is not Scope.RETRY:
                     self._throttle.over()
                 raise

@@ -34,6 +34,23 @@ class RetryPolicy:
     throttled_max_s: float
 
 
+class FailedTries:
+    """How many tries of requests came to nothing. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.failed = 0
+        self.throttled = 0
+
+    def count(self, error: SourceError) -> None:
+        """Count a try that ended in an error, by what it was."""
+        with self._lock:
+            if isinstance(error, ThrottledError):
+                self.throttled += 1
+            else:
+                self.failed += 1
+
+
 class Throttle:
     """Since when nobody got an answer because of throttling. Thread-safe."""
 

@@ -195,6 +195,17 @@ class Rejects:
         kept = [reject for reject in map(_to_kept, found) if reject]
         return kept, len(found) - len(kept)
 
+    def hours(self, station_idx: int, window: Interval) -> set[int]:
+        """Return the hours of a window for which a record of a station is kept.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
+        chosen = {"station_idx": station_idx, "ts": between}
+        with store_errors(NAME):
+            return {hour_of(item["ts"]) for item in self._collection.find(chosen, {"ts": 1})}
+
     def remove(self, keys: Sequence[str]) -> int:
         """Delete rejects by key; return how many there were.
 

@@ -42,6 +42,21 @@ class Runs:
         with store_errors(NAME):
             self._collection.replace_one({"_id": run_id}, {**document}, upsert=True)
 
+    def latest_outcome(self) -> dict[str, Any] | None:
+        """Return the outcome of the newest run that came to an end; None without one.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            found = self._collection.find_one(
+                {"outcome.windows": {"$exists": True}, "job": {"$ne": "validate"}},
+                {"outcome": 1},
+                sort=[("started_at", DESCENDING)],
+            )
+        outcome = found.get("outcome") if found else None
+        return outcome if isinstance(outcome, dict) else None
+
     def finished(self, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Record under `outcome` how a run ended; what was recorded at its start stays.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.checkpoint import Tally
+from runner.core.checkpoint import Tally, tally_window
 from runner.core.intervals import Interval, to_datetime
 from runner.core.outcome import (
     Coverage,
@@ -18,7 +18,6 @@ from runner.core.outcome import (
     State,
     StationOutcome,
     duration_text,
-    tally_window,
     worst,
 )
 from runner.core.plan import Skip

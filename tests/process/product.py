@@ -16,7 +16,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
 PRIVATE = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI", "MONGO_DB", "RUNNER_CONF_DIR")
 
-FAST = ("rate_limit=unlimited", "source.retry.backoff_s=0.02", "source.retry.backoff_max_s=0.2")
+FAST = (
+    "rate_limit=unlimited",
+    "source.retry.backoff_s=0.02",
+    "source.retry.backoff_max_s=0.2",
+    "quality=off",
+)
 
 
 @dataclass(frozen=True)

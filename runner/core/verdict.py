@@ -1,0 +1,123 @@
+"""Thresholds, statuses and the gate: how a number becomes a verdict, and a verdict an exit code."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+NEVER = "never"
+"""A threshold that nothing passes: the check cannot warn, or cannot fail."""
+
+_THRESHOLD = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)")
+
+
+class Status(StrEnum):
+    """What a check came to, the best first; `skip` says nothing about the data."""
+
+    SKIP = "skip"
+    """Not enough data, or the input is not there."""
+    PASS = "pass"  # noqa: S105 - a status
+    WARN = "warn"
+    FAIL = "fail"
+    ERROR = "error"
+    """The check itself broke. Counts as fail: what was not looked at is not known to be good."""
+
+    @property
+    def severity(self) -> int:
+        """The place in the order from best to worst."""
+        return list(Status).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A bound that an observation must not pass.
+
+    Attributes:
+        value: a count, or a share from 0 to 1.
+        is_share: whether it is a share of what was evaluated.
+    """
+
+    value: float
+    is_share: bool
+
+    def passed_by(self, count: float, share: float, *, from_below: bool = False) -> bool:
+        """Whether an observation is worse than the bound allows.
+
+        Args:
+            count: what was observed, as a count.
+            share: the same as a share of what was evaluated, 0..1.
+            from_below: whether less is worse.
+        """
+        observed = share if self.is_share else count
+        return observed < self.value if from_below else observed > self.value
+
+
+def threshold(text: str) -> Threshold | None:
+    """Return the threshold that a setting speaks of: `5`, `0.5%`, or `never` for None.
+
+    Raises:
+        ValueError: it is none of these, or a share over 100 %.
+    """
+    if text.strip() == NEVER:
+        return None
+    found = _THRESHOLD.fullmatch(text.strip())
+    if found is None or not math.isfinite(value := float(found[1])):
+        msg = f"{text} is no threshold"
+        raise ValueError(msg)
+    if found[2] and value > 100:  # noqa: PLR2004 - percent
+        msg = f"{text} is more than everything"
+        raise ValueError(msg)
+    return Threshold(value / 100 if found[2] else value, bool(found[2]))
+
+
+def worst_status(statuses: Iterable[Status]) -> Status:
+    """Return pass, warn or fail for several checks; an error counts as fail, a skip as pass."""
+    worst = max((status.severity for status in statuses), default=0)
+    if worst >= Status.FAIL.severity:
+        return Status.FAIL
+    return Status.WARN if worst == Status.WARN.severity else Status.PASS
+
+
+def gate_fails(status: Status, fail_on: str) -> bool:
+    """Whether the quality gate fails a run.
+
+    Args:
+        status: of all checks together.
+        fail_on: `fail`, `warn` (which includes fail) or `never`.
+    """
+    if fail_on == "warn":
+        return status.severity >= Status.WARN.severity
+    return fail_on == "fail" and status.severity >= Status.FAIL.severity
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What validation came to, as the outcome of a run carries it.
+
+    Attributes:
+        status: pass, warn or fail; None where validation did not come to an end.
+        gate_failed: whether `quality.fail_on` makes that an exit code of its own.
+        path: of quality.json; empty where there is none.
+        lines: the summary for a person.
+        error: why validation did not come to an end; empty if it did.
+        required: whether a validation that did not come to an end is a failure of the run.
+    """
+
+    status: Status | None = None
+    gate_failed: bool = False
+    path: str = ""
+    lines: tuple[str, ...] = ()
+    error: str = ""
+    required: bool = True
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form in outcome.json."""
+        return {
+            "status": None if self.status is None else str(self.status),
+            "gate_failed": self.gate_failed,
+            "path": self.path or None,
+            "error": self.error or None,
+        }

@@ -1,0 +1,39 @@
+"""Checks of what a run stored, and the files that a page or another program reads.
+
+THE CONTRACT. Under `<run_dir>/quality/`, written by a backfill and by `job=validate`:
+
+quality.json
+    The verdict, schema v1 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
+    UTC with a Z. Names of stations are text from outside: no control characters in them, and
+    nothing else is promised. Within v1 fields are only added.
+gaps.csv
+    Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
+    hours, cause (not_fetched, source_empty, rejected, lost: the most frequent), the hours of each
+    cause, detail (the station's last error, where it failed). Worst first.
+failures/<check id>.parquet
+    Rows that failed, at most `quality.most_failures`; `station_idx` and the check's own columns.
+agg/stations.parquet
+    A row a station: station_idx, name, latitude, longitude (null where unknown), checkpoint (its
+    state), error, documents, expected, readings, capture, first, last (UTC text), silent_h,
+    longest_gap_h, gaps_ge_24h, not_fetched_h, source_empty_h, rejected_h, lost_h, keys (of iaqi,
+    comma-separated).
+agg/month.parquet
+    A row a station and local month (`2024-05`), dense: expected, readings, capture (null where
+    nothing is expected), and the missing hours of each cause.
+agg/day.parquet
+    A row a station and local day (Date), dense: expected, n (readings), sum_aqi, median, max (of
+    aqi), pm25_n, pm25_ugm3 (mean concentration, from the sub-index), hash (of the hours' values).
+agg/hour.parquet
+    Every hour of the stations that look worst (at most 12): station_idx, ts (UTC), day, hod (local
+    hour of the day), aqi, cause (null where there is a reading).
+agg/diurnal.parquet
+    24 rows a station: hod, n, q1, median, q3 (of aqi), t_mean (degC).
+agg/category.parquet
+    A row a station and band of the index (0-50 ... 301+): hours.
+readings/<station>-<year>.parquet
+    The stored documents as extracted, a file a station and UTC year: columns in
+    `runner.quality.frames`. Removed after the checks where `quality.keep_readings` is false.
+
+Local is UTC plus `quality.utc_offset_hours` (Vietnam: 7, all year; no zone database is needed).
+A reading is there if its `aqi` is a number, not below zero and no filler (-999, 999, 9999).
+"""

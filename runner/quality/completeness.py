@@ -1,0 +1,129 @@
+"""Checks of completeness: capture, gaps by cause, silence, seasons (C).
+
+A station should have an hour if `expected`; it has it if `aqi` is a usable number. The 75 % of
+hours and 18 hours of a day are those of 40 CFR 50 appendix N and of directive 2008/50/EC annex VII,
+the 90 % is the directive's data capture.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from runner.quality.catalogue import Found, Params, nothing, station_check
+from runner.quality.grid import Cause, StationData, month, utc
+
+_WHOLE_DAY_H = 24
+_WET_MONTHS = (5, 6, 7, 8, 9, 10)
+"""The south-west monsoon, May to October; the other half-year is dry."""
+
+
+def _one(data: StationData, **columns: object) -> pl.DataFrame:
+    return pl.DataFrame({"station_idx": [data.station.idx], **{k: [v] for k, v in columns.items()}})
+
+
+@station_check("C00", "Capture: station-hours there, of those expected",
+               dimension="completeness", unit="station-hours", from_below=True)  # fmt: skip
+def capture(data: StationData, _params: Params) -> Found:
+    """Readings over expected hours, all stations together; less is worse."""
+    missing = data.expected - data.readings
+    rows = _one(data, expected=data.expected, missing=missing) if missing else pl.DataFrame()
+    return Found(data.expected, rows, missing)
+
+
+@station_check("C01", "Stations with too little capture",
+               dimension="completeness", unit="stations")  # fmt: skip
+def poor_stations(data: StationData, params: Params) -> Found:
+    """Stations below the wanted share of their expected hours."""
+    if not data.expected:
+        return nothing("no hour is expected")
+    share = data.capture or 0.0
+    below = share < params["capture"]
+    return Found(1, _one(data, capture=share) if below else pl.DataFrame())
+
+
+@station_check("C02", "Station-months with too little capture",
+               dimension="completeness", unit="station-months")  # fmt: skip
+def poor_months(data: StationData, params: Params) -> Found:
+    """Local months below the wanted share of their expected hours."""
+    months = _capture_by(data, month())
+    return Found(months.height, months.filter(pl.col("capture") < params["capture"]))
+
+
+def _capture_by(data: StationData, *keys: pl.Expr) -> pl.DataFrame:
+    """Return expected and present hours, and capture, by some keys of the local day."""
+    return (
+        data.hours.filter("expected")
+        .group_by(*keys, maintain_order=True)
+        .agg(pl.len().alias("expected"), pl.col("present").sum().alias("readings"))
+        .with_columns(
+            (pl.col("readings") / pl.col("expected")).alias("capture"),
+            pl.lit(data.station.idx, pl.Int64).alias("station_idx"),
+        )
+    )
+
+
+def _gaps(data: StationData, hours: pl.Expr, least: int) -> Found:
+    """Return the gaps of which so many hours have one of some causes."""
+    failures = data.gaps.filter(hours >= least)
+    shown = failures.with_columns(utc("start"), utc("end"))
+    return Found(max(1, data.gaps.height), shown)
+
+
+@station_check("C03", "Long gaps that nobody has fetched",
+               dimension="completeness", unit="gaps")  # fmt: skip
+def gaps_not_fetched(data: StationData, params: Params) -> Found:
+    """Gaps with so many hours for which the source was not asked, or not to the end."""
+    return _gaps(data, pl.col(Cause.NOT_FETCHED), params["hours"])
+
+
+@station_check("C04", "Long gaps for which the source had nothing usable",
+               dimension="completeness", unit="gaps")  # fmt: skip
+def gaps_of_the_source(data: StationData, params: Params) -> Found:
+    """Gaps with so many hours that the source was asked for; to fetch again brings nothing."""
+    asked = pl.col(Cause.SOURCE_EMPTY) + pl.col(Cause.REJECTED)
+    return _gaps(data, asked, params["hours"])
+
+
+@station_check("C05", "Stations silent at the end of the range",
+               dimension="timeliness", unit="stations")  # fmt: skip
+def silent(data: StationData, params: Params) -> Found:
+    """No reading in the last hours of the range."""
+    quiet = data.silent_h > params["hours"]
+    return Found(1, _one(data, silent_hours=data.silent_h) if quiet else pl.DataFrame())
+
+
+@station_check("C06", "Days with too few hours",
+               dimension="completeness", unit="station-days")  # fmt: skip
+def thin_days(data: StationData, params: Params) -> Found:
+    """Whole local days with fewer hours than a daily mean needs (75 % of 24)."""
+    days = _capture_by(data, pl.col("day")).filter(pl.col("expected") == _WHOLE_DAY_H)
+    thin = days.filter(pl.col("readings") < params["hours"])
+    return Found(days.height, thin.with_columns(pl.col("day").cast(pl.Date)).drop("capture"))
+
+
+@station_check("C07", "Dry or wet seasons with too little capture",
+               dimension="completeness", unit="station-seasons")  # fmt: skip
+def poor_seasons(data: StationData, params: Params) -> Found:
+    """Every half-year must be there, lest an annual mean speaks of one of them only.
+
+    A season of which fewer hours are expected than `hours` is not evaluated.
+    """
+    wet = pl.col("day").cast(pl.Date).dt.month().is_in(_WET_MONTHS)
+    season = pl.when(wet).then(pl.lit("wet")).otherwise(pl.lit("dry")).alias("season")
+    seasons = _capture_by(data, season).filter(pl.col("expected") >= params["hours"])
+    return Found(seasons.height, seasons.filter(pl.col("capture") < params["capture"]))
+
+
+@station_check("C08", "Stations that had PM2.5 and lost it",
+               dimension="completeness", unit="stations")  # fmt: skip
+def lost_pm25(data: StationData, params: Params) -> Found:
+    """So many last readings without `pm25`, where as many earlier ones had it."""
+    held = data.hours.filter("present")
+    least = params["hours"]
+    before, last = held.head(-least)["pm25"], held.tail(least)["pm25"]
+    if before.count() < least:
+        return nothing("no station has had PM2.5 for long enough")
+    lost = last.count() == 0
+    since = data.hours.filter(pl.col("pm25").is_not_null()).tail(1).select(utc("hour", "last_pm25"))
+    rows = since.select(pl.lit(data.station.idx, pl.Int64).alias("station_idx"), "last_pm25")
+    return Found(1, rows if lost else pl.DataFrame())

@@ -1,0 +1,101 @@
+"""The summary of the checks for a person: at most 25 lines, plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MOST_LINES = 25
+_MOST_CHECKS = 14
+_MOST_NAMES = 3
+_TITLE, _AMOUNT = 52, 26
+_ORDER = ("fail", "error", "warn")
+
+
+def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
+    """Return the lines to print.
+
+    Args:
+        document: quality.json.
+        directory: where it is.
+    """
+    counts = document["counts"]["checks"]
+    told = "  ".join(f"{counts[name]} {name}" for name in (*_ORDER, "pass", "skip") if counts[name])
+    lines = [f"Quality: {document['status'].upper()}   {told}{_before(document)}"]
+    bad = [item for name in _ORDER for item in document["checks"] if item["status"] == name]
+    names = {item["station_idx"]: _name(item) for item in document["stations"]}
+    lines += [_check_line(item, names) for item in bad[:_MOST_CHECKS]]
+    if len(bad) > _MOST_CHECKS:
+        lines.append(f"  ... {len(bad) - _MOST_CHECKS} more, see quality.json")
+    lines += _accepted(document)
+    lines += [_coverage(document), *_next(document)]
+    lines.append(f"Details: {directory / 'quality.json'}   gaps: {directory / 'gaps.csv'}")
+    return lines[: MOST_LINES - 1] + lines[-1:] if len(lines) > MOST_LINES else lines
+
+
+def _before(document: Mapping[str, Any]) -> str:
+    compare = document["compare"]
+    if not compare or not compare.get("counts"):
+        return ""
+    counts = compare["counts"]["checks"]
+    return f"   (previous: {counts.get('fail', 0)} fail  {counts.get('warn', 0)} warn)"
+
+
+def _name(station: Mapping[str, Any]) -> str:
+    return f"{station['station_idx']} {station['name']}".strip()[:40]
+
+
+def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    where = [names.get(idx, str(idx)) for idx in item["stations"]]
+    shown = ", ".join(where[:_MOST_NAMES])
+    if len(where) > _MOST_NAMES:
+        shown += f" and {len(where) - _MOST_NAMES} more"
+    if item["status"] == "error":
+        return f"  ERROR {item['id']} {item['title']}: the check broke: {item['message']}"[:160]
+    amount = f"{item['n_failed']:,} {item['unit']}{_share(item)}"
+    if item["direction"] == "min":
+        amount = f"{100 * item['observed']:.1f} %"
+    line = f"  {item['status'].upper()}  {item['id']} {item['title']:<{_TITLE}.{_TITLE}} {amount}"
+    return f"{line:<{_TITLE + _AMOUNT + 12}}  {shown}".rstrip()
+
+
+def _share(item: Mapping[str, Any]) -> str:
+    """Return the share beside a count, unless it would read as zero."""
+    share = 100 * (item["share"] or 0)
+    return f" ({share:.2g} %)" if share >= 0.01 and item["n_evaluated"] > 1 else ""  # noqa: PLR2004
+
+
+def _accepted(document: Mapping[str, Any]) -> list[str]:
+    live = [
+        (item["id"], one)
+        for item in document["checks"]
+        for one in item["accepted"]
+        if one["n_failed"]
+    ]
+    return [
+        f"  {'expired' if one['expired'] else 'accepted'} {id_} "
+        f"{one['station_idx'] or 'all stations'} until {one['until']}: {one['reason']}"[:140]
+        for id_, one in live[:3]
+    ]
+
+
+def _coverage(document: Mapping[str, Any]) -> str:
+    counts, gaps = document["counts"], document["gaps"]
+    capture = counts["capture"]
+    share = "none expected" if capture is None else f"{100 * capture:.1f} %"
+    missing = ", ".join(
+        f"{hours:,} h {cause.replace('_', ' ')}"
+        for cause, hours in gaps["hours_missing"].items()
+        if hours
+    )
+    text = (
+        f"Capture {share}   {counts['readings']:,} of {counts['expected_hours']:,} station-hours   "
+        f"gaps >= 24 h: {gaps['ge_24h']:,}"
+    )
+    return text + (f"   missing: {missing}" if missing else "")
+
+
+def _next(document: Mapping[str, Any]) -> list[str]:
+    commands = [item for item in document["actions"] if item["command"]]
+    return [f"Next: {item['text']}: {item['command']}" for item in commands[:2]]

@@ -1,0 +1,220 @@
+"""quality.json: the verdict as a document, see `schema.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from runner.core.aqi import AQICN_PM25
+from runner.core.intervals import iso
+from runner.core.verdict import Status, gate_fails, worst_status
+from runner.quality.aggregates import LONG_GAP_H
+from runner.quality.grid import CAUSES, Scope
+from runner.quality.inspection import Inspected
+from runner.quality.judgement import CheckResult
+from runner.quality.ledger import RunLedger
+from runner.quality.policy import Policy
+from runner.quality.previous_checks import common_days
+from runner.quality.run_data import Previous, RunData
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the document says of the run that made it.
+
+    Attributes:
+        run_id: the run.
+        job: backfill, retry or validate.
+        command: repeats it, without secrets.
+        fingerprint: the same for runs of the same stations and range in the same database.
+        subject: what the fingerprint is of.
+        database: its name.
+        source: where the readings come from.
+        versions: of the package, polars and the server.
+        resume_command: the exact command that goes on where the run ended; empty without.
+        retry_command: the exact command that tries failed stations again; empty without.
+    """
+
+    run_id: str
+    job: str
+    command: str
+    fingerprint: str
+    subject: Mapping[str, Any]
+    database: str
+    source: str
+    versions: Mapping[str, str]
+    resume_command: str = ""
+    retry_command: str = ""
+
+
+def overall(results: Iterable[CheckResult]) -> Status:
+    """Return pass, warn or fail for all checks together."""
+    return worst_status(result.status for result in results)
+
+
+def document(
+    identity: Identity,
+    scope: Scope,
+    policy: Policy,
+    inspected: Inspected,
+    results: Mapping[str, CheckResult],
+    *,
+    fail_on: str,
+    ledger: RunLedger | None,
+    previous: Previous | None,
+    files: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    """Return quality.json.
+
+    Args:
+        identity: of the run.
+        scope: what was checked.
+        policy: how it was judged.
+        inspected: what was found.
+        results: what every check came to.
+        fail_on: `fail`, `warn` or `never`.
+        ledger: the account of the run.
+        previous: the previous run.
+        files: failure files by check id, relative to quality.json.
+        now: the present, aware.
+    """
+    status = overall(results.values())
+    stations = inspected.stations
+    expected, readings = int(stations["expected"].sum()), int(stations["readings"].sum())
+    counts = Counter(str(result.status) for result in results.values())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": identity.run_id,
+        "job": identity.job,
+        "generated_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "config": {
+            "command": identity.command,
+            "fingerprint": identity.fingerprint,
+            "subject": dict(identity.subject),
+        },
+        "database": identity.database,
+        "source": identity.source,
+        "window": {
+            "start": iso(scope.window.start),
+            "end": iso(scope.window.end),
+            "utc_offset_hours": scope.offset_h,
+            "expected": "active" if scope.active else "window",
+        },
+        "scale": AQICN_PM25.name,
+        "status": str(status),
+        "fail_on": fail_on,
+        "exit_code": 3 if gate_fails(status, fail_on) else 0,
+        "counts": {
+            "readings": readings,
+            "documents": int(stations["documents"].sum()),
+            "stations": stations.height,
+            "expected_hours": expected,
+            "capture": readings / expected if expected else None,
+            "checks": {str(one): counts.get(str(one), 0) for one in Status},
+        },
+        "ledger": ledger.to_json() if ledger else None,
+        "checks": [
+            result.to_json(policy, previous, files.get(id_)) for id_, result in results.items()
+        ],
+        "stations": _stations(stations, results.values()),
+        "gaps": {
+            "ge_24h": int(stations["gaps_ge_24h"].sum()),
+            "hours_missing": {str(cause): int(stations[f"{cause}_h"].sum()) for cause in CAUSES},
+        },
+        "actions": actions(identity, stations, results),
+        "compare": _compare(identity, inspected, previous),
+        "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
+        "versions": dict(identity.versions),
+    }
+
+
+def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[dict[str, Any]]:
+    blamed: dict[int, dict[str, list[str]]] = {}
+    for result in results:
+        for idx in result.stations:
+            found = blamed.setdefault(idx, {"fail": [], "warn": []})
+            found[str(result.status)].append(result.check.id)
+    listed = []
+    for row in stations.iter_rows(named=True):
+        found = blamed.get(row["station_idx"], {"fail": [], "warn": []})
+        status = Status.FAIL if found["fail"] else Status.WARN if found["warn"] else Status.PASS
+        listed.append({**row, "keys": (row["keys"] or "").split(",") if row["keys"] else []})
+        listed[-1] |= {"status": str(status), "checks": found}
+    return listed
+
+
+def actions(
+    identity: Identity, stations: pl.DataFrame, results: Mapping[str, CheckResult]
+) -> list[dict[str, Any]]:
+    """Return what to do next, the most useful first; commands are exact."""
+    made: list[dict[str, Any]] = []
+
+    def add(kind: str, text: str, command: str = "", ids: Iterable[int] = ()) -> None:
+        made.append({"kind": kind, "text": text, "command": command or None, "stations": [*ids]})
+
+    failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
+    if failed and identity.retry_command:
+        add("retry", f"{len(failed)} stations failed: try them again", identity.retry_command,
+            failed)  # fmt: skip
+    unfetched = stations.filter(pl.col("not_fetched_h") > 0)
+    hours = int(unfetched["not_fetched_h"].sum())
+    open_ids = [idx for idx in unfetched["station_idx"].to_list() if idx not in failed]
+    if open_ids and identity.resume_command:
+        add("resume", f"{hours:,} station-hours were not fetched: go on", identity.resume_command,
+            open_ids)  # fmt: skip
+    lost = stations.filter(pl.col("lost_h") > 0)["station_idx"].to_list()
+    if lost and identity.resume_command:
+        add("gaps", "readings that were stored are gone: fetch their hours again",
+            f"{identity.resume_command} backfill.mode=gaps", lost)  # fmt: skip
+    if "K01" in results and results["K01"].status is Status.FAIL:
+        add("dedupe", "doubled readings: see them, then remove the exact ones",
+            "python -m runner job=dedupe", results["K01"].stations)  # fmt: skip
+    if int(stations["rejected_h"].sum()):
+        add("rejects", "hours whose record was refused: see why", "python -m runner job=rejects")
+    quiet = stations.filter(pl.col("source_empty_h") > LONG_GAP_H, pl.col("not_fetched_h") == 0)[
+        "station_idx"
+    ].to_list()
+    if quiet:
+        add("none", "hours that the source has not: to fetch again brings nothing", ids=quiet)
+    return made
+
+
+def _compare(
+    identity: Identity, inspected: Inspected, previous: Previous | None
+) -> dict[str, Any] | None:
+    if previous is None:
+        return None
+    both = common_days(
+        RunData(inspected.days, inspected.stations, lambda _idx: pl.DataFrame(), None, previous)
+    )
+    before = previous.document
+    old = before.get("config", {}).get("subject", {})
+    ids_before = {item["station_idx"] for item in before.get("stations", ())}
+    ids = set(inspected.stations["station_idx"].to_list())
+    fewer = both.filter(pl.col("n") < pl.col("n_before")) if both.height else both
+    same = both.filter(pl.col("n") == pl.col("n_before")) if both.height else both
+    return {
+        "with": previous.run_id,
+        "generated_at": before.get("generated_at"),
+        "status": before.get("status"),
+        "counts": before.get("counts"),
+        "gaps": before.get("gaps"),
+        "config_diff": sorted(
+            key for key in {*old, *identity.subject} if old.get(key) != identity.subject.get(key)
+        ),
+        "common_days": both.height,
+        "lost_readings": int((fewer["n_before"] - fewer["n"]).sum()) if fewer.height else 0,
+        "changed_days": same.filter(pl.col("hash") != pl.col("hash_before")).height
+        if same.height
+        else 0,
+        "stations_new": sorted(ids - ids_before),
+        "stations_gone": sorted(ids_before - ids),
+    }

@@ -1,0 +1,61 @@
+"""Checks against other sources (E): the daily CSV that a person downloads from WAQI.
+
+The file has a line `date, pm25, pm10, ...` and dates as 2021/1/31, unsorted, with blanks. Its pm25
+is floor(mean of the hourly indices over the labels 00..23 local): proved on the US Consulate Ho Chi
+Minh City, 346 of 355 days of 2020 and 104 of 106 of 2021, and on Hanoi, 201 of 204 of 2020.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from runner.quality.catalogue import Found, Params, nothing, station_check
+from runner.quality.grid import StationData
+
+
+@station_check("E01", "Days that WAQI's daily file says otherwise",
+               dimension="accuracy", unit="station-days")  # fmt: skip
+def daily_file(data: StationData, params: Params) -> Found:
+    """floor(mean of hourly pm25) of a local day against the file, days with enough hours only."""
+    path = dict(data.scope.external).get(data.station.idx)
+    if path is None:
+        return nothing("no daily file is named in quality.external")
+    told = read_daily(Path(path))
+    days = (
+        data.hours.group_by("day", maintain_order=True)
+        .agg(pl.col("pm25").mean().floor().alias("pm25"), pl.col("pm25").count().alias("hours"))
+        .filter(pl.col("hours") >= params["hours"])
+        .join(told, on="day")
+    )
+    off = days.filter((pl.col("pm25") - pl.col("told")).abs() > params["points"])
+    idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
+    rows = off.select(idx, pl.col("day").cast(pl.Date), "pm25", "told", "hours")
+    return Found(days.height, rows, note="" if days.height else "the file has none of these days")
+
+
+def read_daily(path: Path) -> pl.DataFrame:
+    """Return the days of a WAQI daily CSV: day (days since 1970), told (its pm25).
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has no columns `date` and `pm25`.
+    """
+    text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+    text = text.rename({name: name.strip().lower() for name in text.columns})
+    if not {"date", "pm25"} <= set(text.columns):
+        msg = f"{path} has no columns date and pm25"
+        raise ValueError(msg)
+    parts = (
+        pl.col("date").str.strip_chars().str.extract_groups(r"^(\d{4})[/-](\d{1,2})[/-](\d{1,2})$")
+    )
+    date = pl.date(*(parts.struct[index].cast(pl.Int32) for index in range(3)))
+    return (
+        text.select(
+            date.cast(pl.Int32).alias("day"),
+            pl.col("pm25").str.strip_chars().cast(pl.Float64, strict=False).alias("told"),
+        )
+        .drop_nulls()
+        .unique("day", keep="first", maintain_order=True)
+    )

@@ -1,0 +1,145 @@
+"""Reads and writes the files of the contract (see the package's description)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from runner.quality.frames import SCHEMA, empty
+from runner.quality.grid import CAUSES, utc
+from runner.quality.inspection import Inspected
+from runner.quality.judgement import CheckResult
+from runner.quality.run_data import Previous
+
+DOCUMENT = "quality.json"
+READINGS = "readings"
+_MOST_LOOKED_AT = 200
+"""Earlier runs looked at for the previous one, the newest first."""
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def readings_path(directory: Path, station_idx: int, year: int) -> Path:
+    """Return the file of a station's readings in a UTC year."""
+    return directory / READINGS / f"{station_idx}-{year}.parquet"
+
+
+def read_readings(directory: Path, station_idx: int) -> pl.DataFrame:
+    """Return the extracted readings of a station, in the order of time."""
+    paths = sorted((directory / READINGS).glob(f"{station_idx}-[0-9][0-9][0-9][0-9].parquet"))
+    if not paths:
+        return empty()
+    return pl.concat([pl.read_parquet(path) for path in paths]).select(list(SCHEMA)).sort("ts")
+
+
+def write_aggregates(directory: Path, inspected: Inspected) -> None:
+    """Write agg/*.parquet but for the hours, and gaps.csv."""
+    place = directory / "agg"
+    place.mkdir(parents=True, exist_ok=True)
+    days = inspected.days.with_columns(pl.col("day").cast(pl.Date))
+    inspected.stations.write_parquet(place / "stations.parquet")
+    days.select("station_idx", pl.exclude("station_idx")).write_parquet(place / "day.parquet")
+    inspected.months.select("station_idx", pl.exclude("station_idx")).write_parquet(
+        place / "month.parquet"
+    )
+    inspected.diurnal.select("station_idx", pl.exclude("station_idx")).write_parquet(
+        place / "diurnal.parquet"
+    )
+    inspected.categories.write_parquet(place / "category.parquet")
+    named = inspected.stations.select("station_idx", "name", pl.col("error").alias("detail"))
+    gaps = inspected.gaps.join(named, on="station_idx", how="left", maintain_order="left")
+    gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
+        "station_idx",
+        "name",
+        utc("start").dt.strftime(_UTC),
+        utc("end").dt.strftime(_UTC),
+        "hours",
+        "cause",
+        *(pl.col(str(cause)).alias(f"{cause}_h") for cause in CAUSES),
+        "detail",
+    ).write_csv(directory / "gaps.csv")
+
+
+def write_hours(directory: Path, grids: Iterable[pl.DataFrame]) -> None:
+    """Write agg/hour.parquet; nothing without a grid."""
+    if pieces := list(grids):
+        pl.concat(pieces).write_parquet(directory / "agg" / "hour.parquet")
+
+
+def write_failures(directory: Path, results: Mapping[str, CheckResult]) -> dict[str, str]:
+    """Write failures/<id>.parquet; return the files by check id, relative to the directory."""
+    made = {}
+    for check_id, result in results.items():
+        rows = result.tally.rows
+        if rows.height:
+            name = f"failures/{check_id}.parquet"
+            (directory / "failures").mkdir(parents=True, exist_ok=True)
+            rows.write_parquet(directory / name)
+            made[check_id] = name
+    return made
+
+
+def find_previous(
+    compare: str, run_dir: Path, run_id: str, fingerprint: str, database: str
+) -> Previous | None:
+    """Return the run to compare with; None where there is none.
+
+    Args:
+        compare: `previous`, `none`, or the directory of a run.
+        run_dir: of this run; earlier ones lie beside it, or beside its day.
+        run_id: of this run.
+        fingerprint: of its stations and range.
+        database: its name.
+    """
+    if compare == "none":
+        return None
+    if compare != "previous":
+        return _read_previous(Path(compare) / "quality")
+    paths = [
+        path
+        for pattern in (f"*/*/quality/{DOCUMENT}", f"*/quality/{DOCUMENT}")
+        for path in run_dir.parent.parent.glob(pattern)
+        if run_dir not in path.parents
+    ]
+    dated = sorted(((path.stat().st_mtime, path) for path in paths), reverse=True)
+    for _time, path in dated[:_MOST_LOOKED_AT]:
+        found = _read_previous(path.parent)
+        if found is None or found.run_id == run_id:
+            continue
+        config = found.document.get("config", {})
+        if (config.get("fingerprint"), found.document.get("database")) == (fingerprint, database):
+            return found
+    return None
+
+
+def _read_previous(directory: Path) -> Previous | None:
+    """Return what a run left; None where it cannot be read."""
+    try:
+        text = (directory / DOCUMENT).read_text(encoding="utf-8")
+        content: Any = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.get("schema_version") != 1:
+        return None
+    days = _frame(directory / "agg" / "day.parquet")
+    if "day" in days.columns:
+        days = days.with_columns(pl.col("day").cast(pl.Int32))
+    return Previous(content, days, _frame(directory / "agg" / "stations.parquet"))
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError):
+        return pl.DataFrame()
+
+
+def forget_readings(directory: Path) -> None:
+    """Remove the extracted readings."""
+    for path in (directory / READINGS).glob("*.parquet"):
+        path.unlink()
+    if (directory / READINGS).is_dir():
+        (directory / READINGS).rmdir()

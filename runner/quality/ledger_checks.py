@@ -1,0 +1,98 @@
+"""Checks of the run and of its ledger (R)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from runner.core.intervals import intersect, total_hours
+from runner.quality.catalogue import Found, Params, nothing, run_check, station_check
+from runner.quality.grid import CAUSES, Cause, StationData
+from runner.quality.run_data import RunData
+
+_NO_LEDGER = "there is no record of a run"
+
+
+@run_check("R01", "Windows that failed after all retries", dimension="process", unit="windows")
+def failed_windows(run: RunData, _params: Params) -> Found:
+    """Of the windows planned."""
+    if run.ledger is None:
+        return nothing(_NO_LEDGER)
+    return Found(run.ledger.windows.get("planned", 0), failed=run.ledger.windows.get("failed", 0))
+
+
+@run_check("R02", "Windows planned and never attempted", dimension="process", unit="windows")
+def windows_not_attempted(run: RunData, _params: Params) -> Found:
+    """Left by a stop, by a run that ended early, or behind a window that failed."""
+    if run.ledger is None:
+        return nothing(_NO_LEDGER)
+    windows = run.ledger.windows
+    return Found(windows.get("planned", 0), failed=windows.get("not_attempted", 0))
+
+
+@run_check("R03", "Records that the account does not explain", dimension="process", unit="records")
+def unexplained(run: RunData, _params: Params) -> Found:
+    """Fetched = inserted + updated + unchanged + kept + rejected - partial + repeated.
+
+    A partial reject took a value from a reading that was stored all the same, so its record would
+    be counted twice; a repeated record said the same as another one of its hour.
+    """
+    if run.ledger is None:
+        return nothing(_NO_LEDGER)
+    account = run.ledger.readings
+    explained = -account.get("partial", 0) + sum(
+        account.get(name, 0)
+        for name in ("inserted", "updated", "unchanged", "kept", "rejected", "repeated")
+    )
+    fetched = account.get("fetched", 0)
+    note = "" if fetched == explained else f"{fetched:,} fetched, {explained:,} explained"
+    return Found(max(fetched, explained), failed=abs(fetched - explained), note=note)
+
+
+@station_check("R04", "Hours stored by the ledger that the database lacks",
+               dimension="process", unit="station-hours")  # fmt: skip
+def lost_hours(data: StationData, _params: Params) -> Found:
+    """Covered hours that had a reading when they were fetched, and have none now."""
+    ledger = data.ledger
+    if not ledger.accounts:
+        return nothing("the ledger does not account for every covered hour")
+    covered = intersect(ledger.covered, (data.scope.window,))
+    stored = total_hours(covered) - total_hours(intersect(ledger.empty, covered))
+    absent = data.rows.select(pl.col("hour")).unique()
+    lost = (
+        data.hours.filter(pl.col("cause") == CAUSES.index(Cause.LOST))
+        .join(absent, on="hour", how="anti")
+        .select("hour")
+    )
+    runs = (
+        lost.with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("run"))
+        .group_by("run", maintain_order=True)
+        .agg(pl.col("hour").min().alias("start"), pl.len().cast(pl.Int64).alias("hours"))
+        .select(
+            pl.lit(data.station.idx, pl.Int64).alias("station_idx"),
+            (pl.col("start") * 3_600_000).cast(pl.Datetime("ms", "UTC")),
+            "hours",
+        )
+    )
+    return Found(stored, runs, lost.height)
+
+
+@run_check("R05", "Tries of requests that came to nothing", dimension="process", unit="requests")
+def failed_requests(run: RunData, _params: Params) -> Found:
+    """429 and other throttling, 5xx, timeouts, broken answers; each was tried again."""
+    if run.ledger is None:
+        return nothing(_NO_LEDGER)
+    ledger = run.ledger
+    failed = ledger.failed_requests + ledger.throttled_requests
+    return Found(ledger.requests, failed=failed)
+
+
+@station_check("R06", "Stations without a reading, or not in waqi_stations",
+               dimension="process", unit="stations")  # fmt: skip
+def strangers(data: StationData, _params: Params) -> Found:
+    """What was asked for and is not there at all, and readings of stations nobody knows."""
+    known = data.scope.known
+    why = "not in waqi_stations" if known is not None and data.station.idx not in known else ""
+    if data.documents.is_empty():
+        why = "no reading"
+    row = pl.DataFrame({"station_idx": [data.station.idx], "why": [why]})
+    return Found(1, row if why else pl.DataFrame())

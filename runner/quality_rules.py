@@ -1,0 +1,84 @@
+"""What values the settings of the quality checks may have; a part of `runner.rules`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from runner.conf_files import standard_checks
+from runner.core.verdict import NEVER, threshold
+from runner.quality_settings import Accepted, CheckRule, Quality
+
+_NO_RUN = ("previous", "none")
+
+
+def broken_quality_rules(quality: Quality) -> Iterator[str]:
+    """Yield a line for every value that is not possible: key, value, what is allowed."""
+    standard = standard_checks()
+    for check_id, rule in quality.checks.items():
+        key = f"quality.checks.{check_id}"
+        if check_id in standard:
+            yield from _rule(key, rule, standard[check_id].get("params", {}))
+        else:
+            yield f"{key}: {_no_such_check(check_id, standard)}"
+    for number, item in enumerate(quality.accepted):
+        yield from _accepted(f"quality.accepted[{number}]", item, standard)
+    if quality.compare not in _NO_RUN and not (Path(quality.compare) / "quality").is_dir():
+        yield (
+            f"quality.compare={quality.compare}: allowed are previous, none, and the directory of "
+            "a run with a folder quality"
+        )
+    for idx, path in quality.external.items():
+        if not Path(path).is_file():
+            yield f"quality.external: {idx}: there is no such file: {path}"
+
+
+def _no_such_check(check_id: str, standard: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(check_id.upper(), standard, n=1, cutoff=0.6)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return f"there is no such check{meant} (conf/quality/standard.yaml has all)"
+
+
+def _rule(key: str, rule: CheckRule, params: Mapping[str, Any]) -> Iterator[str]:
+    for name, text in (("warn", rule.warn), ("fail", rule.fail)):
+        try:
+            if text is not None:
+                threshold(text)
+        except ValueError:
+            yield f"{key}.{name}={text}: write a count (5), a share (0.5%, up to 100%), or {NEVER}"
+    for name, value in rule.params.items():
+        if name not in params:
+            has = ", ".join(params) or "none"
+            yield f"{key}.params: there is no parameter {name}; it has: {has}"
+        elif not _is_alike(value, params[name]):
+            yield f"{key}.params.{name}={value}: write it as {params[name]}"
+
+
+def _is_alike(value: Any, model: Any) -> bool:
+    """Whether a value has the form of the standard's; null leaves one of several columns out."""
+    if isinstance(model, list):
+        if value is None:
+            return True
+        same_length = isinstance(value, list) and (len(model) != 2 or len(value) == len(model))  # noqa: PLR2004 - bounds
+        if not same_length:
+            return False
+        return all(_is_number(item) for item in value) and bool(value)
+    return _is_number(value) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9  # noqa: PLR2004 - nan is no number, too
+
+
+def _accepted(key: str, item: Accepted, standard: Mapping[str, Any]) -> Iterator[str]:
+    if item.check not in standard:
+        yield f"{key}.check={item.check}: {_no_such_check(item.check, standard)}"
+    try:
+        date.fromisoformat(item.until)
+    except ValueError:
+        yield f"{key}.until={item.until}: write the last day it counts, as 2026-01-31"
+    if not item.reason.strip():
+        yield f"{key}.reason: say why the finding is accepted"
