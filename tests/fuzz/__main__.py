@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import structlog
 
 ROOMS = ["runner.core", "runner.sources", "runner.store.checkpoint_document"]
 NAMES = ("records", "answer", "airnow", "checkpoint")
@@ -37,6 +40,7 @@ def fuzz(name: str, seconds: int, findings: Path) -> None:
 
     with atheris.instrument_imports(include=ROOMS):
         from tests.fuzz.targets import TARGETS
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     from tests.fuzz.seeds import SEEDS
 
     with tempfile.TemporaryDirectory() as corpus:

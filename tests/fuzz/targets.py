@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import bson
-import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 from requests.structures import CaseInsensitiveDict
 
@@ -39,9 +37,6 @@ _AS_STORED = CodecOptions[dict[str, Any]](
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 """As `runner.store.collection.open_collection` reads."""
-
-
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def fuzz_records(data: bytes) -> None:

@@ -40,7 +40,8 @@ def test_some_forms_say_the_same_as_the_right_answer(kind: Wrong) -> None:
     body = spoilt(kind, RIGHT, lambda: LATER)
     assert body != spoilt(Wrong.SHIFTED, RIGHT, lambda: RIGHT)
     made = to_readings(json.loads(body)["data"], 1583, WINDOW, NOW)
-    assert made == to_readings(RIGHT["data"], 1583, WINDOW, NOW)
+    right = to_readings(RIGHT["data"], 1583, WINDOW, NOW)
+    assert (made.readings, len(made.rejects)) == (right.readings, len(right.rejects))
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_one_connection_serves_many_requests_and_failures_too() -> None:
     "reply",
     [
         answer(200),
-        answer(200, gzip.compress(b"fine"), {"Content-Encoding": "gzip"}),
+        answer(200, gzip.compress(b"fine", mtime=0), {"Content-Encoding": "gzip"}),
         answer(200, b"x" * 10**6),
         raw(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n",
@@ -194,7 +194,7 @@ def test_cookies_are_not_kept() -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "data"),
-    [("gzip", gzip.compress(b"fine")), ("deflate", zlib.compress(b"fine"))],
+    [("gzip", gzip.compress(b"fine", mtime=0)), ("deflate", zlib.compress(b"fine"))],
 )
 def test_a_compressed_body_is_decompressed(encoding: str, data: bytes) -> None:
     reply = answer(200, data, {"Content-Encoding": encoding})
