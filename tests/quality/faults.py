@@ -14,7 +14,7 @@ from tests.quality.world import HOUR_MS, KNOWN, STATIONS, WINDOW, World
 HOUR = pl.col("ts") // HOUR_MS
 START, END = WINDOW
 MIDDLE = (START + END) // 2
-AT = MIDDLE == HOUR
+AT = HOUR.eq(MIDDLE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def a_record_nobody_explains(world: World) -> None:
 
 @fault("R04")
 def a_stored_reading_is_gone(world: World) -> None:
-    world.frames[KNOWN] = world.frames[KNOWN].filter(HOUR != MIDDLE)
+    world.frames[KNOWN] = world.frames[KNOWN].filter(HOUR.ne(MIDDLE))
 
 
 @fault("R05", somewhere=False)
@@ -90,7 +90,7 @@ def a_station_index_that_is_a_double(world: World) -> None:
 
 @fault("S02")
 def dashes(world: World) -> None:
-    world.change(HOUR % 15 == 0, aqi_type=pl.lit("string"), aqi=None)
+    world.change((HOUR % 15).eq(0), aqi_type=pl.lit("string"), aqi=None)
 
 
 @fault("S03")
@@ -138,7 +138,7 @@ def below_zero(world: World) -> None:
 def a_fire(world: World) -> None:
     away = (HOUR - MIDDLE).abs().cast(pl.Float64)
     value = (620.0 - 40.0 * away).clip(150.0)
-    world.change(away < 12, aqi=value, pm25=value, pm10=value)
+    world.change(away.lt(12), aqi=value, pm25=value, pm10=value)
 
 
 @fault("V03")
@@ -153,12 +153,12 @@ def an_oven(world: World) -> None:
 
 @fault("X01")
 def aqi_of_something_else(world: World) -> None:
-    world.change(HOUR % 8 == 0, aqi=pl.col("aqi") + 20)
+    world.change((HOUR % 8).eq(0), aqi=pl.col("aqi") + 20)
 
 
 @fault("X02")
 def dust_finer_than_itself(world: World) -> None:
-    world.change(HOUR % 2 == 0, pm10=pl.lit(3.0), aqi=pl.col("pm25"))
+    world.change((HOUR % 2).eq(0), pm10=pl.lit(3.0), aqi=pl.col("pm25"))
 
 
 @fault("X03", somewhere=False)  # either may be the copy
@@ -212,7 +212,7 @@ def a_poor_season(world: World) -> None:
 
 @fault("C08")
 def a_dead_sensor(world: World) -> None:
-    world.change(HOUR >= END - 200, pm25=None, aqi=pl.col("pm10"))
+    world.change(HOUR.ge(END - 200), pm25=None, aqi=pl.col("pm10"))
 
 
 @fault("T01")
@@ -234,7 +234,7 @@ def a_step(world: World) -> None:
 @fault("T04")
 def another_level(world: World) -> None:
     lower = {name: (pl.col(name) * 0.2).ceil() for name in ("aqi", "pm25", "pm10")}
-    world.change(HOUR >= MIDDLE, **lower)
+    world.change(HOUR.ge(MIDDLE), **lower)
 
 
 @fault("T05")

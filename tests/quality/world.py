@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from runner.conf_files import standard_checks
-from runner.core.intervals import Interval, hour_of
+from runner.core.intervals import Interval, hour_of, subtract
 from runner.core.stations import Station
 from runner.quality.assessment import assess
 from runner.quality.document import Identity
@@ -36,9 +36,8 @@ NOW = datetime(2023, 7, 10, tzinfo=UTC)
 HOUR_MS = 3_600_000
 
 
-def document_of(record: dict[str, Any], station_idx: int = KNOWN) -> dict[str, Any]:
+def document_of(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record of the sandbox as the extraction gives its stored reading."""
-    assert station_idx
     local = datetime.fromisoformat(record["time"]["s"]).replace(tzinfo=UTC)
     values = {key: float(item["v"]) for key, item in record["current_iaqi"].items()}
     return {
@@ -90,9 +89,9 @@ class World:
     previous: Previous | None = None
     directory: Path = Path()
 
-    def change(self, at: pl.Expr, station_idx: int = KNOWN, **values: Any) -> None:
-        """Set columns of a station's readings where an expression over them is true."""
-        self.frames[station_idx] = self.frames[station_idx].with_columns(
+    def change(self, at: pl.Expr, **values: Any) -> None:
+        """Set columns of the known station's readings where an expression over them is true."""
+        self.frames[KNOWN] = self.frames[KNOWN].with_columns(
             pl.when(at).then(value).otherwise(pl.col(name)).alias(name)
             for name, value in values.items()
         )
@@ -107,8 +106,6 @@ class World:
         if fetched:
             ledger = replace(ledger, empty=(*ledger.empty, *pieces))
         else:
-            from runner.core.intervals import subtract
-
             ledger = replace(ledger, covered=subtract(ledger.covered, pieces))
         self.ledgers[station_idx] = ledger
 
@@ -186,6 +183,3 @@ def check(made: dict[str, Any], check_id: str) -> dict[str, Any]:
     """Return what is said of one check."""
     found: dict[str, Any] = next(item for item in made["checks"] if item["id"] == check_id)
     return found
-
-
-TODAY = date(2023, 7, 10)
