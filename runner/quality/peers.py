@@ -15,8 +15,8 @@ _WHOLE_DAY_H = 18
 _ALIKE = 0.2
 """Share of common days that are equal in every hour, from which two stations are compared hour by
 hour. With 95 % of the hours equal, 0.95**24 = 29 % of the days are."""
-_NOISE = 4.0
-"""A shift must exceed the usual wandering of the other stations by this many deviations."""
+_NOISE = 5.0
+"""A shift must exceed the usual wandering of the other stations by so many deviations."""
 _MAD_TO_DEVIATION = 1.4826
 
 
@@ -59,7 +59,7 @@ def level_shifts(run: RunData, params: Params) -> Found:
 
     Relative: log of the daily median, less the median of the same over the other stations (left out
     itself, else it pulls its own reference along). The shift must also stand out of what the
-    other stations do: 4 deviations (1.4826 * MAD) of theirs, or more.
+    other stations do: 5 deviations (1.4826 * MAD) of theirs, or more.
     """
     days = run.days.filter(pl.col("median") > 0, pl.col("n") >= _WHOLE_DAY_H)
     wide = days.with_columns(pl.col("median").log()).pivot(

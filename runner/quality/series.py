@@ -31,7 +31,8 @@ def flat_lines(data: StationData, params: Params) -> Found:
     """Runs of equal sub-indices at least so many hours long, by pollutant.
 
     `aqi` is not looked at: it is flat with the pollutant that makes it. Counted are the hours in
-    such runs.
+    such runs. An index of 0 is no value of its own: everything measured up to 0 ug/m3 has it (US
+    Consulate Ho Chi Minh City, 20 March 2017: 18 hours of 0, from -4 to 0 ug/m3).
     """
     evaluated, runs = 0, []
     for name in POLLUTANTS:
@@ -39,7 +40,7 @@ def flat_lines(data: StationData, params: Params) -> Found:
             continue
         evaluated += data.hours[name].count()
         runs.append(
-            data.hours.filter(pl.col(name).is_not_null())
+            data.hours.filter(pl.col(name) > 0)
             .with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("piece"))
             .with_columns(pl.struct("piece", name).rle_id().alias("run"))
             .group_by("run", maintain_order=True)
