@@ -15,7 +15,7 @@ from pymongo.database import Database
 from runner.core.errors import StoreError
 from runner.core.intervals import Interval, to_datetime
 from runner.core.text import harmless
-from runner.store import checkpoints, readings
+from runner.store import checkpoint_document, readings
 from runner.store.collection import Document
 from runner.store.connection import store_errors
 
@@ -92,7 +92,7 @@ def documented(stations: Sequence[int], station_idx: int, window: Interval) -> l
         Query(
             "Checkpoints by state",
             "All stations completed; failed ones are tried again by job=retry.",
-            checkpoints.NAME,
+            checkpoint_document.NAME,
             [{"$group": {"_id": "$status", "stations": {"$sum": 1}}}, {"$sort": {"_id": 1}}],
         ),
         Query(
