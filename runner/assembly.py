@@ -29,6 +29,7 @@ from runner.store.collection import Kind
 from runner.store.connection import connect
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
+from runner.store.queries import Queries
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
@@ -51,6 +52,7 @@ class Store:
     revisions: Revisions
     runs: Runs
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
+    queries: Queries
 
 
 @contextmanager
@@ -81,6 +83,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Revisions(database),
             Runs(database),
             partial(FlatReadings, database),
+            Queries(database),
         )
 
 

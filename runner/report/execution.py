@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,11 @@ class Execution:
     stopped: bool = False
     elapsed_s: float = 0.0
 
+    @property
+    def any_output(self) -> bool:
+        """Whether any cell of the executed copy shows anything, be it an error."""
+        return any(cell.get("outputs") for cell in _cells(self.notebook))
+
 
 def execute(
     source: Path,
@@ -73,6 +78,8 @@ def execute(
     """
     began = time.monotonic()
     target.unlink(missing_ok=True)
+    if stopped():
+        return Execution(target, error="stopped", stopped=True)
     with tempfile.TemporaryDirectory(prefix="airq-kernel-") as place:
         run = _Run(source, target, dict(parameters), cell_timeout_s, Path(place))
         error = run.until_done_or(stopped)
@@ -111,16 +118,20 @@ def _tidy(notebook: Path, redact: Callable[[str], str]) -> None:
 
 def failed_cells(notebook: Path) -> tuple[tuple[int, str], ...]:
     """Return index and error of the cells of an executed notebook that failed."""
+    return tuple(
+        (index, f"{output.get('ename')}: {output.get('evalue')}"[:_LONGEST_REASON])
+        for index, cell in enumerate(_cells(notebook))
+        for output in cell.get("outputs", ())
+        if output.get("output_type") == "error"
+    )
+
+
+def _cells(notebook: Path) -> list[dict[str, Any]]:
     try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        return tuple(
-            (index, f"{output.get('ename')}: {output.get('evalue')}"[:_LONGEST_REASON])
-            for index, cell in enumerate(cells)
-            for output in cell.get("outputs", ())
-            if output.get("output_type") == "error"
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return ()
+        cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    return cells
 
 
 class _Run:
@@ -186,7 +197,7 @@ class _Run:
         from runner.report.kernels import ScrubbedKernel  # noqa: PLC0415 - brings jupyter_client
 
         self._kernel = ScrubbedKernel.in_place(self._place)
-        try:
+        with suppress(PapermillExecutionError):  # cells that failed stand in the executed copy
             papermill.execute_notebook(
                 str(self._source),
                 str(self._target),
@@ -205,8 +216,6 @@ class _Run:
                 on_cell_execute=self._note_begin,
                 on_cell_executed=self._note_end,
             )
-        except PapermillExecutionError:
-            pass  # cells that failed stand in the executed copy
 
     def _note_begin(self, **_about: Any) -> None:
         self._cell_began = time.monotonic()

@@ -114,7 +114,7 @@ def shares_of_bands(shares: pl.DataFrame) -> Markup:
         )
         .properties(width=_WIDTH // 2 + 80)
     )
-    return picture(chart, f"Share of the hours in every band of the index, {len(stations)} stations")
+    return picture(chart, f"Share of the hours in every band, {len(stations)} stations")
 
 
 def by_month(months: pl.DataFrame) -> Markup:

@@ -50,8 +50,8 @@ def _told(value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as text; a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    """Return a share as text; `none` where there is none."""
+    return "none" if share is None else f"{100 * share:.1f} %"
 
 
 def heading(title: str) -> Markup:
@@ -100,6 +100,4 @@ def image(kind: str, content: bytes, alt: str, style: str = "") -> Markup:
     """
     data = base64.b64encode(content).decode("ascii")
     of_style = f' style="{style}"' if style else ""
-    return Markup(
-        f'<img src="data:image/{kind};base64,{data}" alt="{text(alt)}"{of_style}>', alt
-    )
+    return Markup(f'<img src="data:image/{kind};base64,{data}" alt="{text(alt)}"{of_style}>', alt)

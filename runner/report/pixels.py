@@ -60,7 +60,7 @@ def hours_image(hours: pl.DataFrame, zone: str) -> Markup:
     picture = image(
         "png",
         palette_png(rows, _COLOURS),
-        f"Index of every hour from {first} to {last}, a column a day, midnight on top; "
+        f"Index of every hour from {first!s} to {last!s}, a column a day, midnight on top; "
         f"{missing:,} hours are missing",
         f"width:100%;height:{_HEIGHT_PX}px;image-rendering:pixelated;display:block",
     )
@@ -102,6 +102,11 @@ def _labels(days: pl.Series) -> list[tuple[int, str]]:
 def _legend() -> str:
     named = [(band.colour, f"{band.label} {band.name}") for band in BANDS]
     named += [(colour, name.replace("_", " ")) for name, colour in CAUSE_COLOURS.items()]
-    return '<span class="legend">' + "".join(
-        f'<span><i style="background:{colour}"></i>{text(name)}</span>' for colour, name in named
-    ) + "</span> "
+    return (
+        '<span class="legend">'
+        + "".join(
+            f'<span><i style="background:{colour}"></i>{text(name)}</span>'
+            for colour, name in named
+        )
+        + "</span> "
+    )

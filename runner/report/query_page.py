@@ -66,7 +66,7 @@ class QueryPage:
         database = self.asked.get("database", self.run.document["database"])
         return (
             heading("Validation queries")
-            + paragraph(f"Database {database}. Paste a query into mongosh to ask again; none writes.")
+            + paragraph(f"Database {database}. Any query can be pasted into mongosh; none writes.")
             + paragraph(self.note, "note")
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -198,12 +198,12 @@ class RunFiles:
         return (pl.col(column) + pl.duration(hours=self.offset_h)).dt.strftime(_LOCAL)
 
 
-def latest_run(place: Path) -> Path | None:
-    """Return the newest run directory with a quality.json, under `runs/` of a place or above it.
+def latest_run(places: Iterable[Path]) -> Path | None:
+    """Return the newest run with a quality.json under `runs/` of the first place that has one.
 
     The names of run directories are their times, which copying does not change.
     """
-    for directory in (place, *place.parents):
+    for directory in places:
         found = sorted((directory / "runs").glob(f"*/*/quality/{DOCUMENT}"))
         if found:
             return found[-1].parent.parent
@@ -216,7 +216,7 @@ def open_run(run_dir: str | Path | None) -> RunFiles:
     Raises:
         ConfigError: there is none.
     """
-    chosen = Path(run_dir) if run_dir else latest_run(Path.cwd())
+    chosen = Path(run_dir) if run_dir else latest_run([Path.cwd(), *Path.cwd().parents])
     if chosen is None:
         raise ConfigError("there is no finished run under runs/, here or above", hint="Set RUN_DIR")
     return RunFiles.of(chosen)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from html import escape
 from pathlib import Path
+from typing import Any
+
+from runner.report.markup import text
+
+_LONGEST_REASON = 300
 
 _STYLE = """
 :root{color-scheme:light}
@@ -47,14 +53,14 @@ def body_of(executed: Path) -> str:
     import nbformat  # noqa: PLC0415 - heavy
     from nbconvert import HTMLExporter  # noqa: PLC0415 - heavy
 
-    exporter = HTMLExporter(
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]  # nbconvert says no types
         template_name="basic",
         exclude_input=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
     )
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = nbformat.read(executed, as_version=4)  # type: ignore[no-untyped-call]  # nor this
     for cell in notebook.cells:
         cell.get("metadata", {}).pop("tags", None)
         _mark_failed(cell)
@@ -62,19 +68,17 @@ def body_of(executed: Path) -> str:
     return str(body)
 
 
-def _mark_failed(cell: object) -> None:
+def _mark_failed(cell: MutableMapping[str, Any]) -> None:
     """Put words in place of a traceback: the executed notebook beside the page has it."""
-    import nbformat  # noqa: PLC0415 - heavy
-
-    outputs = getattr(cell, "outputs", [])
-    for at, output in enumerate(outputs):
-        if output.output_type == "error":
-            said = escape(f"{output.ename}: {output.evalue}"[:300])
+    for output in cell.get("outputs", ()):
+        if output["output_type"] == "error":
+            said = text(f"{output['ename']}: {output['evalue']}"[:_LONGEST_REASON])
             html = (
                 '<div class="failed"><p>This section failed; the executed notebook has the details.'
                 f"</p><pre>{said}</pre></div>"
             )
-            outputs[at] = nbformat.v4.new_output("display_data", data={"text/html": html})
+            output.clear()
+            output.update(output_type="display_data", data={"text/html": html}, metadata={})
 
 
 def page(body: str, title: str) -> str:

@@ -46,15 +46,19 @@ class SummaryPage:
     def introduction(self) -> Markup:
         """What the numbers are."""
         document = self.run.document
-        window = document["window"]
-        return heading("The air, as far as these readings tell") + paragraph(
-            f"{document['counts']['readings']:,} readings of {document['counts']['stations']:,} "
-            f"stations, {window['start']} to {window['end']} (UTC), from {document['source']}. "
-            "Not validated by the agencies that measured them."
-        ) + paragraph(
-            f"Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from its "
-            f"sub-index with the scale {document['scale']}. Days and hours are {self.run.zone}. "
-            "A mean of indices is not the index of a mean: days are averaged in µg/m³."
+        counts, window = document["counts"], document["window"]
+        return (
+            heading("The air, as far as these readings tell")
+            + paragraph(
+                f"{counts['readings']:,} readings of {counts['stations']:,} "
+                f"stations, {window['start']} to {window['end']} (UTC), from {document['source']}. "
+                "Not validated by the agencies that measured them."
+            )
+            + paragraph(
+                "Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from "
+                f"its sub-index (scale {document['scale']}). Days and hours are {self.run.zone}. "
+                "A mean of indices is not the index of a mean: days are averaged in µg/m³."
+            )
         )
 
     def _names(self) -> pl.DataFrame:

@@ -97,7 +97,7 @@ def documented(stations: Sequence[int], station_idx: int, window: Interval) -> l
         ),
         Query(
             "Required fields: documents that lack one",
-            "Zeros but for the number of documents. An aqi that is no number is text such as \"-\".",
+            "Zeros but for the number of documents.",
             readings.NAME,
             [
                 of_all,
