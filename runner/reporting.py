@@ -89,9 +89,9 @@ def run_to_report(job: Job) -> Path:
     """Return the run directory that `job=report` is about.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it holds no quality.json that can be read.
     """
-    from runner.report.run_files import latest_run  # noqa: PLC0415 - brings polars
+    from runner.report.run_files import RunFiles, latest_run  # noqa: PLC0415 - brings polars
 
     chosen = job.config.report.run_dir
     found = Path(chosen) if chosen else latest_run([Path.cwd()])
@@ -100,6 +100,7 @@ def run_to_report(job: Job) -> Path:
             "there is no finished run under runs/ to report on",
             hint="Run a backfill or job=validate first, or set report.run_dir=DIR",
         )
+    RunFiles.of(found)
     return found.resolve()
 
 

@@ -69,4 +69,4 @@ def _check(one: Mapping[str, Any], names: Mapping[int, str]) -> str:
 def plain(text: str) -> str:
     """Return text from outside as Markdown that shows it and nothing else."""
     escaped = harmless(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", escaped)
+    return re.sub(r"([\\`*\[\]|#~])", r"\\\1", escaped)

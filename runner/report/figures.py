@@ -17,6 +17,7 @@ from runner.report.markup import Markup, image
 
 _WIDTH = 860
 _MOST_TICKS = 12
+_MONTH_PX = 72
 _OWN, _PEERS, _FLAG = "#1f4e8c", "#8a8f98", "#b3261e"
 _HOURS = 24
 
@@ -132,6 +133,6 @@ def by_month(months: pl.DataFrame) -> Markup:
                     axis=alt.Axis(values=ticks(order), labelAngle=0)),
             y=alt.Y("ugm3:Q", title="PM2.5, µg/m³ (mean of the days)"),
         )
-        .properties(width=_WIDTH, height=200)
+        .properties(width=min(_WIDTH, _MONTH_PX * len(order)), height=200)
     )  # fmt: skip
     return picture(chart, f"Mean PM2.5 of {len(order)} months")

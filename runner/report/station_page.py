@@ -10,6 +10,7 @@ import polars as pl
 
 from runner.core.errors import ConfigError
 from runner.report import figures
+from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
 from runner.report.pixels import hours_image
 from runner.report.run_files import RunFiles, open_run
@@ -81,7 +82,7 @@ class StationPage:
              self.run.failures(one["id"], self.station_idx).height, self._examples(one))
             for one in found
         ]  # fmt: skip
-        return table(("", "check", "what it looks for", "rows kept", "examples"), rows)
+        return table(("", "check", "what it looks for", "rows kept", "examples (UTC)"), rows)
 
     def _examples(self, check: Any) -> str:
         mine = [one for one in check["samples"] if one.get("station_idx") == self.station_idx]
@@ -114,7 +115,7 @@ class StationPage:
         if not flags.height:
             return chart + paragraph("Blue: median of the day; grey: its largest hour.")
         named = flags.group_by("check").len().sort("check")
-        told = ", ".join(f"{check} ({count} days)" for check, count in named.iter_rows())
+        told = ", ".join(f"{check} (days: {count})" for check, count in named.iter_rows())
         return chart + paragraph(
             f"Blue: median of the day; grey: its largest hour; triangles: marked by {told}."
         )
@@ -176,3 +177,7 @@ class StationPage:
         return chart + paragraph(
             f"Blue: this station, median between the quartiles; dashed: median of {others} others."
         )
+
+    def footer(self) -> Markup:
+        """Whose readings these are."""
+        return attribution(self.run.document["source"])

@@ -9,6 +9,7 @@ import polars as pl
 
 from runner.core.text import harmless
 from runner.report import figures
+from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table
 from runner.report.run_files import RunFiles, open_run
 
@@ -167,3 +168,7 @@ class SummaryPage:
             f"Mean over the stations with at least {_DAYS_OF_A_VALID_MONTH} valid days in a month; "
             "a month without a bar has no such station."
         )
+
+    def footer(self) -> Markup:
+        """Whose readings these are."""
+        return attribution(self.run.document["source"])

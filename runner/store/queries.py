@@ -108,8 +108,8 @@ def documented(stations: Sequence[int], station_idx: int, window: Interval) -> l
                         "ts is no date": _sum_where({"$ne": [{"$type": "$ts"}, "date"]}),
                         "no aqi": _sum_where({"$eq": [{"$type": "$aqi"}, "missing"]}),
                         "aqi is no number": _sum_where({"$not": {"$isNumber": "$aqi"}}),
-                        "no time.s": _sum_where({"$ne": [{"$type": "$time.s"}, "string"]}),
-                        "no time.tz": _sum_where({"$ne": [{"$type": "$time.tz"}, "string"]}),
+                        "no local time": _sum_where({"$ne": [{"$type": "$time.s"}, "string"]}),
+                        "no zone": _sum_where({"$ne": [{"$type": "$time.tz"}, "string"]}),
                         "no iaqi": _sum_where({"$ne": [{"$type": "$iaqi"}, "object"]}),
                     }
                 },
