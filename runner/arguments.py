@@ -9,13 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.advice import known_keys, mapping_of, text_keys, unknown_key
-from runner.conf_files import (
-    GROUPS,
-    PRIVATE_DIR_VARIABLE,
-    QUIET_GROUPS,
-    builtin_dir,
-    standard_checks,
-)
+from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, builtin_dir, standard_checks
 from runner.core.errors import ConfigError
 from runner.quality_rules import no_such_check
 from runner.secrets import Environment
@@ -260,7 +254,7 @@ def _check_override(word: str) -> None:
     if not has_value:
         job = f"job={key}" if key in JobName.__members__ else "KEY=VALUE, as job=status"
         raise ConfigError(f"'{word}' is not a setting; write {job}", hint="See --help")
-    if key in (*GROUPS, *QUIET_GROUPS):
+    if key in GROUPS:
         if prefix:
             raise ConfigError(f"{word}: write it without the {prefix}: {key}={value}")
         if value in ("", "null"):

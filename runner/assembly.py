@@ -33,6 +33,7 @@ from runner.store.connection import connect, server_clock
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.queries import Queries
 from runner.store.raw import Held, RawAnswers
 from runner.store.readings import Readings
 from runner.store.rejects import Rejects
@@ -59,6 +60,7 @@ class Store:
     runs: Runs
     clock: Callable[[], datetime]
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
+    queries: Queries
 
 
 @contextmanager
@@ -92,6 +94,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Runs(database),
             lambda: server_clock(database),
             partial(FlatReadings, database),
+            Queries(database),
         )
 
 

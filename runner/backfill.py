@@ -25,6 +25,7 @@ from runner.engine import Engine, Sink
 from runner.job import Job
 from runner.pacing import Pacer
 from runner.progress import watch
+from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
 from runner.sources.patience import FailedTries
@@ -62,6 +63,8 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
     job.tell(outcome.summary())
     if outcome.verdict:
         job.tell("\n".join(outcome.verdict.lines))
+    if outcome.report:
+        job.tell("\n".join(outcome.report.lines))
     return outcome
 
 
@@ -74,7 +77,18 @@ def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
         return replace(outcome, verdict=Verdict(lines=lines))
     skipped = (Skip.UNKNOWN, Skip.NOT_OFFERED)
     stations = [entry.station for entry in work.plan.stations if entry.skip not in skipped]
-    return replace(outcome, verdict=validate(job, store, stations, outcome.to_json()))
+    verdict = validate(job, store, stations, outcome.to_json())
+    return reported(job, store, replace(outcome, verdict=verdict))
+
+
+def reported(job: Job, store: Store, outcome: Outcome) -> Outcome:
+    """Make the report of what was just checked; a stop on the way there ends the run."""
+    settings = job.config.report
+    if settings.enabled and outcome.verdict and outcome.verdict.path and not job.stop.asked:
+        ask_queries(job, store)
+        pages = make_report(job, job.context.run_dir, required=settings.required)
+        outcome = replace(outcome, report=pages)
+    return replace(outcome, stopped_by=outcome.stopped_by or job.stop.exit_code)
 
 
 def _begin(job: Job, store: Store, work: Work) -> None:

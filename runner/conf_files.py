@@ -22,12 +22,10 @@ GROUPS = {
     "source": "where readings come from",
     "mongo": "where they go",
     "quality": "how they are checked",
+    "report": "what is made of it",
     "profile": "presets for a whole run",
 }
 """The groups a person chooses from, and the question each answers."""
-
-QUIET_GROUPS = ("report",)
-"""Groups that have nothing to choose yet."""
 
 PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
 PACKAGE_LINE = "# @package _global_"
@@ -147,7 +145,7 @@ def _default_slips(path: Path, key: str, option: Any) -> Iterator[str]:
     """Yield what is wrong with an entry; a key that ends in `=` was written `key=option`."""
     words = key.split()
     group = words[-1].strip("/=") if words else ""
-    known = (*GROUPS, *QUIET_GROUPS)
+    known = tuple(GROUPS)
     if group.startswith("hydra"):
         return
     if group not in known:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from runner.assembly import open_store, sandbox_server
-from runner.backfill import run_backfill
+from runner.backfill import reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
@@ -21,6 +21,7 @@ from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
 from runner.replay import replay_rejects
+from runner.reporting import make_report, run_to_report
 from runner.secrets import Redactor
 from runner.shutdown import StopFlag
 from runner.tables import (
@@ -158,9 +159,21 @@ def validate_stored(job: Job) -> Outcome:
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
         verdict = validate(job, store, selection.stations, store.runs.latest_outcome())
-    outcome = replace(job.outcome(), verdict=verdict)
+        outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(verdict.lines))
+    if outcome.report:
+        job.tell("\n".join(outcome.report.lines))
+    return outcome
+
+
+def report(job: Job) -> Outcome:
+    """Make the page and the notebooks of a finished run again; asks no database and no API."""
+    run_dir = run_to_report(job)
+    pages = make_report(job, run_dir, job.config.stations.ids, required=True)
+    outcome = replace(job.outcome(), report=pages)
+    job.write_json("outcome.json", outcome.to_json())
+    job.tell("\n".join(pages.lines))
     return outcome
 
 
@@ -191,5 +204,6 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "replay": replay_rejects,
     "prune": prune,
     "validate": validate_stored,
+    "report": report,
     "sandbox": sandbox,
 }

@@ -17,7 +17,7 @@ LOG_NAME = "backfill.log"
 _QUIET_ON_CONSOLE = ("window.", "request.", "station.started", "station.completed", "job.refused")
 """Events that the progress display and the summary tell better; they are in the file."""
 
-_CHATTY_LIBRARIES = ("urllib3", "pymongo", "hydra", "asyncio")
+_CHATTY_LIBRARIES = ("urllib3", "pymongo", "hydra", "asyncio", "papermill")
 """Held at INFO even when we log DEBUG: at DEBUG urllib3 writes whole URLs, key included."""
 
 Event = MutableMapping[str, Any]
@@ -113,6 +113,7 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
     for name in _CHATTY_LIBRARIES:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
     logging.getLogger("hydra").setLevel(max(threshold, logging.WARNING))
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # runner/report/ says it in its words
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

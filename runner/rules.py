@@ -42,6 +42,8 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "quality.utc_offset_hours": (-12, 14, "hours ahead of UTC"),
     "quality.samples": (0, 1000, "examples"),
     "quality.most_failures": (0, 1_000_000, "rows"),
+    "report.station_pages": (0, 300, "stations"),
+    "report.cell_timeout_s": (1, 86_400, "seconds"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
     "prune.older_than_days": (1, 36_500, "days"),

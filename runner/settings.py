@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from runner.quality_settings import Quality
+from runner.report_settings import Report
 
 
 class JobName(Enum):
@@ -26,6 +27,7 @@ class JobName(Enum):
     replay = "replay"
     prune = "prune"
     validate = "validate"
+    report = "report"
     sandbox = "sandbox"
 
 
@@ -272,11 +274,6 @@ class Mongo:
 
 
 @dataclass(slots=True)
-class Report:
-    """The report of a run; there are no settings yet."""
-
-
-@dataclass(slots=True)
 class Limits:
     """How much may go wrong before somebody must look.
 
@@ -361,7 +358,7 @@ class Config:
         source: where readings come from.
         mongo: where they go.
         quality: checks.
-        report: report.
+        report: the page and the notebooks about the run.
         limits: how much may go wrong.
         prune: what job=prune removes.
         sandbox: the loopback API.

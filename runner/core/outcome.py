@@ -16,6 +16,7 @@ from typing import Any
 
 from runner.core.checkpoint import Tally
 from runner.core.intervals import Interval, iso
+from runner.core.pages import Pages
 from runner.core.plan import Skip
 from runner.core.stations import Station
 from runner.core.text import harmless
@@ -185,6 +186,7 @@ class Outcome:
         resume_command: the exact command that resumes the run.
         retry_command: the exact command that tries failed stations again.
         verdict: of the quality checks; None where there were none.
+        report: the page and the notebooks; None where there were none to make.
     """
 
     job: str
@@ -204,6 +206,7 @@ class Outcome:
     failed_requests: int = 0
     throttled_requests: int = 0
     verdict: Verdict | None = None
+    report: Pages | None = None
 
     def count(self, state: State) -> int:
         """Return how many stations are in a state."""
@@ -236,6 +239,7 @@ class Outcome:
             codes += [Exit.QUALITY_GATE] if self.verdict.gate_failed else []
             broke = self.verdict.error and self.verdict.required
             codes += [Exit.COULD_NOT_RUN] if broke else []
+        codes += [Exit.COULD_NOT_RUN] if self.report and self.report.failed else []
         return worst(codes)
 
     @property
@@ -285,6 +289,7 @@ class Outcome:
             "throttled_requests": self.throttled_requests,
             "windows": self.windows,
             "quality": None if self.verdict is None else self.verdict.to_json(),
+            "report": None if self.report is None else self.report.to_json(),
             "stopped_by": self.stopped_by,
             "error": self.error or None,
             "rejects_not_kept": self.rejects_not_kept,

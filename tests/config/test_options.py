@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.conf_files import GROUPS, QUIET_GROUPS, builtin_dir, bundled_stations, options
+from runner.conf_files import GROUPS, builtin_dir, bundled_stations, options
 from runner.config import Config
 from runner.settings import JobName, SourceKind
 
@@ -62,7 +62,7 @@ def test_files_offer_every_job_and_every_kind_of_source() -> None:
 
 def test_folders_are_the_groups_and_no_others() -> None:
     folders = {path.name for path in builtin_dir().iterdir() if path.is_dir()}
-    assert folders == {*GROUPS, *QUIET_GROUPS}
+    assert folders == set(GROUPS)
 
 
 def test_default_files_and_schema_agree(composed: Compose) -> None:

@@ -1,0 +1,196 @@
+"""Makes the report of a run: asks the documented queries, runs the notebooks, writes the pages.
+
+Nothing here changes the verdict, and nothing raises: what was fetched and checked must be told,
+however this goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runner.assembly import Store
+from runner.core.errors import ConfigError, RunnerError
+from runner.core.pages import Pages
+from runner.job import Job
+
+if TYPE_CHECKING:
+    from runner.report.execution import Execution
+    from runner.report.notebooks import Task
+    from runner.report.run_files import RunFiles
+
+log = structlog.get_logger()
+
+_AT_ONCE = 2
+"""Notebooks that run at the same time; each has a process of about 200 MB."""
+_REPORT = "report.html"
+_DIGEST = "summary.md"
+
+
+def ask_queries(job: Job, store: Store) -> None:
+    """Leave the validation queries and their answers in quality/queries.json; only reads.
+
+    Args:
+        job: its checks are done.
+        store: the database.
+    """
+    if not job.config.report.enabled:
+        return
+    from runner.report.query_page import NAME  # noqa: PLC0415 - brings polars
+    from runner.report.run_files import RunFiles  # noqa: PLC0415 - as above
+
+    try:
+        run = RunFiles.of(job.context.run_dir)
+        if not run.stations or job.stop.asked:
+            return
+        ids = sorted(one["station_idx"] for one in run.stations)
+        answers = store.queries.answers(ids, run.stations[0]["station_idx"], job.wanted)
+        text = job.redact(json.dumps(answers, indent=2, ensure_ascii=False))
+        path = run.directory / NAME
+        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    except (RunnerError, OSError) as error:
+        log.warning("queries.not_asked", error=str(error))
+    except Exception:  # a defect of ours
+        log.exception("queries.broke")
+
+
+def make_report(job: Job, run_dir: Path, stations: Sequence[int] = (), *, required: bool) -> Pages:
+    """Make the page and the notebooks of a run again or for the first time.
+
+    Args:
+        job: for its settings.
+        run_dir: the run; has quality/quality.json.
+        stations: those with a page of their own; none for those that look worst.
+        required: whether a page that cannot be made is a failure.
+    """
+    try:
+        return _Report(job, run_dir, required=required).make(stations)
+    except ImportError as error:
+        why = f"{error.name or error} is not installed"
+    except RunnerError as error:
+        why = error.message
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    except Exception as error:  # a defect of ours
+        log.exception("report.broke")
+        return Pages(error=f"internal error ({type(error).__name__})", required=required)
+    log.warning("report.not_made", error=why)
+    return Pages(error=job.redact(why), required=required)
+
+
+def run_to_report(job: Job) -> Path:
+    """Return the run directory that `job=report` is about.
+
+    Raises:
+        ConfigError: there is none, or it holds no quality.json that can be read.
+    """
+    from runner.report.run_files import RunFiles, latest_run  # noqa: PLC0415 - brings polars
+
+    chosen = job.config.report.run_dir
+    found = Path(chosen) if chosen else latest_run([Path.cwd()])
+    if found is None:
+        raise ConfigError(
+            "there is no finished run under runs/ to report on",
+            hint="Run a backfill or job=validate first, or set report.run_dir=DIR",
+        )
+    RunFiles.of(found)
+    return found.resolve()
+
+
+class _Report:
+    """The report of one run."""
+
+    def __init__(self, job: Job, run_dir: Path, *, required: bool) -> None:
+        from runner.report.run_files import RunFiles  # noqa: PLC0415 - brings polars
+
+        self._job = job
+        self._required = required
+        self._run: RunFiles = RunFiles.of(run_dir)
+        self._notebooks = self._run.directory / "notebooks"
+        self._problems: list[str] = []
+        self._made: dict[str, str] = {}
+
+    def make(self, stations: Sequence[int]) -> Pages:
+        from runner.report.digest import digest  # noqa: PLC0415 - brings polars
+        from runner.report.notebooks import PAGE, tasks  # noqa: PLC0415 - as above
+
+        job, settings = self._job, self._job.config.report
+        self._notebooks.mkdir(mode=0o700, exist_ok=True)
+        self._write(self._run.directory / _DIGEST, digest(self._run.document))
+        chosen = [*stations] or self._run.with_findings[: settings.station_pages]
+        for task, executed in self._execute(tasks(self._run, chosen, summary=settings.summary)):
+            self._page(task, executed)
+        path = self._made.pop(PAGE, "")
+        if job.stop.asked:
+            return Pages(path, tuple(self._made.values()), error="stopped", required=False)
+        error = "" if path else (self._problems or ["the notebook left no page"]).pop(0)
+        return Pages(
+            path, tuple(self._made.values()), tuple(self._problems), error, required=self._required
+        )
+
+    def _execute(self, wanted: Sequence[Task]) -> Iterator[tuple[Task, Execution]]:
+        """Yield what became of the notebooks, in order."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report") as pool:
+            running = [(task, pool.submit(self._execute_one, task)) for task in wanted]
+            for task, future in running:
+                yield task, future.result()
+
+    def _execute_one(self, task: Task) -> Execution:
+        from runner.report.execution import execute  # noqa: PLC0415 - only where a report is made
+
+        return execute(
+            task.source,
+            self._notebooks / f"{task.name}.ipynb",
+            {"RUN_DIR": str(self._run.directory.parent), **task.parameters},
+            cell_timeout_s=self._job.config.report.cell_timeout_s,
+            stopped=lambda: self._job.stop.asked,
+            redact=self._job.redact,
+        )
+
+    def _page(self, task: Task, executed: Execution) -> None:
+        """Make a page of an executed notebook, if it ran at all."""
+        if executed.error:
+            self._note(f"{task.name} did not run to its end: {executed.error}")
+        for _index, error in executed.failed_cells:
+            self._note(f"{task.name}: a section failed: {error}")
+        if not executed.any_output:
+            return
+        directory = self._run.directory if task.is_page else self._notebooks
+        target = directory / (_REPORT if task.is_page else f"{task.name}.html")
+        fresh = target.with_suffix(".tmp")
+        try:
+            _render(task, executed.notebook, fresh)
+            self._write(fresh, fresh.read_text("utf-8"))
+            fresh.replace(target)
+        except Exception as error:  # whatever a template, a browser library or a disk may raise
+            log.exception("page.not_made", notebook=task.name)
+            fresh.unlink(missing_ok=True)
+            self._note(f"{task.name}: no page could be made of it: {type(error).__name__}: {error}")
+        else:
+            self._made[task.name] = str(target)
+
+    def _note(self, problem: str) -> None:
+        problem = self._job.redact(problem)
+        if not self._job.stop.asked:
+            log.warning("report.problem", problem=problem)
+        self._problems.append(problem)
+
+    def _write(self, path: Path, text: str) -> None:
+        clean = self._job.redact(text)
+        path.write_text(clean, encoding="utf-8", errors="backslashreplace")
+
+
+def _render(task: Task, executed: Path, target: Path) -> None:
+    from runner.report.shell import write_html  # noqa: PLC0415 - brings nbconvert
+
+    if task.is_page and find_spec("runner.report.page"):
+        import_module("runner.report.page").render(executed, target)
+    else:
+        write_html(executed, target, task.title)
