@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -190,7 +188,4 @@ class _Report:
 def _render(task: Task, executed: Path, target: Path) -> None:
     from runner.report.shell import write_html  # noqa: PLC0415 - brings nbconvert
 
-    if task.is_page and find_spec("runner.report.page"):
-        import_module("runner.report.page").render(executed, target)
-    else:
-        write_html(executed, target, task.title)
+    write_html(executed, target, task.title)
