@@ -63,7 +63,7 @@ def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
 def _share(item: Mapping[str, Any]) -> str:
     """Return the share beside a count, unless it would read as zero."""
     share = 100 * (item["share"] or 0)
-    return f" ({share:.2g} %)" if share >= 0.01 and item["n_evaluated"] > 1 else ""  # noqa: PLR2004
+    return f" ({share:.1f} %)" if share >= 0.05 and item["n_evaluated"] > 1 else ""  # noqa: PLR2004
 
 
 def _accepted(document: Mapping[str, Any]) -> list[str]:

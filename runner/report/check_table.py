@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runner.report.markup import Markup, percent, text
+from runner.report.markup import Markup, percent, short, text
 
 _WORDS = {
     "fail": "✖ fail",
@@ -18,7 +18,6 @@ _ORDER = tuple(_WORDS)
 _HEAD = ("", "check", "found", "last run", "limits", "where")
 _MOST_SAMPLES = 10
 _MOST_WHERE = 3
-_LONGEST_NAME = 60
 _LONGEST_SAMPLE = 80
 
 
@@ -109,7 +108,7 @@ def _limit(bound: Mapping[str, Any]) -> str:
 
 
 def _where(ids: Sequence[int], names: Mapping[int, str]) -> str:
-    told = [f"{idx} {names.get(idx, '')[:_LONGEST_NAME]}".strip() for idx in ids[:_MOST_WHERE]]
+    told = [short(f"{idx} {names.get(idx, '')}".strip()) for idx in ids[:_MOST_WHERE]]
     more = f" and {len(ids) - _MOST_WHERE} more" if len(ids) > _MOST_WHERE else ""
     return ", ".join(told) + more
 

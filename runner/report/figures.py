@@ -48,9 +48,7 @@ def daily_course(days: pl.DataFrame, flags: pl.DataFrame) -> Markup:
         flags: day (text), check; without a row where nothing is flagged.
     """
     order = days["day"].to_list()
-    x = alt.X(
-        "day:O", sort=order, title="local day", axis=alt.Axis(values=ticks(order), labelAngle=0)
-    )
+    x = alt.X("day:O", title="local day", axis=alt.Axis(values=ticks(order), labelAngle=0))
     base = alt.Chart(days).properties(width=_WIDTH, height=240)
     most = base.mark_line(color=_PEERS, strokeWidth=1).encode(
         x=x, y=alt.Y("max:Q", title="hourly index (AQI)")
@@ -104,7 +102,12 @@ def shares_of_bands(shares: pl.DataFrame) -> Markup:
         alt.Chart(ranked)
         .mark_bar(stroke="#444", strokeWidth=0.4)
         .encode(
-            x=alt.X("share:Q", title="share of the hours", axis=alt.Axis(format="%")),
+            x=alt.X(
+                "share:Q",
+                title="share of the hours",
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
             y=alt.Y("station:N", sort=stations, title=None, axis=alt.Axis(labelLimit=320)),
             color=alt.Color(
                 "category:N",

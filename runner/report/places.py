@@ -8,9 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from runner.core.text import harmless
 from runner.report.bands import BANDS
-from runner.report.markup import Markup, image, paragraph, percent, table, text
+from runner.report.markup import Markup, image, paragraph, percent, short, table, text
 from runner.report.pixels import hours_image, palette_png
 from runner.report.run_files import RunFiles
 
@@ -32,13 +31,13 @@ _FEW, _NONE, _OUTSIDE = "#9db4cc", "#c9ced6", "#ffffff"
 _DAY_COLOURS = (*(band.colour for band in BANDS), _FEW, _NONE, _OUTSIDE)
 _WEEK = 7
 _PIXEL_PX = 6
+_MOST_MARKS = 12
+_WEEKS_OF_A_QUARTER = 13
 
 
 def name_of(one: Mapping[str, Any]) -> str:
     """Return index and name of a station of quality.json."""
-    name = harmless(one["name"] or "")
-    short = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-    return f"{one['station_idx']} {short}".strip()
+    return short(f"{one['station_idx']} {one['name'] or ''}".strip(), _LONGEST_NAME)
 
 
 def coverage(run: RunFiles) -> Markup:
@@ -177,20 +176,21 @@ def _weeks(name: str, days: pl.DataFrame) -> str:
         palette_png(rows, _DAY_COLOURS),
         f"{name}: {days.height:,} days from {first} to {days['day'][-1]}, {without:,} without a "
         "reading",
-        f"width:{weeks * _PIXEL_PX}px;height:{_WEEK * _PIXEL_PX}px",
+        f"width:100%;height:{_WEEK * _PIXEL_PX}px",
     )
+    step = -(-weeks // (_MOST_MARKS * _WEEKS_OF_A_QUARTER)) * 3
     marks = [
         (at, f"{day:%Y}" if day.month == 1 else f"{day:%b}")
         for at, day in enumerate(days["day"])
-        if day.day == 1 and day.month in (1, 4, 7, 10)
+        if day.day == 1 and (12 * day.year + day.month - 1) % step == 0
     ]
     labels = "".join(
-        f'<span style="left:{(at + lead) // _WEEK * _PIXEL_PX}px">{text(told)}</span>'
+        f'<span style="left:{100 * ((at + lead) // _WEEK) / weeks:.2f}%">{text(told)}</span>'
         for at, told in marks
     )
     return (
-        f'<figure><figcaption>{text(name)}</figcaption><div class="wide">{shown.html}'
-        f'<div class="days" style="width:{weeks * _PIXEL_PX}px">{labels}</div></div></figure>'
+        f'<figure style="width:{weeks * _PIXEL_PX}px"><figcaption>{text(name)}</figcaption>'
+        f'{shown.html}<div class="days">{labels}</div></figure>'
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from runner.report import places
 from runner.report.attribution import attribution
 from runner.report.check_table import checks_table
-from runner.report.markup import Markup, heading, paragraph, percent, table, text
+from runner.report.markup import Markup, heading, paragraph, percent, short, table, text
 from runner.report.run_files import RunFiles, open_run
 from runner.report.summary_page import SummaryPage
 
@@ -138,7 +138,7 @@ class QualityPage:
 
     def _named(self, ids: Sequence[int]) -> str:
         names = {one["station_idx"]: one["name"] or "" for one in self.run.document["stations"]}
-        told = [f"{idx} {names.get(idx, '')[:40]}".strip() for idx in ids[:_MOST_NAMED]]
+        told = [short(f"{idx} {names.get(idx, '')}".strip()) for idx in ids[:_MOST_NAMED]]
         more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
         return ", ".join(told) + more
 
