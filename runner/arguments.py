@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.advice import known_keys, mapping_of, text_keys, unknown_key
-from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, builtin_dir
+from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, builtin_dir, standard_checks
 from runner.core.errors import ConfigError
+from runner.quality_rules import no_such_check
 from runner.secrets import Environment
 from runner.settings import JobName
 
@@ -265,5 +266,9 @@ def _check_key(word: str, key: str, prefix: str) -> None:
             f"{key}: selectors are written in files, conf/stations/us_missions.yaml is one",
             hint="Here, stations.name and stations.bbox narrow the choice",
         )
+    elif mapping == "quality.checks" and key != mapping:
+        check_id = key.removeprefix(f"{mapping}.").partition(".")[0]
+        if check_id not in standard_checks():
+            raise ConfigError(f"{key}: {no_such_check(check_id, standard_checks())}")
     elif mapping == key and not prefix:
         raise ConfigError(f"{key}: names are added, not replaced; write '+{word}'")

@@ -23,7 +23,7 @@ def broken_quality_rules(quality: Quality) -> Iterator[str]:
         if check_id in standard:
             yield from _rule(key, rule, standard[check_id].get("params", {}))
         else:
-            yield f"{key}: {_no_such_check(check_id, standard)}"
+            yield f"{key}: {no_such_check(check_id, standard)}"
     for number, item in enumerate(quality.accepted):
         yield from _accepted(f"quality.accepted[{number}]", item, standard)
     if quality.compare not in _NO_RUN and not (Path(quality.compare) / "quality").is_dir():
@@ -36,7 +36,8 @@ def broken_quality_rules(quality: Quality) -> Iterator[str]:
             yield f"quality.external: {idx}: there is no such file: {path}"
 
 
-def _no_such_check(check_id: str, standard: Mapping[str, Any]) -> str:
+def no_such_check(check_id: str, standard: Mapping[str, Any]) -> str:
+    """Return what to tell about a check that does not exist."""
     close = difflib.get_close_matches(check_id.upper(), standard, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]}?" if close else ""
     return f"there is no such check{meant} (conf/quality/standard.yaml has all)"
@@ -75,7 +76,7 @@ def _is_number(value: Any) -> bool:
 
 def _accepted(key: str, item: Accepted, standard: Mapping[str, Any]) -> Iterator[str]:
     if item.check not in standard:
-        yield f"{key}.check={item.check}: {_no_such_check(item.check, standard)}"
+        yield f"{key}.check={item.check}: {no_such_check(item.check, standard)}"
     try:
         date.fromisoformat(item.until)
     except ValueError:

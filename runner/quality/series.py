@@ -31,7 +31,8 @@ def flat_lines(data: StationData, params: Params) -> Found:
     """Runs of equal sub-indices at least so many hours long, by pollutant.
 
     `aqi` is not looked at: it is flat with the pollutant that makes it. Counted are the hours in
-    such runs.
+    such runs. An index of 0 is no value of its own: everything measured up to 0 ug/m3 has it (US
+    Consulate Ho Chi Minh City, 20 March 2017: 18 hours of 0, from -4 to 0 ug/m3).
     """
     evaluated, runs = 0, []
     for name in POLLUTANTS:
@@ -39,7 +40,7 @@ def flat_lines(data: StationData, params: Params) -> Found:
             continue
         evaluated += data.hours[name].count()
         runs.append(
-            data.hours.filter(pl.col(name).is_not_null())
+            data.hours.filter(pl.col(name) > 0)
             .with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("piece"))
             .with_columns(pl.struct("piece", name).rle_id().alias("run"))
             .group_by("run", maintain_order=True)
@@ -64,21 +65,21 @@ def spikes(data: StationData, params: Params) -> Found:
 
     Heavy haze stays for days and is no spike. An hour is evaluated with five of the seven there.
     """
-    value = pl.col("aqi")
-    median = value.rolling_median(_SPIKE_WINDOW_H, min_samples=5, center=True)
-    away = value - median
+    value, median = pl.col("aqi"), pl.col("median")
+    around = value.rolling_median(_SPIKE_WINDOW_H, min_samples=5, center=True)
     limit = pl.max_horizontal(pl.lit(float(params["least"])), params["factor"] * median)
+    seen = data.hours.select(_idx(data), utc("hour", "ts"), "aqi", around.alias("median"))
+    seen = seen.with_columns(((value - median).abs() > limit).alias("far"))
+    evaluated = int(seen["far"].count())
+    if not seen["far"].any():
+        return Found(evaluated)
+    height = (value - median).abs()
     back = [
-        (value.shift(-step) - median).abs() < _MOST_STEP_FOR_A_RETURN * away.abs()
+        (value.shift(-step) - median).abs() < _MOST_STEP_FOR_A_RETURN * height
         for step in range(1, _RETURNS_WITHIN_H + 1)
     ]
     returned = pl.any_horizontal(*(item.fill_null(value=False) for item in back))
-    seen = data.hours.with_columns(median.alias("median"), (away.abs() > limit).alias("far"))
-    spiky = data.hours.select(
-        _idx(data), utc("hour", "ts"), "aqi", median.alias("median"),
-        ((away.abs() > limit) & returned).alias("spike"),
-    ).filter("spike")  # fmt: skip
-    return Found(int(seen["far"].count()), spiky.drop("spike"))
+    return Found(evaluated, seen.filter(pl.col("far") & returned).drop("far"))
 
 
 @station_check("T03", "Steps: a great change within one hour that stays",

@@ -1,0 +1,156 @@
+"""The files of the contract: valid, complete, the same for the same input, harmless."""
+
+import csv
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from runner.conf_files import standard_checks
+from runner.core.stations import Station
+from runner.quality import catalogue
+from runner.quality.catalogue import Params, checks
+from runner.quality.console import summary_lines
+from runner.quality.policy import policy_of
+from runner.quality_settings import Accepted, CheckRule, Quality
+from tests.quality.faults import FAULTS, MIDDLE, hours
+from tests.quality.world import KNOWN, NOW, check, fired, world
+
+SCHEMA = Path(catalogue.__file__).with_name("schema.json")
+
+
+def validate(made: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(made, schema, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("check_id", ["C03", "D02", "R06", "V03", "T01", "X03"])
+def test_quality_json_is_valid_whatever_was_found(tmp_path: Path, check_id: str) -> None:
+    faulty = world(tmp_path)
+    FAULTS[check_id].inject(faulty)
+    validate(faulty.check())
+
+
+def test_no_reading_at_all_is_a_verdict_not_a_crash(tmp_path: Path) -> None:
+    empty = world(tmp_path, stations=(KNOWN,))
+    empty.frames[KNOWN] = empty.frames[KNOWN].clear()
+    made = empty.check()
+    validate(made)
+    assert made["counts"]["capture"] == 0
+    assert made["counts"]["checks"]["error"] == 0
+    assert made["status"] == "fail"
+    assert made["exit_code"] == 3
+
+
+def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
+    first, second = world(tmp_path / "a"), world(tmp_path / "b")
+    for one in (first, second):
+        FAULTS["C01"].inject(one)
+        FAULTS["X02"].inject(one)
+    documents = []
+    for one in (first, second):
+        made = one.check()
+        for item in made["checks"]:
+            item["duration_s"] = 0
+        documents.append(made)
+    assert documents[0] == documents[1]
+    for name in ("day", "month", "stations", "hour", "diurnal", "category"):
+        paths = [tmp_path / run / "quality" / "agg" / f"{name}.parquet" for run in "ab"]
+        assert pl.read_parquet(paths[0]).equals(pl.read_parquet(paths[1]))
+    gaps = [(tmp_path / run / "quality" / "gaps.csv").read_bytes() for run in "ab"]
+    assert gaps[0] == gaps[1]
+
+
+def test_a_gap_says_why_hour_by_hour(tmp_path: Path) -> None:
+    one = world(tmp_path, stations=(KNOWN,))
+    one.lose(hours(MIDDLE, 10))
+    one.lose(hours(MIDDLE + 10, 4), fetched=False)
+    one.lose(hours(MIDDLE + 14, 3))
+    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], rejected=hours(MIDDLE + 14, 3))
+    one.lose(hours(MIDDLE + 100, 2))
+    one.ledgers[KNOWN] = replace(
+        one.ledgers[KNOWN],
+        empty=tuple(item for item in one.ledgers[KNOWN].empty if item.start < MIDDLE + 100),
+    )
+    made = one.check()
+    with (tmp_path / "quality" / "gaps.csv").open(encoding="utf-8", newline="") as file:
+        longest, other = csv.DictReader(file)
+    parts = ("hours", "cause", "source_empty_h", "not_fetched_h", "rejected_h", "lost_h")
+    assert [longest[part] for part in parts] == ["17", "source_empty", "10", "4", "3", "0"]
+    assert [other[part] for part in parts] == ["2", "lost", "0", "0", "0", "2"]
+    missing = made["gaps"]["hours_missing"]
+    assert missing == {"not_fetched": 4, "source_empty": 10, "rejected": 3, "lost": 2}
+    assert check(made, "R04")["n_failed"] == 2
+
+
+def test_a_check_that_breaks_is_an_error_of_its_own_and_fails_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_params: Params) -> pl.Expr:
+        return pl.col("no such column")
+
+    monkeypatch.setitem(catalogue.REGISTRY, "V02", replace(checks()["V02"], look=broken))
+    made = world(tmp_path).check()
+    validate(made)
+    assert fired(made) == {"V02": "error"}
+    assert "no such column" in check(made, "V02")["message"]
+    assert (made["status"], made["exit_code"]) == ("fail", 3)
+    assert any("V02" in line for line in summary_lines(made, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("until", "station", "status"),
+    [("2023-07-10", KNOWN, "pass"), ("2023-07-09", KNOWN, "warn"), ("2023-07-10", 8767, "warn"),
+     ("2030-01-01", None, "pass")],
+)  # fmt: skip
+def test_an_accepted_finding_stays_visible_and_counts_again_after_its_day(
+    tmp_path: Path, until: str, station: int | None, status: str
+) -> None:
+    settings = Quality(accepted=[Accepted("C04", until, "under repair", station)])
+    faulty = world(tmp_path)
+    FAULTS["C04"].inject(faulty)
+    made = faulty.check(policy_of(settings, standard_checks(), NOW.date()))
+    found = check(made, "C04")
+    assert found["status"] == status
+    assert found["samples_total"] == 1
+    assert found["accepted"][0]["expired"] is (until < "2023-07-10")
+    assert found["accepted"][0]["reason"] == "under repair"
+    validate(made)
+
+
+def test_rules_say_only_what_they_change(tmp_path: Path) -> None:
+    rules = {"C04": CheckRule(fail="0"), "T01": CheckRule(enabled=False)}
+    faulty = world(tmp_path)
+    FAULTS["C04"].inject(faulty)
+    policy = policy_of(Quality(checks=rules), standard_checks(), date(2023, 7, 10))
+    made = faulty.check(policy)
+    assert fired(made) == {"C04": "fail"}
+    assert "T01" not in {item["id"] for item in made["checks"]}
+    assert policy.rules["C04"].warn is not None
+
+
+@pytest.mark.parametrize(
+    ("check_id", "fail_on", "code"),
+    [("C03", "fail", 3), ("C03", "never", 0), ("C04", "fail", 0), ("C04", "warn", 3)],
+)
+def test_the_gate_follows_fail_on(tmp_path: Path, check_id: str, fail_on: str, code: int) -> None:
+    faulty = world(tmp_path)
+    FAULTS[check_id].inject(faulty)
+    assert faulty.check(fail_on=fail_on)["exit_code"] == code
+
+
+def test_the_console_summary_has_at_most_25_lines(tmp_path: Path) -> None:
+    faulty = world(tmp_path)
+    for check_id, fault in FAULTS.items():
+        if check_id[0] not in "DE":
+            fault.inject(faulty)
+    lines = summary_lines(faulty.check(), tmp_path)
+    assert len(lines) <= 25
+    assert lines[0].startswith("Quality: FAIL")
+    assert str(Station(KNOWN)) in "\n".join(lines)
