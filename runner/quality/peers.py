@@ -18,6 +18,9 @@ hour. With 95 % of the hours equal, 0.95**24 = 29 % of the days are."""
 _NOISE = 5.0
 """A shift must exceed the usual wandering of the other stations by so many deviations."""
 _MAD_TO_DEVIATION = 1.4826
+_MANY = 30
+"""With more stations than this, one of them does not move the median of all: it need not be left
+out, and the work grows with their number, not with its square."""
 
 
 @run_check("X03", "Two stations with one series", dimension="consistency", unit="pairs")
@@ -71,15 +74,19 @@ def level_shifts(run: RunData, params: Params) -> Found:
     first, last = int(wide["day"].min()), int(wide["day"].max())  # type: ignore[arg-type]
     dense = pl.DataFrame({"day": pl.int_range(first, last + 1, dtype=pl.Int32, eager=True)})
     wide = dense.join(wide, on="day", how="left", maintain_order="left")
+    many = len(names) > _MANY
+    everyone = [pl.concat_list(names).list.median().alias("reference")] if many else []
+    wide = wide.with_columns(everyone)
     shifts = {name: _shifts(wide, name, names, params) for name in names}
+    wandering = _deviation([*shifts.values()]) if many else 0.0
     evaluated, rows = 0, []
     for name in names:
         largest = shifts[name].abs().max()
         if largest is None:
             continue
         evaluated += 1
-        others = pl.concat([shifts[other] for other in names if other != name]).drop_nulls()
-        usual = _MAD_TO_DEVIATION * float(others.abs().median() or 0.0)  # type: ignore[arg-type]
+        others = [] if many else [shifts[other] for other in names if other != name]
+        usual = wandering if many else _deviation(others)
         bound = max(math.log(params["factor"]), _NOISE * usual)
         if float(largest) > bound:  # type: ignore[arg-type]
             at = shifts[name].abs().arg_max() or 0
@@ -89,12 +96,20 @@ def level_shifts(run: RunData, params: Params) -> Found:
     return Found(evaluated, found.with_columns(pl.col("day").cast(pl.Date)))
 
 
+def _deviation(shifts: list[pl.Series]) -> float:
+    """Return how far shifts usually go, as a standard deviation."""
+    return _MAD_TO_DEVIATION * float(pl.concat(shifts).drop_nulls().abs().median() or 0.0)  # type: ignore[arg-type]
+
+
 def _shifts(wide: pl.DataFrame, name: str, names: list[str], params: Params) -> pl.Series:
     """Return for every day the change of the relative level from before it to after it."""
     others = [other for other in names if other != name]
-    there = pl.sum_horizontal(pl.col(other).is_not_null() for other in others)
-    reference = pl.concat_list(others).list.median()
-    relative = pl.when(there >= params["peers"]).then(pl.col(name) - reference)
+    if "reference" in wide.columns:
+        relative = pl.col(name) - pl.col("reference")
+    else:
+        there = pl.sum_horizontal(pl.col(other).is_not_null() for other in others)
+        reference = pl.concat_list(others).list.median()
+        relative = pl.when(there >= params["peers"]).then(pl.col(name) - reference)
     span = params["days"]
     median = relative.rolling_median(span, min_samples=span // 2)
     return wide.select((median.shift(-(span - 1)) - median.shift(1)).alias(name))[name]

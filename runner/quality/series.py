@@ -65,21 +65,21 @@ def spikes(data: StationData, params: Params) -> Found:
 
     Heavy haze stays for days and is no spike. An hour is evaluated with five of the seven there.
     """
-    value = pl.col("aqi")
-    median = value.rolling_median(_SPIKE_WINDOW_H, min_samples=5, center=True)
-    away = value - median
+    value, median = pl.col("aqi"), pl.col("median")
+    around = value.rolling_median(_SPIKE_WINDOW_H, min_samples=5, center=True)
     limit = pl.max_horizontal(pl.lit(float(params["least"])), params["factor"] * median)
+    seen = data.hours.select(_idx(data), utc("hour", "ts"), "aqi", around.alias("median"))
+    seen = seen.with_columns(((value - median).abs() > limit).alias("far"))
+    evaluated = int(seen["far"].count())
+    if not seen["far"].any():
+        return Found(evaluated)
+    height = (value - median).abs()
     back = [
-        (value.shift(-step) - median).abs() < _MOST_STEP_FOR_A_RETURN * away.abs()
+        (value.shift(-step) - median).abs() < _MOST_STEP_FOR_A_RETURN * height
         for step in range(1, _RETURNS_WITHIN_H + 1)
     ]
     returned = pl.any_horizontal(*(item.fill_null(value=False) for item in back))
-    seen = data.hours.with_columns(median.alias("median"), (away.abs() > limit).alias("far"))
-    spiky = data.hours.select(
-        _idx(data), utc("hour", "ts"), "aqi", median.alias("median"),
-        ((away.abs() > limit) & returned).alias("spike"),
-    ).filter("spike")  # fmt: skip
-    return Found(int(seen["far"].count()), spiky.drop("spike"))
+    return Found(evaluated, seen.filter(pl.col("far") & returned).drop("far"))
 
 
 @station_check("T03", "Steps: a great change within one hour that stays",

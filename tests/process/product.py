@@ -21,6 +21,7 @@ FAST = (
     "source.retry.backoff_s=0.02",
     "source.retry.backoff_max_s=0.2",
     "quality=off",
+    "report=none",  # tests/process/test_report_process.py asks for it
 )
 
 

@@ -23,7 +23,7 @@ KEY = "canary-key-9f8e7d6c5b"
 HOSTILE = "<script>alert('x')</script> \x1b[31mĐà Nẵng | `rm` & co"
 STATIONS = {1584: HOSTILE, 13658: "Hải Phòng/Phủ Liễn"}
 WEEK = ("backfill.start_date=2023-01-01", "backfill.end_date=2023-01-15")
-SETTINGS = [item for item in FAST if item != "report=none"]
+SETTINGS = [*FAST, "quality=standard", "report=html"]
 EXTERNAL = re.compile(r"<script|\b(?:src|href)=[\"'](?!data:|#)|@import|url\((?!data:)")
 PAGE = (REPOSITORY / "notebooks" / "02_quality_report.ipynb").exists()
 
