@@ -43,7 +43,8 @@ def body_of(executed: Path) -> str:
         exclude_anchor_links=True,
     )
     notebook = nbformat.read(executed, as_version=4)  # type: ignore[no-untyped-call]  # nor this
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # papermill's own cell has another one every time
         cell.get("metadata", {}).pop("tags", None)
         _mark_failed(cell)
     body, _resources = exporter.from_notebook_node(notebook)
