@@ -203,6 +203,8 @@ class Trial:
                 f"backfill.workers={self._workers}",
                 "backfill.lease_s=2",
                 "rate_limit=unlimited",
+                "quality=off",
+                "report=none",
                 f"source.base_url={api.url}",
                 "source.retry.backoff_s=0.01",
                 "source.retry.backoff_max_s=0.1",
