@@ -134,7 +134,7 @@ class Trial:
             for position, fault in enumerate(self._faults)
             if fault.act
         )
-        allowed = {code for fault in self._faults for code in fault.codes}
+        allowed = {0}.union(*(fault.codes for fault in self._faults))
         for number in range(_MOST_RUNS):
             process = self._start(directory, api, first=number == 0)
             while todo and self._reached(todo[0][0], process, api):

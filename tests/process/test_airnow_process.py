@@ -17,6 +17,8 @@ pytestmark = [
 ]
 ASK = (
     "source=airnow",
+    "quality=off",
+    "report=none",
     f"source.path={FILES}",
     "stations.ids=[8641,8767]",
     "backfill.start_date=2016-01-01",
