@@ -81,7 +81,7 @@ def make_report(job: Job, run_dir: Path, stations: Sequence[int] = (), *, requir
     except Exception as error:  # a defect of ours
         log.exception("report.broke")
         return Pages(error=f"internal error ({type(error).__name__})", required=required)
-    log.warning("report.not_made", error=why)
+    log.info("notebook.report_not_made", error=why)
     return Pages(error=job.redact(why), required=required)
 
 
@@ -178,8 +178,7 @@ class _Report:
 
     def _note(self, problem: str) -> None:
         problem = self._job.redact(problem)
-        if not self._job.stop.asked:
-            log.warning("report.problem", problem=problem)
+        log.info("notebook.problem", problem=problem)
         self._problems.append(problem)
 
     def _write(self, path: Path, text: str) -> None:
