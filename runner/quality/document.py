@@ -23,6 +23,8 @@ from runner.quality.previous_checks import common_days
 from runner.quality.run_data import Previous, RunData
 
 SCHEMA_VERSION = 1
+_ENOUGH = 0.75
+"""Capture that a mean needs by US EPA's rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def document(
             "stations": stations.height,
             "expected_hours": expected,
             "capture": readings / expected if expected else None,
+            "stations_ge_75": stations.filter(pl.col("capture") >= _ENOUGH).height,
+            "flagged": _flagged(results.values()),
             "checks": {str(one): counts.get(str(one), 0) for one in Status},
         },
         "ledger": ledger.to_json() if ledger else None,
@@ -134,6 +138,16 @@ def document(
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
         "versions": dict(identity.versions),
     }
+
+
+def _flagged(results: Iterable[CheckResult]) -> int:
+    """Return the readings that warnings and failures are about; one of two checks counts twice."""
+    told = (Status.WARN, Status.FAIL)
+    return sum(
+        int(result.failed)
+        for result in results
+        if result.status in told and result.check.unit == "readings"
+    )
 
 
 def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[dict[str, Any]]:

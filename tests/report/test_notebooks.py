@@ -25,7 +25,7 @@ def test_sources_hold_no_output_no_count_and_nothing_of_a_person(path: Path) -> 
     for cell in content["cells"]:
         assert cell.get("outputs", []) == []
         assert cell.get("execution_count") is None
-        assert set(cell["metadata"]) <= {"tags"}
+        assert set(cell["metadata"]) <= {"tags", "title"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -1,0 +1,114 @@
+"""All checks, failures first, with examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.report.markup import Markup, text
+from runner.report.run_files import RunFiles
+from runner.report.sections.amounts import before, bound, observed
+from runner.report.sections.pieces import badge, clipped, folded, names, where
+from runner.report.sections.words import counted, is_instant, local
+
+_BAD = ("fail", "error", "warn")
+_MOST_SAMPLES = 10
+_LONGEST_VALUE = 60
+_COLUMNS = ("Status", "Check", "Found", "Previous run", "Warns", "Fails", "Where")
+
+
+def checks(run: RunFiles) -> Markup:
+    """Return the table of those that found something, and the others folded away."""
+    listed = run.document["checks"]
+    bad = [item for status in _BAD for item in listed if item["status"] == status]
+    good = [item for item in listed if item["status"] == "pass"]
+    idle = [item for item in listed if item["status"] == "skip"]
+    html = _table(run, bad) if bad else "<p>No check found anything.</p>"
+    if good:
+        html += folded(f"✓ {counted(len(good), 'checks')} passed", _table(run, good))
+    if idle:
+        html += folded(f"– {counted(len(idle), 'checks')} had nothing to look at", _idle(idle))
+    return Markup(html, f"{len(bad)} of {len(listed)} checks found something")
+
+
+def _table(run: RunFiles, listed: Sequence[Mapping[str, Any]]) -> str:
+    known = names(run)
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+    body = "".join(_rows(run, item, known) for item in listed)
+    return f'<table class="checks"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> str:
+    said = item["message"] if item["status"] == "error" else ""
+    cells = (
+        ("", badge(item["status"])),
+        ("", f"<b>{text(item['id'])}</b> {text(item['title'])}"
+             f"{f'<br>{clipped(said, 200)}' if said else ''}{_accepted(item, known)}"),
+        ("Found", observed(item)),
+        ("Previous run", before(item)),
+        ("Warns", text(bound(item, "warn") or "never")),
+        ("Fails", text(bound(item, "fail") or "never")),
+        ("Where", where(item["stations"], known)),
+    )  # fmt: skip
+    row = "".join(f'<td data-label="{label}">{html}</td>' for label, html in cells if html)
+    if not cells[-1][1]:
+        row += "<td></td>"
+    return f"<tr>{row}</tr>{_examples(run, item)}"
+
+
+def _accepted(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
+    told = []
+    for one in item["accepted"]:
+        if not one["n_failed"]:
+            continue
+        idx = one["station_idx"]
+        about = "all stations" if idx is None else clipped(known.get(idx) or f"station {idx}", 34)
+        state = "Acceptance expired" if one["expired"] else "Accepted until"
+        told.append(
+            f'<p class="accepted">{state} {text(one["until"])} ({about}): '
+            f"{clipped(one['reason'], 200)}</p>"
+        )
+    return "".join(told)
+
+
+def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
+    """Return a row with examples that opens on demand; their instants are on the local clock."""
+    samples = item["samples"][:_MOST_SAMPLES]
+    if not samples:
+        return ""
+    columns = list(dict.fromkeys(key for sample in samples for key in sample))
+    instants = {key for sample in samples for key, value in sample.items() if is_instant(value)}
+    head = "".join(
+        f"<th>{clipped(key.replace('_', ' '), 30)}{f' ({run.zone})' if key in instants else ''}</th>"
+        for key in columns
+    )
+    rows = "".join(
+        "<tr>" + "".join(_cell(sample.get(key), run.offset_h) for key in columns) + "</tr>"
+        for sample in samples
+    )
+    total = item["samples_total"] or len(samples)
+    shown = f"{len(samples)} of {total:,}" if total > len(samples) else f"{len(samples)}"
+    table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<tr class="more"><td colspan="7">{folded(f"Examples: {shown}", f"{table}</div>")}</td></tr>'
+
+
+def _cell(value: Any, offset_h: int) -> str:
+    if is_instant(value):
+        return f"<td>{local(value, offset_h)}</td>"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        told = f"{value}" if isinstance(value, int) else f"{value:.4g}"
+        return f'<td class="n">{told}</td>'
+    return f"<td>{'' if value is None else clipped(value, _LONGEST_VALUE)}</td>"
+
+
+def _idle(listed: Sequence[Mapping[str, Any]]) -> str:
+    items = "".join(
+        f"<li><b>{text(item['id'])}</b> {text(item['title'])}"
+        f"{_said(item['message'])}</li>"
+        for item in listed
+    )
+    return f"<ul>{items}</ul>"
+
+
+def _said(message: str) -> str:
+    return f": {clipped(message, 200)}" if message else ""
