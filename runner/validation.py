@@ -194,4 +194,6 @@ def _identity(job: Job, stations: Sequence[Station]) -> Identity:
         versions={"runner": __version__, "polars": pl.__version__},
         resume_command=job.redact(job.resume_command),
         retry_command=job.redact(job.command("job=retry")),
+        rejects_command=job.redact(job.command("job=rejects")),
+        dedupe_command=job.redact(job.command("job=dedupe")),
     )

@@ -116,7 +116,8 @@ def _through_template(sections: list[Section]) -> str:
 
 
 def _style() -> str:
-    """Return the style sheet without its comments and line ends."""
+    """Return the style sheet without comments and needless space."""
     content = (_HERE / _TEMPLATE / "style.css").read_text(encoding="utf-8")
     content = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
-    return re.sub(r"\n\s*", "\n", content).strip()
+    content = re.sub(r"\s*([{};,])\s*", r"\1", content)
+    return re.sub(r":\s+|\s+", lambda found: found[0].strip() or " ", content).strip()

@@ -20,8 +20,9 @@ MOST_SHOWN = 60
 VALID_H = 18
 """Hours that a day needs: 75 % of 24 (40 CFR 50, appendix N)."""
 _WEEK = 7
-_PIXEL_PX = 7
 _MOST_TICKS = 14
+_LAST_TICK = 0.96
+"""Share of the width after which a label has no room."""
 _FEW, _NONE, _OUTSIDE = len(BANDS), len(BANDS) + 1, len(BANDS) + 2
 _COLOURS = (*(band.colour for band in BANDS), "#8d96a3", "#d5dae1", "#ffffff")
 
@@ -117,13 +118,29 @@ def _ticks(start: date, weeks: int) -> str:
     step = next(
         (step for step in (1, 2, 3, 6, 12) if len(begins) <= step * _MOST_TICKS), len(begins)
     )
-    chosen = [(week, day) for week, day in begins if (day.month - 1) % step == 0]
+    chosen = [
+        (week, day)
+        for week, day in begins
+        if (day.month - 1) % step == 0 and week < weeks * _LAST_TICK
+    ]
+    years = any(day.month == 1 for _week, day in chosen)
     labels = "".join(
-        f'<span style="left:{100 * week / weeks:.2f}%">{MONTHS[day.month - 1]}'
-        f"{f' {day.year}' if day.month == 1 or at == 0 else ''}</span>"
+        f'<span{_rare(day, step)} style="left:{100 * week / weeks:.2f}%">'
+        f"{_tick(day, with_year=day.month == 1 or (not years and at == 0))}</span>"
         for at, (week, day) in enumerate(chosen)
     )
     return f'<div class="ticks" style="--weeks:{weeks}">{labels}</div>'
+
+
+def _tick(day: date, *, with_year: bool) -> str:
+    return str(day.year) if with_year and day.month == 1 else (
+        f"{MONTHS[day.month - 1]}{f' {day.year}' if with_year else ''}"
+    )
+
+
+def _rare(day: date, step: int) -> str:
+    """Mark labels that a narrow screen leaves out."""
+    return "" if (day.month - 1) % (3 * step) == 0 else ' class="rare"'
 
 
 def _hours(run: RunFiles) -> str:

@@ -36,7 +36,7 @@ def categories(run: RunFiles) -> Markup:
     silent = len(hours) - len(listed)
     said = note(
         "Share of each station's hours in every band, of the hours that have a reading: a station "
-        "with gaps may look cleaner or dirtier than its air. Above 100 on the right; highest first."
+        "with gaps may look cleaner or dirtier than its air. The share above 100 is on the right, the highest first."
         + (f" {silent} stations without a reading are not shown." if silent else "")
     )
     entries = [
@@ -51,7 +51,8 @@ def _bad(counts: Sequence[int]) -> float:
 
 
 def _bars(rows: Sequence[str]) -> str:
-    return f'<div class="bars">{"".join(rows)}</div>'
+    head = '<div></div><div></div><div class="n note">above 100</div>'
+    return f'<div class="bars">{head}{"".join(rows)}</div>'
 
 
 def _row(idx: int, known: Mapping[int, str], counts: Sequence[int]) -> str:

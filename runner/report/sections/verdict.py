@@ -61,8 +61,9 @@ def _reasons(run: RunFiles) -> str:
 
 
 def _bound(item: Mapping[str, Any]) -> str:
-    limit = bound(item, "fail" if item["status"] == "fail" else "warn")
-    return f" <span class=\"note\">({item['status']}s at {text(limit)})</span>" if limit else ""
+    name = "fail" if item["status"] == "fail" else "warn"
+    limit = bound(item, name)
+    return f" <span class=\"note\">({name}s {text(limit)})</span>" if limit else ""
 
 
 def _where(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
