@@ -23,7 +23,7 @@ def observed(check: Mapping[str, Any]) -> str:
 
 
 def bound(check: Mapping[str, Any], name: str) -> str:
-    """Return a threshold: `over 1 %`, `under 75 %`, `if there is any`; empty where it has none.
+    """Return a threshold: `over 1 %`, `under 75 %`, `if any`; empty where it has none.
 
     Args:
         check: of quality.json.
@@ -35,7 +35,7 @@ def bound(check: Mapping[str, Any], name: str) -> str:
     side = "under" if check["direction"] == "min" else "over"
     value = f"{100 * limit['value']:g} %" if limit["is_share"] else f"{limit['value']:,}"
     if (side, value) in (("over", "0"), ("over", "0 %")):
-        return "if there is any"
+        return "if any"
     return f"{side} {value}"
 
 

@@ -9,11 +9,12 @@ from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.amounts import before, bound, observed
 from runner.report.sections.pieces import badge, clipped, folded, names, where
-from runner.report.sections.words import counted, is_instant, local
+from runner.report.sections.words import CAUSES, counted, is_instant, local, share
 
 _BAD = ("fail", "error", "warn")
 _MOST_SAMPLES = 10
 _LONGEST_VALUE = 60
+_SHARES = ("capture", "share")
 _COLUMNS = ("Status", "Check", "Found", "Previous run", "Warns", "Fails", "Where")
 
 
@@ -77,13 +78,14 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
     if not samples:
         return ""
     columns = list(dict.fromkeys(key for sample in samples for key in sample))
+    columns.sort(key=lambda name: name != "station_idx")
     instants = {key for sample in samples for key, value in sample.items() if is_instant(value)}
     head = "".join(
-        f"<th>{clipped(key.replace('_', ' '), 30)}{f' ({run.zone})' if key in instants else ''}</th>"
+        f"<th{_side(samples[0].get(key))}>{clipped(key.replace('_', ' '), 30)}{f' ({run.zone})' if key in instants else ''}</th>"
         for key in columns
     )
     rows = "".join(
-        "<tr>" + "".join(_cell(sample.get(key), run.offset_h) for key in columns) + "</tr>"
+        "<tr>" + "".join(_cell(key, sample.get(key), run.offset_h) for key in columns) + "</tr>"
         for sample in samples
     )
     total = item["samples_total"] or len(samples)
@@ -92,13 +94,25 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
     return f'<tr class="more"><td colspan="7">{folded(f"Examples: {shown}", f"{table}</div>")}</td></tr>'
 
 
-def _cell(value: Any, offset_h: int) -> str:
-    if is_instant(value):
-        return f"<td>{local(value, offset_h)}</td>"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        told = f"{value}" if isinstance(value, int) else f"{value:.4g}"
-        return f'<td class="n">{told}</td>'
-    return f"<td>{'' if value is None else clipped(value, _LONGEST_VALUE)}</td>"
+def _cell(key: str, value: Any, offset_h: int) -> str:
+    if value is None:
+        told = ""
+    elif is_instant(value):
+        told = local(value, offset_h)
+    elif key in _SHARES and isinstance(value, int | float):
+        told = share(value)
+    elif isinstance(value, float):
+        told = f"{value:,.4g}"
+    elif isinstance(value, int) and key != "station_idx":
+        told = f"{value:,}"
+    else:
+        told = clipped(CAUSES.get(value, value) if key == "cause" else value, _LONGEST_VALUE)
+    return f"<td{_side(value)}>{told}</td>"
+
+
+def _side(value: Any) -> str:
+    """Return where a value stands: numbers on the right."""
+    return ' class="n"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def _idle(listed: Sequence[Mapping[str, Any]]) -> str:
