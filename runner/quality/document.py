@@ -202,7 +202,11 @@ def actions(
         "station_idx"
     ].to_list()
     if quiet:
-        add("none", "the source had nothing for some hours: to fetch them again brings nothing", ids=quiet)
+        add(
+            "none",
+            "the source had nothing for some hours: to fetch them again brings nothing",
+            ids=quiet,
+        )
     return made
 
 

@@ -8,7 +8,7 @@ execution are not looked at, so that the same run gives the same page.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def section_of(cell: Mapping[str, Any]) -> Section | None:
 
 
 def reason(error: Mapping[str, Any]) -> str:
-    """Return why a cell failed, short: no traceback, no place on the machine, no address, no key."""
+    """Return why a cell failed, short: no traceback, no directory, no address, no key."""
     said = _COLOUR_CODES.sub("", str(error.get("evalue", ""))).strip().partition("\n")[0]
     for pattern, stands in (
         (_ADDRESS, "(address)"),
@@ -110,7 +110,7 @@ def _through_template(sections: list[Section]) -> str:
         for at, one in enumerate(sections)
     ]
     notebook = v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
-    resources: MutableMapping[str, Any] = {"page": {"title": TITLE, "style": _style()}}
+    resources: dict[str, Any] = {"page": {"title": TITLE, "style": _style()}}
     html, _resources = exporter.from_notebook_node(notebook, resources)
     return str(html).strip() + "\n"
 

@@ -47,7 +47,7 @@ def _station(like: dict[str, Any], idx: int, chance: random.Random) -> dict[str,
 def _write(place: Path, ids: list[int], days: list[date], chance: random.Random) -> None:
     agg = place / "agg"
     keys = {"station_idx": [idx for idx in ids for _day in days], "day": days * len(ids)}
-    total = len(keys["day"])
+    total = len(ids) * len(days)
     counts = chance.choices([0, 12, 20, 24], [1, 1, 3, 20], k=total)
     medians = [float(chance.randrange(20, 330)) if count else None for count in counts]
     day = pl.DataFrame({**keys, "expected": [24] * total, "n": counts, "median": medians})

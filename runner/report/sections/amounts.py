@@ -43,7 +43,7 @@ def before(check: Mapping[str, Any]) -> str:
     """Return how the previous run compares, as HTML; a dash without one."""
     old = check["previous"]
     if not old or old.get("observed") is None or check["observed"] is None:
-        return f"was {text(old['status'])}" if old and old.get("status") else "–"
+        return f"was {text(old['status'])}" if old and old.get("status") else "—"
     now, then = check["observed"], old["observed"]
     low_is_bad = check["direction"] == "min"
     told = share(then) if low_is_bad else f"{then:,}"

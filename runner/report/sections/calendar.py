@@ -91,9 +91,7 @@ def _strip(one: Any, days: pl.DataFrame, start: date, weeks: int) -> str:
         grid[row][column] = pixel
         counts[pixel] += 1
     names = [*(band.name for band in BANDS), f"under {VALID_H} hours", "without a reading"]
-    told = ", ".join(
-        f"{count} {name}" for count, name in zip(counts, names, strict=False) if count
-    )
+    told = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=False) if count)
     png = palette_png([bytes(row) for row in grid], _COLOURS)
     picture = image("png", png, f"Days: {told}")
     name = station(one["name"], one["station_idx"])
@@ -104,7 +102,9 @@ def _strip(one: Any, days: pl.DataFrame, start: date, weeks: int) -> str:
 
 
 def _sheet(strips: Sequence[str], ticks: str) -> str:
-    return f'<div class="wide"><div class="calendar">{"".join(strips)}<div></div>{ticks}</div></div>'
+    return (
+        f'<div class="wide"><div class="calendar">{"".join(strips)}<div></div>{ticks}</div></div>'
+    )
 
 
 def _ticks(start: date, weeks: int) -> str:
@@ -133,8 +133,10 @@ def _ticks(start: date, weeks: int) -> str:
 
 
 def _tick(day: date, *, with_year: bool) -> str:
-    return str(day.year) if with_year and day.month == 1 else (
-        f"{MONTHS[day.month - 1]}{f' {day.year}' if with_year else ''}"
+    return (
+        str(day.year)
+        if with_year and day.month == 1
+        else (f"{MONTHS[day.month - 1]}{f' {day.year}' if with_year else ''}")
     )
 
 
@@ -160,4 +162,6 @@ def _hours(run: RunFiles) -> str:
         for at, one in enumerate(shown)
     )
     title = f"Every hour of the {len(shown)} stations that most checks blame"
-    return folded(title if len(shown) > 1 else "Every hour of the station that checks blame", figures)
+    return folded(
+        title if len(shown) > 1 else "Every hour of the station that checks blame", figures
+    )

@@ -32,11 +32,14 @@ def categories(run: RunFiles) -> Markup:
     rows = [_row(idx, known, hours[idx]) for idx in listed]
     html = _bars(rows[:MOST_SHOWN])
     if len(rows) > MOST_SHOWN:
-        html += folded(f"{len(rows) - MOST_SHOWN} stations with cleaner air", _bars(rows[MOST_SHOWN:]))
+        html += folded(
+            f"{len(rows) - MOST_SHOWN} stations with cleaner air", _bars(rows[MOST_SHOWN:])
+        )
     silent = len(hours) - len(listed)
     said = note(
         "Share of each station's hours in every band, of the hours that have a reading: a station "
-        "with gaps may look cleaner or dirtier than its air. The share above 100 is on the right, the highest first."
+        "with gaps may look cleaner or dirtier than its air. The share above 100 "
+        "is on the right, the highest first."
         + (f" {silent} stations without a reading are not shown." if silent else "")
     )
     entries = [

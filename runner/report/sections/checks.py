@@ -28,7 +28,7 @@ def checks(run: RunFiles) -> Markup:
     if good:
         html += folded(f"✓ {counted(len(good), 'checks')} passed", _table(run, good))
     if idle:
-        html += folded(f"– {counted(len(idle), 'checks')} had nothing to look at", _idle(idle))
+        html += folded(f"— {counted(len(idle), 'checks')} had nothing to look at", _idle(idle))
     return Markup(html, f"{len(bad)} of {len(listed)} checks found something")
 
 
@@ -40,17 +40,17 @@ def _table(run: RunFiles, listed: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> str:
-    said = item["message"] if item["status"] == "error" else ""
+    said = f"<br>{clipped(item['message'], 200)}" if item["status"] == "error" else ""
+    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{said}{_accepted(item, known)}"
     cells = (
         ("", badge(item["status"])),
-        ("", f"<b>{text(item['id'])}</b> {text(item['title'])}"
-             f"{f'<br>{clipped(said, 200)}' if said else ''}{_accepted(item, known)}"),
+        ("", title),
         ("Found", observed(item)),
         ("Previous run", before(item)),
         ("Warns", text(bound(item, "warn") or "never")),
         ("Fails", text(bound(item, "fail") or "never")),
-        ("Where", where(item["stations"], known)),
-    )  # fmt: skip
+        ("Where", where(item["stations"], known, " ")),
+    )
     row = "".join(f'<td data-label="{label}">{html}</td>' for label, html in cells if html)
     if not cells[-1][1]:
         row += "<td></td>"
@@ -81,7 +81,8 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
     columns.sort(key=lambda name: name != "station_idx")
     instants = {key for sample in samples for key, value in sample.items() if is_instant(value)}
     head = "".join(
-        f"<th{_side(samples[0].get(key))}>{clipped(key.replace('_', ' '), 30)}{f' ({run.zone})' if key in instants else ''}</th>"
+        f"<th{_side(samples[0].get(key))}>{clipped(key.replace('_', ' '), 30)}"
+        f"{f' ({run.zone})' if key in instants else ''}</th>"
         for key in columns
     )
     rows = "".join(
@@ -90,8 +91,12 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
     )
     total = item["samples_total"] or len(samples)
     shown = f"{len(samples)} of {total:,}" if total > len(samples) else f"{len(samples)}"
-    table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<tr class="more"><td colspan="7">{folded(f"Examples: {shown}", f"{table}</div>")}</td></tr>'
+    table = (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+    opened = folded(f"Examples: {shown}", table)
+    return f'<tr class="more"><td colspan="{len(_COLUMNS)}">{opened}</td></tr>'
 
 
 def _cell(key: str, value: Any, offset_h: int) -> str:
@@ -117,8 +122,7 @@ def _side(value: Any) -> str:
 
 def _idle(listed: Sequence[Mapping[str, Any]]) -> str:
     items = "".join(
-        f"<li><b>{text(item['id'])}</b> {text(item['title'])}"
-        f"{_said(item['message'])}</li>"
+        f"<li><b>{text(item['id'])}</b> {text(item['title'])}{_said(item['message'])}</li>"
         for item in listed
     )
     return f"<ul>{items}</ul>"

@@ -46,8 +46,10 @@ def coverage(run: RunFiles) -> Markup:
 
 
 def _table(head: str, rows: list[str]) -> str:
-    body = "".join(rows)
-    return f'<div class="wide"><table class="months"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="wide"><table class="months"><thead>{head}</thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _head(months: list[str]) -> str:
@@ -56,9 +58,7 @@ def _head(months: list[str]) -> str:
         for year, group in groupby(months, key=lambda month: month[:4])
     )
     names = "".join(f"<td>{MONTHS[int(month[5:]) - 1]}</td>" for month in months)
-    return (
-        f'<tr><th rowspan="2">Station</th><th rowspan="2">All</th>{years}</tr><tr>{names}</tr>'
-    )
+    return f'<tr><th rowspan="2">Station</th><th rowspan="2">All</th>{years}</tr><tr>{names}</tr>'
 
 
 def _row(one: Any, months: list[str], cells: dict[str, dict[str, Any]]) -> str:

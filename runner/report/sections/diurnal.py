@@ -28,18 +28,21 @@ def diurnal(run: RunFiles) -> Markup:
     top = _ROUND * math.ceil(float(highest) / _ROUND) if isinstance(highest, int | float) else 0
     alive = held.filter(pl.col("n") > 0)["station_idx"].unique().to_list()
     listed = [one for one in _worst_first(run) if one["station_idx"] in alive]
-    figures = "".join(
-        f"<figure><figcaption>{station(one['name'], one['station_idx'])}</figcaption>"
-        f"{_chart(held.filter(pl.col('station_idx') == one['station_idx']), top or _ROUND)}</figure>"
-        for one in listed[:MOST_SHOWN]
-    )
+    figures = []
+    for one in listed[:MOST_SHOWN]:
+        idx = one["station_idx"]
+        chart = _chart(held.filter(pl.col("station_idx") == idx), top or _ROUND)
+        caption = f"<figcaption>{station(one['name'], idx)}</figcaption>"
+        figures.append(f"<figure>{caption}{chart}</figure>")
     left = len(listed) - MOST_SHOWN
     said = note(
         f"Hourly AQI (up) by hour of the day, {run.zone} (across): median as a line, the middle "
         "half of the hours as a band. All charts have the same scale and begin at zero."
         + (f" {left} more stations are in agg/diurnal.parquet." if left > 0 else "")
     )
-    return Markup(f'{said}<div class="multiples">{figures}</div>', f"{len(listed)} stations")
+    return Markup(
+        f'{said}<div class="multiples">{"".join(figures)}</div>', f"{len(listed)} stations"
+    )
 
 
 def _worst_first(run: RunFiles) -> list[Any]:

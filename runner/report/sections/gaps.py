@@ -45,7 +45,7 @@ def _by_cause(missing: Mapping[str, int], total: int) -> str:
     )
     return (
         f"<p><b>{total:,} station-hours</b> are missing, because:</p>"
-        f'<div class="bar" role="img" aria-label="missing hours by cause, see the table">{bar}</div>'
+        f'<div class="bar" role="img" aria-label="missing hours by cause">{bar}</div>'
         f'<table class="causes"><tbody>{rows}</tbody></table>'
     )
 

@@ -16,7 +16,7 @@ def next_steps(run: RunFiles) -> Markup:
     known = names(run)
     items = []
     for one in actions:
-        stations = where(one["stations"], known).replace("<br>", ", ")
+        stations = where(one["stations"], known)
         at = f' <span class="note">({stations})</span>' if stations else ""
         command = f"<pre><code>{text(one['command'])}</code></pre>" if one["command"] else ""
         said = harmless(one["text"])

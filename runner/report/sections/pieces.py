@@ -34,15 +34,15 @@ def station(name: str | None, station_idx: int) -> str:
     )
 
 
-def where(idxs: Iterable[int], names: Mapping[int, str]) -> str:
+def where(idxs: Iterable[int], names: Mapping[int, str], between: str = ", ") -> str:
     """Return stations to look at, linked to the table of stations."""
     listed = list(idxs)
     shown = [
         f'<a href="#station{idx}"><bdi>{clipped(names.get(idx) or f"station {idx}", 34)}</bdi></a>'
         for idx in listed[:_MOST_NAMES]
     ]
-    more = [f"{len(listed) - _MOST_NAMES:,} more"] if len(listed) > _MOST_NAMES else []
-    return "<br>".join(shown + more)
+    more = [f"and {len(listed) - _MOST_NAMES:,} more"] if len(listed) > _MOST_NAMES else []
+    return between.join(shown + more)
 
 
 def names(run: RunFiles) -> dict[int, str]:

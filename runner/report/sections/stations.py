@@ -61,7 +61,11 @@ def _row(one: Mapping[str, Any], offset_h: int) -> str:
 
 def _progress(one: Mapping[str, Any]) -> str:
     state = text((one["checkpoint"] or "no record").replace("_", " "))
-    return f"{state}<br><span class=\"note\">{clipped(one['error'], 120)}</span>" if one["error"] else state
+    return (
+        f'{state}<br><span class="note">{clipped(one["error"], 120)}</span>'
+        if one["error"]
+        else state
+    )
 
 
 def _position(one: Mapping[str, Any]) -> str:
@@ -74,4 +78,4 @@ def _blamed(one: Mapping[str, Any]) -> str:
     blame = one["checks"]
     told = [f"<b>{text(id_)}</b>" for id_ in blame["fail"]] + [text(id_) for id_ in blame["warn"]]
     more = [f"and {len(told) - _MOST_IDS} more"] if len(told) > _MOST_IDS else []
-    return " ".join(told[:_MOST_IDS] + more) or "–"
+    return " ".join(told[:_MOST_IDS] + more) or "—"

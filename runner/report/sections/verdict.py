@@ -26,8 +26,8 @@ def verdict(run: RunFiles) -> Markup:
     one = BADGES.get(status, BADGES["fail"])
     html = (
         f'<div class="verdict {one.kind}"><div class="word"><i aria-hidden="true">{one.icon}</i>'
-        f" {one.word.upper()}</div><div><p class=\"lead\">{_SAYS.get(status, '')}: "
-        f"{_counts(document)}.</p>{_reasons(run)}<p class=\"note\">{_gate(document)}</p></div></div>"
+        f' {one.word.upper()}</div><div><p class="lead">{_SAYS.get(status, "")}: '
+        f'{_counts(document)}.</p>{_reasons(run)}<p class="note">{_gate(document)}</p></div></div>'
     )
     return Markup(html + _six(document), f"{one.word}: {_counts(document)}")
 
@@ -63,15 +63,11 @@ def _reasons(run: RunFiles) -> str:
 def _bound(item: Mapping[str, Any]) -> str:
     name = "fail" if item["status"] == "fail" else "warn"
     limit = bound(item, name)
-    return f" <span class=\"note\">({name}s {text(limit)})</span>" if limit else ""
+    return f' <span class="note">({name}s {text(limit)})</span>' if limit else ""
 
 
 def _where(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
-    if not item["stations"]:
-        return ""
-    return f" — {where(item['stations'][:3], known).replace('<br>', ', ')}" + (
-        f" and {len(item['stations']) - 3} more" if len(item["stations"]) > 3 else ""  # noqa: PLR2004
-    )
+    return f" — {where(item['stations'], known)}" if item["stations"] else ""
 
 
 def _gate(document: Mapping[str, Any]) -> str:
@@ -95,10 +91,10 @@ def _six(document: Mapping[str, Any]) -> str:
          change(stations, before.get("stations"))),
         (share(counts["capture"]), f"captured of {counts['expected_hours']:,} station-hours",
          change(counts["capture"], before.get("capture"), points=True)),
-        ("–" if good is None else f"{good:,} of {stations:,}", "stations with 75 % or more",
+        ("—" if good is None else f"{good:,} of {stations:,}", "stations with 75 % or more",
          change(good, before.get("stations_ge_75"))),
         (f"{gaps:,}", "gaps of 24 h or more", change(gaps, gaps_before)),
-        ("–" if flagged is None else f"{flagged:,}", "flagged rows: readings a check doubts",
+        ("—" if flagged is None else f"{flagged:,}", "flagged rows: readings a check doubts",
          change(flagged, before.get("flagged"))),
     )  # fmt: skip
     return "".join(
@@ -113,5 +109,3 @@ def _six(document: Mapping[str, Any]) -> str:
             "</ul>",
         )
     )
-
-

@@ -1,4 +1,4 @@
-"""What the page calls things: numbers, instants, statuses, causes and bands as a person reads them."""
+"""What the page calls things: numbers, instants, statuses, causes, bands, for a person."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BADGES = {
     "error": Badge("✗", "Broke", "fail"),
     "warn": Badge("!", "Warn", "warn"),
     "pass": Badge("✓", "Pass", "pass"),
-    "skip": Badge("–", "Skip", "skip"),
+    "skip": Badge("—", "Skip", "skip"),
 }
 
 CAUSES = {
@@ -62,7 +62,7 @@ def band_names() -> list[str]:
 def share(value: float | None) -> str:
     """Return a share (0..1) as percent; nothing that is not all reads as 100 %, nor as 0 %."""
     if value is None:
-        return "–"
+        return "—"
     percent = 100 * value
     if _ALMOST_ALL <= percent < 100:  # noqa: PLR2004 - percent
         return "> 99.9 %"
@@ -104,7 +104,7 @@ def change(now: float | None, before: float | None, *, points: bool = False) -> 
 def local(instant: str | None, offset_h: int) -> str:
     """Return a UTC instant with a Z as text on the local clock; a dash for none."""
     if not instant:
-        return "–"
+        return "—"
     moment = datetime.strptime(instant, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return f"{moment + timedelta(hours=offset_h):%Y-%m-%d %H:%M}"
 
