@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.text import harmless
+from runner.report.style import style_sheet
 
 TITLE = "Quality report"
 _HERE = Path(__file__).parent
@@ -110,14 +111,6 @@ def _through_template(sections: list[Section]) -> str:
         for at, one in enumerate(sections)
     ]
     notebook = v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
-    resources: dict[str, Any] = {"page": {"title": TITLE, "style": _style()}}
+    resources: dict[str, Any] = {"page": {"title": TITLE, "style": style_sheet()}}
     html, _resources = exporter.from_notebook_node(notebook, resources)
     return str(html).strip() + "\n"
-
-
-def _style() -> str:
-    """Return the style sheet without comments and needless space."""
-    content = (_HERE / _TEMPLATE / "style.css").read_text(encoding="utf-8")
-    content = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
-    content = re.sub(r"\s*([{};,])\s*", r"\1", content)
-    return re.sub(r":\s+|\s+", lambda found: found[0].strip() or " ", content).strip()

@@ -16,6 +16,7 @@ from runner.report.sections.next_steps import next_steps
 from runner.report.sections.provenance import provenance
 from runner.report.sections.stations import stations
 from runner.report.sections.verdict import verdict
+from runner.report.style import style
 
 __all__ = [
     "calendar",
@@ -30,5 +31,6 @@ __all__ = [
     "open_run",
     "provenance",
     "stations",
+    "style",
     "verdict",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
 from runner.report.bands import CAUSE_COLOURS
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
@@ -12,6 +14,8 @@ from runner.report.sections.pieces import clipped, note, station
 from runner.report.sections.words import CAUSES, duration, share
 
 _MOST = 25
+_LEAST_H = 6
+"""Shorter gaps are listed only where there is no longer one."""
 _MEANS = {
     "source_empty": "asked, answered, and no record of that hour: fetching again brings nothing",
     "not_fetched": "never asked, or the request failed: run it again",
@@ -54,11 +58,11 @@ def _longest(run: RunFiles) -> str:
     held = run.gaps()
     if not held.height:
         return note("The run kept no list of gaps.")
-    shown = held.head(_MOST).with_columns(
-        run.local("start").alias("from"), run.local("end").alias("to")
-    )
+    long = held.filter(pl.col("hours") >= _LEAST_H)
+    listed = (long if long.height else held).head(_MOST)
+    shown = listed.with_columns(run.local("start").alias("from"), run.local("end").alias("to"))
     rows = "".join(_row(row) for row in shown.iter_rows(named=True))
-    left = held.height - _MOST
+    left = held.height - listed.height
     rest = note(f"{left:,} shorter gaps are in gaps.csv.") if left > 0 else ""
     return (
         "<h3>The longest gaps</h3>"

@@ -14,6 +14,7 @@ _MOST_IDS = 8
 _COLUMNS = (
     ("", "Station"),
     ("", "Verdict"),
+    ("", "Failing, warning"),
     ("n", "Capture"),
     ("n", "Readings"),
     ("", "First"),
@@ -21,7 +22,6 @@ _COLUMNS = (
     ("n", "Longest gap"),
     ("", "Progress"),
     ("", "Position"),
-    ("", "Failing, warning"),
 )
 
 
@@ -45,18 +45,24 @@ def stations(run: RunFiles) -> Markup:
 def _row(one: Mapping[str, Any], offset_h: int) -> str:
     cells = (
         ("", badge(one["status"])),
+        ("ids", _blamed(one)),
         ("n", share(one["capture"])),
         ("n", f"{one['readings']:,} of {one['expected']:,}"),
-        ("", local(one["first"], offset_h)),
-        ("", local(one["last"], offset_h)),
+        ("", _day(one["first"], offset_h)),
+        ("", _day(one["last"], offset_h)),
         ("n", f"{one['longest_gap_h']:,} h"),
         ("", _progress(one)),
         ("", _position(one)),
-        ("", _blamed(one)),
     )
     shown = "".join(f'<td class="{kind}">{html}</td>' for kind, html in cells)
     name = station(one["name"], one["station_idx"])
     return f'<tr id="station{one["station_idx"]}"><th scope="row">{name}</th>{shown}</tr>'
+
+
+def _day(instant: str | None, offset_h: int) -> str:
+    """Return the local day of an instant; pointing at it shows the hour."""
+    told = local(instant, offset_h)
+    return f'<span title="{told}">{told[:10]}</span>'
 
 
 def _progress(one: Mapping[str, Any]) -> str:
