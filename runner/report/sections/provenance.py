@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.core.aqi import AQICN_PM25
 from runner.core.text import harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
@@ -17,7 +18,7 @@ from runner.report.sections.words import share
 
 _LONGEST = 40_000
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*@")
-_KNOTS = "AQI 50, 100, 150, 200, 300, 500 are 12.0, 35.4, 55.4, 150.4, 250.4, 500.4 µg/m³ of PM2.5"
+_KNOTS = ", ".join(f"{index} at {ugm3:g}" for ugm3, index in AQICN_PM25.knots[1:])
 
 
 def provenance(run: RunFiles) -> Markup:
@@ -33,8 +34,8 @@ def provenance(run: RunFiles) -> Markup:
         ("Expected hours", "from a station's first to its last reading" if active else
                            "every hour of the range, at every station"),
         ("Scale", clipped(f"{SCALE}: the concentration of one hour is put through breakpoints made "
-                          f"for 24 hours ({_KNOTS}). Not the daily AQI. Whether AQICN took over "
-                          "the breakpoints of May 2024 is not known.", 600)),
+                          f"for 24 hours (AQI {_KNOTS} µg/m³). Not the daily AQI. Whether "
+                          "AQICN took over the breakpoints of May 2024 is not known.", 600)),
         ("Versions", clipped(versions, 300)),
         ("Same question", f"fingerprint <code>{clipped(document['config']['fingerprint'])}</code>"),
         *_compared(document),

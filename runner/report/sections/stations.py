@@ -29,11 +29,14 @@ def stations(run: RunFiles) -> Markup:
     """Return the table, the stations that look worst first."""
     if not run.stations:
         return Markup(note("The run has no station."))
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for kind, name in _COLUMNS)
-    body = "".join(_row(one, run.offset_h) for one in run.stations)
+    placed = any(one["latitude"] is not None for one in run.stations)
+    columns = _COLUMNS if placed else _COLUMNS[:-1]
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for kind, name in columns)
+    body = "".join(_row(one, run.offset_h, placed=placed) for one in run.stations)
     said = note(
         f"The worst first. First and last reading are {run.zone}; positions are degrees north and "
-        "east. The verdict of a station is that of the worst check that blames it."
+        "east, where they are known. The verdict of a station is that of the "
+        "worst check that blames it."
     )
     table = (
         f'<div class="wide tall"><table class="list"><thead><tr>{head}</tr></thead>'
@@ -42,7 +45,7 @@ def stations(run: RunFiles) -> Markup:
     return Markup(said + table, f"{len(run.stations)} stations")
 
 
-def _row(one: Mapping[str, Any], offset_h: int) -> str:
+def _row(one: Mapping[str, Any], offset_h: int, *, placed: bool) -> str:
     cells = (
         ("", badge(one["status"])),
         ("ids", _blamed(one)),
@@ -52,7 +55,7 @@ def _row(one: Mapping[str, Any], offset_h: int) -> str:
         ("", _day(one["last"], offset_h)),
         ("n", f"{one['longest_gap_h']:,} h"),
         ("", _progress(one)),
-        ("", _position(one)),
+        *([("", _position(one))] if placed else []),
     )
     shown = "".join(f'<td class="{kind}">{html}</td>' for kind, html in cells)
     name = station(one["name"], one["station_idx"])
