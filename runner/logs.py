@@ -14,7 +14,10 @@ import structlog
 from runner.core.text import harmless
 
 LOG_NAME = "backfill.log"
-_QUIET_ON_CONSOLE = ("window.", "request.", "station.started", "station.completed", "job.refused")
+_QUIET_ON_CONSOLE = (
+    *("window.", "request.", "station.started", "station.completed", "job.refused"),
+    "notebook.",
+)
 """Events that the progress display and the summary tell better; they are in the file."""
 
 _CHATTY_LIBRARIES = ("urllib3", "pymongo", "hydra", "asyncio", "papermill")

@@ -79,7 +79,7 @@ def make_report(job: Job, run_dir: Path, stations: Sequence[int] = (), *, requir
     except Exception as error:  # a defect of ours
         log.exception("report.broke")
         return Pages(error=f"internal error ({type(error).__name__})", required=required)
-    log.warning("report.not_made", error=why)
+    log.info("notebook.report_not_made", error=why)
     return Pages(error=job.redact(why), required=required)
 
 
@@ -176,8 +176,7 @@ class _Report:
 
     def _note(self, problem: str) -> None:
         problem = self._job.redact(problem)
-        if not self._job.stop.asked:
-            log.warning("report.problem", problem=problem)
+        log.info("notebook.problem", problem=problem)
         self._problems.append(problem)
 
     def _write(self, path: Path, text: str) -> None:
@@ -186,6 +185,10 @@ class _Report:
 
 
 def _render(task: Task, executed: Path, target: Path) -> None:
-    from runner.report.shell import write_html  # noqa: PLC0415 - brings nbconvert
+    from runner.report.page import render  # noqa: PLC0415 - brings nbconvert
+    from runner.report.shell import write_html  # noqa: PLC0415 - as above
 
-    write_html(executed, target, task.title)
+    if task.is_page:
+        render(executed, target)
+    else:
+        write_html(executed, target, task.title)

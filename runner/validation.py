@@ -167,6 +167,11 @@ def _verdict(job: Job, made: Mapping[str, Any], directory: Path) -> Verdict:
     )
 
 
+def _resume_command(job: Job) -> str:
+    """Return the command that fetches what is open; to check once more would not."""
+    return job.command("job=backfill") if job.name == "validate" else job.resume_command
+
+
 def _identity(job: Job, stations: Sequence[Station]) -> Identity:
     """Return what quality.json says of the run. The fingerprint is of the question asked."""
     import polars as pl  # noqa: PLC0415 - heavy
@@ -192,6 +197,8 @@ def _identity(job: Job, stations: Sequence[Station]) -> Identity:
         database=job.database_name,
         source=job.source_kind,
         versions={"runner": __version__, "polars": pl.__version__},
-        resume_command=job.redact(job.resume_command),
+        resume_command=job.redact(_resume_command(job)),
         retry_command=job.redact(job.command("job=retry")),
+        rejects_command=job.redact(job.command("job=rejects")),
+        dedupe_command=job.redact(job.command("job=dedupe")),
     )

@@ -23,6 +23,8 @@ from runner.quality.previous_checks import common_days
 from runner.quality.run_data import Previous, RunData
 
 SCHEMA_VERSION = 1
+_ENOUGH = 0.75
+"""Capture that a mean needs by US EPA's rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Identity:
         versions: of the package, polars and the server.
         resume_command: the exact command that goes on where the run ended; empty without.
         retry_command: the exact command that tries failed stations again; empty without.
+        rejects_command: shows refused records, of the same database.
+        dedupe_command: looks at doubled readings, in the same database.
     """
 
     run_id: str
@@ -52,6 +56,8 @@ class Identity:
     versions: Mapping[str, str]
     resume_command: str = ""
     retry_command: str = ""
+    rejects_command: str = "python -m runner job=rejects"
+    dedupe_command: str = "python -m runner job=dedupe"
 
 
 def overall(results: Iterable[CheckResult]) -> Status:
@@ -118,6 +124,8 @@ def document(
             "stations": stations.height,
             "expected_hours": expected,
             "capture": readings / expected if expected else None,
+            "stations_ge_75": stations.filter(pl.col("capture") >= _ENOUGH).height,
+            "flagged": _flagged(results.values()),
             "checks": {str(one): counts.get(str(one), 0) for one in Status},
         },
         "ledger": ledger.to_json() if ledger else None,
@@ -134,6 +142,16 @@ def document(
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
         "versions": dict(identity.versions),
     }
+
+
+def _flagged(results: Iterable[CheckResult]) -> int:
+    """Return the readings that warnings and failures are about; one of two checks counts twice."""
+    told = (Status.WARN, Status.FAIL)
+    return sum(
+        int(result.failed)
+        for result in results
+        if result.status in told and result.check.unit == "readings"
+    )
 
 
 def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[dict[str, Any]]:
@@ -162,7 +180,8 @@ def actions(
 
     failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
     if failed and identity.retry_command:
-        add("retry", f"{len(failed)} stations failed: try them again", identity.retry_command,
+        some = "1 station" if len(failed) == 1 else f"{len(failed):,} stations"
+        add("retry", f"{some} failed: try again", identity.retry_command,
             failed)  # fmt: skip
     unfetched = stations.filter(pl.col("not_fetched_h") > 0)
     hours = int(unfetched["not_fetched_h"].sum())
@@ -176,14 +195,18 @@ def actions(
             f"{identity.resume_command} backfill.mode=gaps", lost)  # fmt: skip
     if "K01" in results and results["K01"].status is Status.FAIL:
         add("dedupe", "doubled readings: see them, then remove the exact ones",
-            "python -m runner job=dedupe", results["K01"].stations)  # fmt: skip
+            identity.dedupe_command, results["K01"].stations)  # fmt: skip
     if int(stations["rejected_h"].sum()):
-        add("rejects", "hours whose record was refused: see why", "python -m runner job=rejects")
+        add("rejects", "hours whose record was refused: see why", identity.rejects_command)
     quiet = stations.filter(pl.col("source_empty_h") > LONG_GAP_H, pl.col("not_fetched_h") == 0)[
         "station_idx"
     ].to_list()
     if quiet:
-        add("none", "hours that the source has not: to fetch again brings nothing", ids=quiet)
+        add(
+            "none",
+            "the source had nothing for some hours: to fetch them again brings nothing",
+            ids=quiet,
+        )
     return made
 
 

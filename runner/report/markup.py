@@ -49,12 +49,6 @@ def _told(value: Any) -> str:
     return str(value)
 
 
-def short(value: str, most: int = 40) -> str:
-    """Return text without control characters, cut with an ellipsis where it is longer."""
-    plain = harmless(value)
-    return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"
-
-
 def percent(share: float | None) -> str:
     """Return a share as text; `none` where there is none."""
     return "none" if share is None else f"{100 * share:.1f} %"

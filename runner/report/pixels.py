@@ -37,12 +37,13 @@ def palette_png(rows: Sequence[bytes], colours: Sequence[str]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b"")
 
 
-def hours_image(hours: pl.DataFrame, zone: str) -> Markup:
+def hours_image(hours: pl.DataFrame, zone: str, *, with_legend: bool = True) -> Markup:
     """Return the image, its scales and its legend.
 
     Args:
         hours: see `RunFiles.hours`; every hour of the range.
         zone: of `day` and `hod`, as told to a person.
+        with_legend: false where another image above has it.
     """
     first, last = hours["day"].min(), hours["day"].max()
     days = pl.DataFrame({"day": pl.date_range(first, last, eager=True)})  # type: ignore[arg-type]
@@ -68,11 +69,12 @@ def hours_image(hours: pl.DataFrame, zone: str) -> Markup:
         f'<span style="left:{100 * at / width:.2f}%">{text(name)}</span>'
         for at, name in _labels(days["day"])
     )
+    said = f"{_legend()}Hours of the day are {text(zone)}." if with_legend else ""
     return Markup(
         f'<figure><div class="hours"><div class="clock"><span>0 h</span><span>6 h</span>'
         f"<span>12 h</span><span>18 h</span></div><div>{picture.html}"
         f'<div class="days">{labels}</div></div></div>'
-        f"<figcaption>{_legend()}Hours of the day are {text(zone)}.</figcaption></figure>",
+        f"<figcaption>{said}</figcaption></figure>",
         repr(picture),
     )
 

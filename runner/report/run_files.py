@@ -107,20 +107,19 @@ class RunFiles:
         )
         return start // _HOUR_MS, end // _HOUR_MS
 
-    def all_gaps(self) -> pl.DataFrame:
-        """Return gaps.csv, the longest gaps first; without a column where there is none."""
+    def gaps(self, station_idx: int | None = None) -> pl.DataFrame:
+        """Return the rows of gaps.csv, of one station or of all, the longest first."""
         path = self.directory / "gaps.csv"
         if not path.is_file():
             return pl.DataFrame()
         types = {"station_idx": pl.Int64, "name": pl.String, "detail": pl.String}
-        return pl.read_csv(path, schema_overrides=types).with_columns(
-            pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
+        return (
+            pl.read_csv(path, schema_overrides=types)
+            .filter(True if station_idx is None else pl.col("station_idx") == station_idx)
+            .with_columns(
+                pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
+            )
         )
-
-    def gaps(self, station_idx: int) -> pl.DataFrame:
-        """Return a station's rows of gaps.csv, the longest first."""
-        every = self.all_gaps()
-        return every.filter(pl.col("station_idx") == station_idx) if every.height else every
 
     def hours(self, station_idx: int) -> pl.DataFrame:
         """Return every hour of the range: ts (UTC), day (local), hod, aqi, cause.

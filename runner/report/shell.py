@@ -11,7 +11,25 @@ from runner.report.markup import text
 
 _LONGEST_REASON = 300
 
-_STYLE = Path(__file__).with_name("page.css")
+_STYLE = """
+:root{color-scheme:light}
+body{margin:0 auto;padding:1rem;max-width:64rem;font:16px/1.5 system-ui,sans-serif;
+ color:#1b1f24;background:#fff}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin:2rem 0 .4rem}
+table{border-collapse:collapse;font-size:.92rem}
+th,td{border-bottom:1px solid #d4d8de;padding:.25rem .6rem;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+.wide{overflow-x:auto}figure{margin:0}
+pre{background:#f4f5f7;padding:.6rem;overflow-x:auto;font-size:.85rem;white-space:pre-wrap}
+.note{color:#5a6270}.bad,.failed{color:#9b1c12}.failed pre{color:inherit}
+.failed{border-left:4px solid #9b1c12;padding-left:.8rem}
+.hours{display:grid;grid-template-columns:2.6rem 1fr;font-size:.8rem}
+.clock{display:flex;flex-direction:column;height:192px}.clock span{flex:1}
+.days{position:relative;height:1.4rem}.days span{position:absolute;white-space:nowrap}
+.legend span{margin-right:.9rem;white-space:nowrap}.legend{display:flex;flex-wrap:wrap}
+.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em;border:1px solid #777}
+@media print{body{max-width:none}.wide{overflow:visible}}
+"""
 
 
 def write_html(executed: Path, target: Path, title: str) -> None:
@@ -43,8 +61,7 @@ def body_of(executed: Path) -> str:
         exclude_anchor_links=True,
     )
     notebook = nbformat.read(executed, as_version=4)  # type: ignore[no-untyped-call]  # nor this
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number}"  # papermill's own cell has another one every time
+    for cell in notebook.cells:
         cell.get("metadata", {}).pop("tags", None)
         _mark_failed(cell)
     body, _resources = exporter.from_notebook_node(notebook)
@@ -69,6 +86,6 @@ def page(body: str, title: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>\n<body>\n{body}\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n"
         "</body></html>\n"
     )

@@ -97,7 +97,7 @@ class SummaryPage:
         days = self.run.table("day")
         if not days.height:
             return days
-        return days.filter(pl.col("pm25_n") >= _HOURS_OF_A_VALID_DAY)
+        return days.filter(pl.col("pm25_n") >= _HOURS_OF_A_VALID_DAY).sort("station_idx", "day")
 
     def exceedances(self) -> Markup:
         """Days above the limits."""
@@ -106,7 +106,7 @@ class SummaryPage:
             return paragraph("No day has 18 hours of PM2.5.", "note")
         value = pl.col("pm25_ugm3")
         counted = (
-            days.group_by("station_idx")
+            days.group_by("station_idx", maintain_order=True)
             .agg(
                 pl.len().cast(pl.Int64).alias("days"),
                 value.mean().alias("mean"),
@@ -152,10 +152,10 @@ class SummaryPage:
             return paragraph("No day has 18 hours of PM2.5.", "note")
         month = pl.col("day").dt.strftime("%Y-%m").alias("month")
         means = (
-            days.group_by("station_idx", month)
+            days.group_by("station_idx", month, maintain_order=True)  # sums depend on the order
             .agg(pl.len().alias("days"), pl.col("pm25_ugm3").mean().alias("ugm3"))
             .filter(pl.col("days") >= _DAYS_OF_A_VALID_MONTH)
-            .group_by("month")
+            .group_by("month", maintain_order=True)
             .agg(pl.col("ugm3").mean(), pl.len().alias("stations"))
         )
         dense = every.select("month").unique().sort("month")

@@ -50,7 +50,7 @@ class Result:
         wrong: readings with another value than the truth's.
         invented: documents for hours the truth has no reading for.
         refetched: windows' worth of hours that were served more than once.
-        allowed: how many of those are allowed: workers x kills.
+        allowed: how many of those are allowed: workers x kills, and answers that came too late.
         problems: everything else that is not as promised, in words.
         codes: exit codes of the runs.
         struck: the faults that came to pass: a kill may come too late.
@@ -106,6 +106,7 @@ class Trial:
             with self._sandbox() as api:
                 self._work(directory, api)
                 self._refetched(api)
+                self._result.allowed += _late(directory, api)
             self._result.struck += [fault.name for fault in self._faults if self._struck(fault)]
             with self._database() as database:
                 self._compare(database)
@@ -281,6 +282,16 @@ class Trial:
                 hours.update({(idx, hour): count for hour in served})
         again = sum(count - 1 for count in hours.values())
         self._result.refetched = again / self._batch_hours
+
+
+def _late(directory: Path, api: Sandbox) -> int:
+    """Return how many right answers came too late, on a busy machine, and are asked for again.
+
+    They are the tries that the log says had no answer, without those the sandbox held back.
+    """
+    logs = (path.read_text("utf-8") for path in directory.glob("runs/*/*/backfill.log"))
+    unanswered = sum(log.count('"error": "no answer from') for log in logs)
+    return max(0, unanswered - int(api.stats()["outcomes"]["rate_timeout"]))
 
 
 def _key(item: Document) -> tuple[int, datetime]:

@@ -1,5 +1,6 @@
 """Canary: the key and the password of a run turn up nowhere in what the run produces."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +49,12 @@ def test_no_secret_in_anything_a_run_produces(
             done = runner(
                 *ASK,
                 *FAST,
+                *(
+                    "quality=standard",
+                    "quality.fail_on=never",
+                    "report=html",
+                    "report.summary=true",
+                ),
                 f"source.base_url={base}",
                 f"source.history.path={path}",
                 "source.read_timeout_s=0.5",
@@ -63,10 +70,14 @@ def test_no_secret_in_anything_a_run_produces(
         produced = {"stdout": done.stdout, "stderr": done.stderr}
         for file in runner.directory.rglob("*"):
             if file.is_file():
-                produced[file.name] = file.read_text("utf-8", errors="replace")
+                produced[str(file)] = file.read_text("utf-8", errors="replace")
         for collection in database.list_collection_names():
             produced[collection] = str(list(database[collection].find()))
-        assert "backfill.log" in produced
+        names = {Path(where).name for where in produced}
+        assert "backfill.log" in names
+        if case == "success":
+            assert {"quality.json", "queries.json", "01_validation_queries.ipynb"} <= names
+            assert {"04_air_quality_summary.html", "summary.md"} <= names
         leaks = {
             (where, secret)
             for where, text in produced.items()

@@ -70,6 +70,7 @@ def test_lost_readings_fail_the_gate_and_fail_on_decides(
     assert status(made, "D01") == "fail"
     command = next(item["command"] for item in made["actions"] if item["kind"] == "gaps")
     assert "backfill.mode=gaps" in command
+    assert "job=backfill" in command  # to check once more would bring nothing back
     runner("job=validate", *ASK, "quality.fail_on=never", "quality.compare=none")
     assert runner.last_json("outcome.json")["quality"]["status"] == "fail"
     runner(*ASK, "backfill.mode=gaps", "quality.compare=none")

@@ -149,7 +149,7 @@ def test_the_report_is_made_again_with_the_database_gone_and_no_key(runner: Runn
     )
     assert one.stderr.count("Traceback") == 0
     page = (directory / "notebooks" / "03_station_13658.html").read_text("utf-8")
-    assert "Station 13658" in page
+    assert "Đà Nẵng" in page
 
 
 def test_job_report_says_what_is_missing(runner: Runner) -> None:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from runner.report.execution import Execution, execute
@@ -19,12 +18,24 @@ SECRETS = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI", "MONGO_DB", "SOME_TOK
 
 def notebook(path: Path, *cells: str, kernel: str = "python3") -> Path:
     """Write a notebook whose first cell is the one of the parameters."""
-    made = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": kernel, "display_name": "K"}})
-    made.cells = [
-        nbformat.v4.new_code_cell("RUN_DIR = None", metadata={"tags": ["parameters"]}),
-        *map(nbformat.v4.new_code_cell, cells),
-    ]
-    nbformat.write(made, path)
+    sources = [("RUN_DIR = None", ["parameters"]), *((cell, []) for cell in cells)]
+    made = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": kernel, "display_name": "K"}},
+        "cells": [
+            {
+                "id": f"cell-{number}",
+                "cell_type": "code",
+                "metadata": {"tags": tags},
+                "source": source,
+                "execution_count": None,
+                "outputs": [],
+            }
+            for number, (source, tags) in enumerate(sources)
+        ],
+    }
+    path.write_text(json.dumps(made), encoding="utf-8")
     return path
 
 

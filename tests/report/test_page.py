@@ -1,288 +1,250 @@
-"""The page: one file that needs nothing else, tells the verdict first, and misleads nobody."""
-
-from __future__ import annotations
+"""The page: everything on it, nothing from elsewhere, whatever names and errors come in."""
 
 import json
 import re
-import shutil
-import subprocess
-from datetime import date, timedelta
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
 
+from runner.core.intervals import Interval
+from runner.quality.ledger import StationLedger
 from runner.report.execution import execute
-from runner.report.notebooks import PAGE, builtin_notebooks
-from runner.report.quality_page import QualityPage
-from runner.report.shell import write_html
+from runner.report.page import reason, render
 from tests.quality.faults import FAULTS
-from tests.quality.world import KNOWN, world
+from tests.quality.world import KNOWN, WINDOW, World, world
+from tests.report.big_run import big_run
+from tests.report.pages import NOTEBOOK, SECTIONS, Reader, executed, page
 
-pytestmark = pytest.mark.slow
-
-SECTIONS = (
-    "Next",
-    "What the run did",
-    "Checks",
-    "Coverage by month",
-    "Missing hours, and why",
-    "Calendar",
-    "The air, as far as these readings tell",
-    "Stations",
-    "Where this comes from",
-)
 HOSTILE = (
-    "<script>alert(1)</script>\"'><img src=//evil.example/x onerror=alert(2)>\x1b[31m\u202eĐà Nẵng "
-    + "x" * 10_000
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg/onload=alert(1)>",
+    "</title></style></section></body>",
+    "{{ 7 * 7 }} {% raw %} ${7*7}",
+    "right \u202e to left \u2066 and \u200f back",
+    "bell \x07 escape \x1b[31m null \x00 tab \t line \n end",
+    "Đường Nguyễn Huệ, Quận 1 " * 400,
+    "W" * 10_000,
+    "Z̷̡̛̤̊͝a̸̧̖͊l̵̛̩g̶̱̈o̷͔͝",
+    "javascript:alert(1)",
+    "http://elsewhere.example/a.png",
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
-class Page(HTMLParser):
-    """What a browser would find on the page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.headings: list[str] = []
-        self._in_heading = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
-        self.links += [value or "" for name, value in attrs if name.startswith("on")]
-        self._in_heading = tag == "h2"
-        if self._in_heading:
-            self.headings.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_heading = self._in_heading and tag != "h2"
-
-    def handle_data(self, data: str) -> None:
-        if self._in_heading:
-            self.headings[-1] += data
+def faulty(place: Path) -> World:
+    """A run with findings of several kinds."""
+    made = world(place)
+    for check_id in ("K01", "V02", "S02", "T01"):
+        FAULTS[check_id].inject(made)
+    made.lose(set(range(WINDOW.start + 100, WINDOW.start + 200)))
+    made.lose(set(range(WINDOW.start + 900, WINDOW.start + 940)), fetched=False)
+    return made
 
 
-def made(directory: Path, notebook: Path | None = None) -> Path:
-    """Return the page of a run directory, made as the product makes it."""
-    source = notebook or builtin_notebooks() / f"{PAGE}.ipynb"
-    done = execute(
-        source, directory / "done.ipynb", {"RUN_DIR": str(directory)}, cell_timeout_s=120
-    )
-    assert done.error == ""
-    write_html(done.notebook, directory / "report.html", "Quality report")
-    return directory / "report.html"
+def run(place: Path, change: Callable[[World], None] = lambda _world: None) -> Path:
+    made = faulty(place)
+    change(made)
+    made.check()
+    return made.directory
 
 
-def change(directory: Path, **values: Any) -> None:
-    """Change quality.json."""
-    path = directory / "quality" / "quality.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | values), "utf-8")
+def harmless(html: str) -> Reader:
+    """Read a page and look for whatever would reach out of it."""
+    seen = Reader(html)
+    assert not seen.tags & {"script", "link", "iframe", "object", "embed", "base", "form", "use"}
+    assert not seen.handlers
+    for address in seen.addresses:
+        assert address.startswith(("#", "data:image/png;base64,")), address[:80]
+    for style in seen.styles:
+        assert not re.search(r"url\(|@import|expression|image-set", style, re.IGNORECASE)
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", html)
+    return seen
 
 
-@pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a run with faults of several kinds."""
-    directory = tmp_path_factory.mktemp("faulty")
-    run = world(directory)
-    for check_id in ("V01",):
-        FAULTS[check_id].inject(run)
-    run.check()
-    return made(directory)
+def test_every_section_is_there_in_its_order_and_says_something(tmp_path: Path) -> None:
+    seen = harmless(page(run(tmp_path / "run"), tmp_path))
+    assert [one for one in seen.ids if one in SECTIONS] == list(SECTIONS)
+    assert all(len(seen.texts[one].strip()) > 20 for one in SECTIONS)
+    assert len(seen.ids) == len(set(seen.ids))
+    assert "failed" not in seen.texts["diurnal"]
 
 
-def test_the_page_is_one_file_without_script_or_reference(faulty: Path) -> None:
-    page = Page(faulty.read_text("utf-8"))
-    assert page.headings == list(SECTIONS)
-    assert "script" not in page.tags
-    assert "link" not in page.tags
-    assert page.links
-    assert all(link.startswith("data:image/") for link in page.links)
-    assert not re.search(r"@import|url\(", faulty.read_text("utf-8"))
-
-
-def test_the_verdict_comes_first_in_words_with_six_numbers(faulty: Path) -> None:
-    html = faulty.read_text("utf-8")
-    assert html.index("✖ FAIL") < html.index("Next")
-    assert "(V01)" in html.partition("Next")[0]
-    assert html.partition("Next")[0].count("<li>") == 6
-    assert "SYNTHETIC" in html.partition("Next")[0]
-
-
-def test_commands_that_are_shown_can_be_pasted(tmp_path: Path) -> None:
-    run = world(tmp_path)
-    FAULTS["K01"].inject(run)
-    run.check()
-    steps = QualityPage.of(tmp_path).next_steps().html
-    assert re.findall(r"<code>(.*?)</code>", steps) == ["python -m runner job=dedupe"]
-
-
-def test_failures_stand_before_warnings_before_the_rest(faulty: Path) -> None:
-    checks = faulty.read_text("utf-8").partition(">Checks")[2].partition(">Coverage by month")[0]
-    states = re.findall(r'class="status (\w+)"', checks)
+def test_numbers_and_findings_are_those_of_the_document(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    seen = harmless(page(place, tmp_path))
+    document = json.loads((place / "quality" / "quality.json").read_text("utf-8"))
+    assert f"{document['counts']['readings']:,}" in seen.texts["verdict"]
+    assert "FAIL" in seen.texts["verdict"]
+    assert seen.texts["ledger"].count("✓ adds up") == 3
+    at = [seen.texts["checks"].index(f"{one['id']} ") for one in document["checks"]]
+    told = [one["status"] for _at, one in sorted(zip(at, document["checks"], strict=True),
+                                                 key=lambda pair: pair[0])]  # fmt: skip
     order = ["fail", "error", "warn", "pass", "skip"]
-    assert states == sorted(states, key=order.index)
-    assert {"fail", "pass", "skip"} <= set(states)
+    assert told == sorted(told, key=order.index)
+    for one in document["actions"]:
+        assert one["command"] is None or one["command"] in seen.texts["next"]
+    assert "the source had nothing" in seen.texts["gaps"]
+    assert "not fetched yet" in seen.texts["gaps"]
 
 
-@pytest.mark.parametrize(
-    ("check_id", "why"),
-    [("C03", "nobody has fetched it yet"), ("C04", "the source has nothing")],
-)
-def test_missing_hours_say_why(tmp_path: Path, check_id: str, why: str) -> None:
-    run = world(tmp_path)
-    FAULTS[check_id].inject(run)
-    run.check()
-    assert why in QualityPage.of(tmp_path).gaps().html
+def test_an_account_that_does_not_add_up_says_by_how_much(tmp_path: Path) -> None:
+    place = run(tmp_path / "run", FAULTS["R03"].inject)
+    assert "✗ 1 unexplained" in harmless(page(place, tmp_path)).texts["ledger"]
 
 
-def test_the_same_files_give_the_same_page(tmp_path: Path) -> None:
-    run = world(tmp_path)
-    FAULTS["C04"].inject(run)
-    run.check()
-    first = made(tmp_path).read_bytes()
-    assert made(tmp_path).read_bytes() == first
+def test_the_page_compares_with_the_previous_run(tmp_path: Path) -> None:
+    before = world(tmp_path / "before")
+    before.check()
+    after = faulty(tmp_path / "after")
+    after.previous = before.as_previous()
+    after.check()
+    seen = harmless(page(after.directory, tmp_path))
+    assert "since the previous run" in seen.texts["verdict"]
+    assert "▲ worse (was 0)" in seen.texts["checks"]
 
 
-def test_hostile_names_are_text(tmp_path: Path) -> None:
-    run = world(tmp_path, stations=(KNOWN, 8767))
-    FAULTS["C04"].inject(run)
-    document = run.check()
-    change(tmp_path, stations=[{**one, "name": HOSTILE} for one in document["stations"]])
-    html = made(tmp_path).read_text("utf-8")
-    page = Page(html)
-    assert page.headings == list(SECTIONS)
-    assert "script" not in page.tags
-    assert all(link.startswith("data:image/") for link in page.links)
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
-    assert "x" * 200 not in html
-    assert "Đà Nẵng" not in html or "&lt;script&gt;" in html
+@pytest.mark.slow
+def test_a_real_kernel_makes_the_same_page_byte_for_byte(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    pages = []
+    for name in ("one", "two"):
+        copy = tmp_path / f"{name}.ipynb"
+        done = execute(NOTEBOOK, copy, {"RUN_DIR": str(place)}, cell_timeout_s=120)
+        assert not done.error
+        assert not done.failed_cells
+        render(copy, tmp_path / f"{name}.html")
+        pages.append((tmp_path / f"{name}.html").read_bytes())
+    assert pages[0] == pages[1] == page(place, tmp_path).encode()
 
 
-@pytest.mark.parametrize("stations", [(KNOWN,), (KNOWN, 8767)])
-def test_no_reading_at_all_has_a_page(tmp_path: Path, stations: tuple[int, ...]) -> None:
-    run = world(tmp_path, stations=stations)
-    for idx in stations:
-        run.frames[idx] = run.frames[idx].clear()
-    run.check()
-    html = made(tmp_path).read_text("utf-8")
-    assert "This section failed" not in html
-    assert "There is no reading in the range." in html
+def test_hostile_names_and_messages_are_text(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    path = place / "quality" / "quality.json"
+    document = json.loads(path.read_text("utf-8"))
+    like = document["stations"][0]
+    named = [{**like, "station_idx": 9000 + at, "name": name, "error": name, "status": "fail"}
+             for at, name in enumerate(HOSTILE)]  # fmt: skip
+    document["stations"] += named
+    ids = [one["station_idx"] for one in named]
+    for check in document["checks"]:
+        check["message"] = HOSTILE[0]
+        check["stations"] = [*ids, *check["stations"]]
+        check["samples"] = [{"station_idx": idx, HOSTILE[1]: HOSTILE[0], "s": HOSTILE[8]}
+                            for idx in ids]  # fmt: skip
+    document["actions"].append({"kind": "x", "text": HOSTILE[0], "command": HOSTILE[1],
+                                "stations": ids})  # fmt: skip
+    document |= {"run_id": HOSTILE[1], "database": HOSTILE[0]}
+    document["config"]["command"] = HOSTILE[0]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    html = page(place, tmp_path)
+    seen = harmless(html)
+    assert [one for one in seen.ids if one in SECTIONS] == list(SECTIONS)
+    assert HOSTILE[0] in seen.texts["next"]
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u200f]", html)
+    assert "W" * 200 not in html
+    assert "{{ 7 * 7 }}" in seen.texts["stations"]
 
 
-def test_a_section_that_fails_is_marked_and_the_rest_is_there(tmp_path: Path) -> None:
-    world(tmp_path).check()
-    source = builtin_notebooks() / f"{PAGE}.ipynb"
-    broken = json.loads(source.read_text("utf-8"))
-    for cell in broken["cells"]:
-        cell["source"] = [line.replace("page.coverage()", "1 / 0") for line in cell["source"]]
-    (tmp_path / "broken.ipynb").write_text(json.dumps(broken), "utf-8")
-    html = made(tmp_path, tmp_path / "broken.ipynb").read_text("utf-8")
-    assert Page(html).headings == list(SECTIONS)
-    assert html.count("This section failed") == 1
-    assert "ZeroDivisionError" in html
-    assert "Traceback" not in html
-    assert "✔ pass" in html
+def test_a_run_without_a_reading_has_a_page(tmp_path: Path) -> None:
+    made = world(tmp_path / "run")
+    made.frames = {idx: frame.clear() for idx, frame in made.frames.items()}
+    made.ledgers = {idx: StationLedger("in_progress") for idx in made.frames}
+    made.check()
+    seen = harmless(page(made.directory, tmp_path))
+    assert "There is no reading in the range." in seen.texts["diurnal"]
+    assert "0 %" in seen.texts["verdict"]
+    assert "100.0 %" in seen.texts["gaps"]
 
 
-def test_a_check_compared_with_the_last_run_shows_the_change(tmp_path: Path) -> None:
-    run = world(tmp_path)
-    run.previous = run.as_previous()
-    FAULTS["C04"].inject(run)
-    run.check()
-    html = made(tmp_path).read_text("utf-8")
-    assert "since the last run" in html
-    assert "0 ✔ pass" in html
+def test_one_station_and_few_hours_have_a_page(tmp_path: Path) -> None:
+    made = world(tmp_path / "run")
+    made.frames = {KNOWN: made.frames[KNOWN]}
+    made.scope = type(made.scope)(Interval(WINDOW.start, WINDOW.start + 5), made.scope.now)
+    made.check()
+    seen = harmless(page(made.directory, tmp_path))
+    assert "1station" in seen.texts["verdict"].replace("\n", "")
 
 
-def enlarge(directory: Path, stations: int, days: int) -> None:
-    """Make the files of a small run into those of a large one."""
-    document = json.loads((directory / "quality" / "quality.json").read_text("utf-8"))
-    one = document["stations"][0]
-    ids = range(1, stations + 1)
-    name = "Hà Nội/Đại học Bách khoa cổng Parabol đường Giải Phóng"
-    listed = [{**one, "station_idx": idx, "name": name, "status": "warn"} for idx in ids]
-    change(directory, stations=listed)
-    agg = directory / "quality" / "agg"
-    for path in agg.glob("*.parquet"):
-        rows = pl.read_parquet(path)
-        own = rows.filter(pl.col("station_idx") == rows["station_idx"][0])
-        if path.stem == "day":
-            first = date(2021, 1, 1)
-            told = [first + timedelta(days=day) for day in range(days)]
-            own = pl.concat([own] * (days // own.height + 1)).head(days)
-            own = own.with_columns(pl.Series("day", told, dtype=pl.Date))
-        if path.stem == "month":
-            months = [f"{2021 + at // 12}-{1 + at % 12:02}" for at in range(days // 30)]
-            own = pl.concat([own] * (len(months) // own.height + 1)).head(len(months))
-            own = own.with_columns(pl.Series("month", months))
-        every = [own.with_columns(pl.lit(idx, rows["station_idx"].dtype).alias("station_idx"))
-                 for idx in (ids if path.stem != "hour" else ids[:12])]  # fmt: skip
-        pl.concat(every).write_parquet(path)
+def test_files_that_are_gone_are_told_not_fatal(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    for path in (place / "quality" / "agg").iterdir():
+        path.unlink()
+    (place / "quality" / "gaps.csv").unlink()
+    seen = harmless(page(place, tmp_path))
+    assert "The run kept no months." in seen.texts["coverage"]
+    assert "The run kept no days." in seen.texts["calendar"]
 
 
-@pytest.mark.parametrize(("stations", "megabytes"), [(35, 3), (300, 5)])
-def test_the_page_stays_small(tmp_path: Path, stations: int, megabytes: int) -> None:
-    run = world(tmp_path)
-    FAULTS["C04"].inject(run)
-    run.check()
-    enlarge(tmp_path, stations, 3 * 365)
-    page = made(tmp_path)
-    assert "This section failed" not in page.read_text("utf-8")
-    assert page.stat().st_size < megabytes * 2**20
-
-
-def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Open the page in a browser that can reach nobody."""
-    return subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--enable-logging=stderr",
-            "--hide-scrollbars",
-            *options,
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
+def test_a_section_that_fails_says_so_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    secret = "mongodb://user:hunter2@db.example/x"
+    error = ValueError(
+        f"<b>no</b> /home/somebody/secret/dir/day.parquet {secret} token=abc123\nrow"
     )
+    place = run(tmp_path / "run")
+    whole = harmless(page(place, tmp_path))
+    html = page(place, tmp_path, {"calendar": error})
+    seen = harmless(html)
+    assert "This section failed" in seen.texts["calendar"]
+    assert "ValueError: <b>no</b> …/day.parquet (address) token=***" in seen.texts["calendar"]
+    for gone in ("hunter2", "somebody", "abc123", "site-packages", "Traceback"):
+        assert gone not in html
+    others = [one for one in SECTIONS if one != "calendar"]
+    assert [seen.texts[one] for one in others] == [whole.texts[one] for one in others]
 
 
-@needs_browser
-def test_a_browser_shows_every_section_and_complains_of_nothing(
-    faulty: Path, tmp_path: Path
-) -> None:
-    done = browse(faulty, tmp_path, "--dump-dom")
-    assert Page(done.stdout).headings == list(SECTIONS)
-    assert "CONSOLE" not in done.stderr
+def test_sections_that_were_not_reached_say_so(tmp_path: Path) -> None:
+    copy = executed(run(tmp_path / "run"), tmp_path / "a.ipynb")
+    content = json.loads(copy.read_text("utf-8"))
+    for cell in content["cells"][6:]:
+        cell["outputs"] = []
+    copy.write_text(json.dumps(content), encoding="utf-8")
+    render(copy, tmp_path / "a.html")
+    seen = harmless((tmp_path / "a.html").read_text("utf-8"))
+    assert "did not get this far" in seen.texts["provenance"]
+    assert "FAIL" in seen.texts["verdict"]
 
 
-@needs_browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_its_window(faulty: Path, tmp_path: Path, width: int) -> None:
-    probe = tmp_path / "probe.html"
-    probe.write_text(
-        f'<iframe src="{faulty.as_uri()}" style="width:{width}px;height:900px;border:0"></iframe>'
-        "<pre id=told></pre><script>onload=()=>{const d=document.querySelector('iframe')"
-        ".contentDocument.documentElement;told.textContent=d.scrollWidth+' '+d.clientWidth}"
-        "</script>"
-    )
-    done = browse(
-        probe, tmp_path / "p", "--dump-dom", "--allow-file-access-from-files",
-        "--window-size=1400,1000", "--disable-web-security",
-    )  # fmt: skip
-    found = re.search(r'id="told">(\d+) (\d+)<', done.stdout)
-    assert found, done.stdout[-500:]
-    assert int(found[1]) <= int(found[2])
+def test_a_notebook_without_sections_is_refused(tmp_path: Path) -> None:
+    empty = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "a.ipynb").write_text(json.dumps(empty), encoding="utf-8")
+    with pytest.raises(ValueError, match="no cell with a tag"):
+        render(tmp_path / "a.ipynb", tmp_path / "a.html")
+
+
+def test_reasons_are_short() -> None:
+    told = reason({"ename": "E", "evalue": "\x1b[31m" + "x" * 1000})
+    assert len(told) == 201
+    assert "\x1b" not in told
+
+
+def test_settings_on_the_page_hold_no_credentials(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    (place / ".hydra").mkdir()
+    (place / ".hydra" / "config.yaml").write_text("a: https://me:hunter2@host/x\nb: <b>\n")
+    seen = harmless(page(place, tmp_path))
+    assert "a: https://***@host/x" in seen.texts["provenance"]
+    assert "hunter2" not in seen.texts["provenance"]
+
+
+def test_synthetic_readings_are_called_so_in_big_words(tmp_path: Path) -> None:
+    place = run(tmp_path / "run")
+    path = place / "quality" / "quality.json"
+    document = json.loads(path.read_text("utf-8"))
+    assert "SANDBOX DATA" in harmless(page(place, tmp_path)).texts["header"]
+    document["stations"][0]["name"] = "Hà Nội (synthetic)"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert "SYNTHETIC DATA" in harmless(page(place, tmp_path)).texts["header"]
+    path.write_text(json.dumps({**document, "source": "aqicn"}), encoding="utf-8")
+    seen = harmless(page(place, tmp_path))
+    assert "DATA" not in seen.texts["header"]
+    assert "World Air Quality Index" in seen.texts["provenance"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stations", "most_mb"), [(35, 3), (300, 5)])
+def test_the_page_stays_small(tmp_path: Path, stations: int, most_mb: float) -> None:
+    place = big_run(faulty(tmp_path / "run"), stations, 3)
+    html = page(place, tmp_path)
+    harmless(html)
+    assert len(html.encode()) < most_mb * 1_000_000

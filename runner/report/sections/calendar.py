@@ -1,0 +1,167 @@
+"""Every day as a pixel, a strip a station; and every hour of the stations that look worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from runner.report.bands import BANDS
+from runner.report.markup import Markup, image
+from runner.report.pixels import hours_image, palette_png
+from runner.report.run_files import RunFiles
+from runner.report.sections.pieces import by_capture, folded, legend, note, station
+from runner.report.sections.words import MONTHS, band_names
+
+MOST_SHOWN = 60
+"""Stations shown at once; the others are folded away."""
+VALID_H = 18
+"""Hours that a day needs: 75 % of 24 (40 CFR 50, appendix N)."""
+_WEEK = 7
+_MOST_TICKS = 14
+_LAST_TICK = 0.96
+"""Share of the width after which a label has no room."""
+_FEW, _NONE, _OUTSIDE = len(BANDS), len(BANDS) + 1, len(BANDS) + 2
+_COLOURS = (*(band.colour for band in BANDS), "#8d96a3", "#d5dae1", "#ffffff")
+
+
+def calendar(run: RunFiles) -> Markup:
+    """Return the strips, the least captured station first."""
+    days = run.table("day")
+    if not days.height:
+        return Markup(note("The run kept no days."))
+    first, last = days["day"].min(), days["day"].max()
+    if not isinstance(first, date) or not isinstance(last, date):
+        return Markup(note("The run kept no days."))
+    weeks = ((last - _monday(first)).days // _WEEK) + 1
+    pixels = days.select("station_idx", "day", _pixel().alias("pixel")).partition_by(
+        "station_idx", as_dict=True, maintain_order=True
+    )
+    strips = [
+        _strip(one, pixels[key], _monday(first), weeks)
+        for one in by_capture(run)
+        if (key := (one["station_idx"],)) in pixels
+    ]
+    ticks = _ticks(_monday(first), weeks)
+    html = _sheet(strips[:MOST_SHOWN], ticks)
+    if len(strips) > MOST_SHOWN:
+        more = f"{len(strips) - MOST_SHOWN} stations with better capture"
+        html += folded(more, _sheet(strips[MOST_SHOWN:], ticks))
+    said = note(
+        f"A pixel is a local day ({run.zone}), a column a week, Monday on top. Its colour is the "
+        f"band of the median of the day's hourly AQI, where the day has {VALID_H} hours or more."
+    )
+    entries = [
+        *((f"background:{band.colour}", f"{band.label} {name}")
+          for band, name in zip(BANDS, band_names(), strict=True)),
+        (f"background:{_COLOURS[_FEW]}", f"fewer than {VALID_H} hours"),
+        (f"background:{_COLOURS[_NONE]}", "no reading"),
+    ]  # fmt: skip
+    return Markup(said + html + legend(entries) + _hours(run), f"{len(strips)} calendars")
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _pixel() -> pl.Expr:
+    """Return the colour of a day. A day at an edge of the range may have fewer hours to give."""
+    band = pl.lit(0, pl.Int64)
+    for index, low in enumerate(BANDS[:-1], start=1):
+        band = pl.when(pl.col("median") > low.highest).then(index).otherwise(band)
+    needed = pl.min_horizontal(pl.lit(VALID_H), (pl.col("expected") * VALID_H + 23) // 24)
+    return (
+        pl.when(pl.col("expected") == 0)
+        .then(_OUTSIDE)
+        .when(pl.col("n") == 0)
+        .then(_NONE)
+        .when(pl.col("n") < needed)
+        .then(_FEW)
+        .otherwise(band)
+    )
+
+
+def _strip(one: Any, days: pl.DataFrame, start: date, weeks: int) -> str:
+    grid = [bytearray([_OUTSIDE]) * weeks for _ in range(_WEEK)]
+    counts = [0] * len(_COLOURS)
+    for day, pixel in days.select("day", "pixel").iter_rows():
+        column, row = divmod((day - start).days, _WEEK)
+        grid[row][column] = pixel
+        counts[pixel] += 1
+    names = [*(band.name for band in BANDS), f"under {VALID_H} hours", "without a reading"]
+    told = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=False) if count)
+    png = palette_png([bytes(row) for row in grid], _COLOURS)
+    picture = image("png", png, f"Days: {told}")
+    name = station(one["name"], one["station_idx"])
+    return (
+        f'<div class="name">{name}</div><div class="strip" style="--weeks:{weeks}">'
+        f"{picture.html}</div>"
+    )
+
+
+def _sheet(strips: Sequence[str], ticks: str) -> str:
+    return (
+        f'<div class="wide"><div class="calendar">{"".join(strips)}<div></div>{ticks}</div></div>'
+    )
+
+
+def _ticks(start: date, weeks: int) -> str:
+    """Return the scale below the strips: months where they begin, the year with January."""
+    begins = []
+    for week in range(weeks):
+        for at in range(_WEEK):
+            day = start + timedelta(days=week * _WEEK + at)
+            if day.day == 1:
+                begins.append((week, day))
+    step = next(
+        (step for step in (1, 2, 3, 6, 12) if len(begins) <= step * _MOST_TICKS), len(begins)
+    )
+    chosen = [
+        (week, day)
+        for week, day in begins
+        if (day.month - 1) % step == 0 and week < weeks * _LAST_TICK
+    ]
+    years = any(day.month == 1 for _week, day in chosen)
+    labels = "".join(
+        f'<span{_rare(day, step)} style="left:{100 * week / weeks:.2f}%">'
+        f"{_tick(day, with_year=day.month == 1 or (not years and at == 0))}</span>"
+        for at, (week, day) in enumerate(chosen)
+    )
+    return f'<div class="ticks" style="--weeks:{weeks}">{labels}</div>'
+
+
+def _tick(day: date, *, with_year: bool) -> str:
+    return (
+        str(day.year)
+        if with_year and day.month == 1
+        else (f"{MONTHS[day.month - 1]}{f' {day.year}' if with_year else ''}")
+    )
+
+
+def _rare(day: date, step: int) -> str:
+    """Mark labels that a narrow screen leaves out."""
+    return "" if (day.month - 1) % (3 * step) == 0 else ' class="rare"'
+
+
+def _hours(run: RunFiles) -> str:
+    held = run.table("hour")
+    if not held.height:
+        return ""
+    ids = held["station_idx"].unique().to_list()
+    names = {one["station_idx"]: one for one in by_capture(run)}
+    shown = [one for idx, one in names.items() if idx in ids]
+    figures = "".join(
+        f"<h4>{station(one['name'], one['station_idx'])}</h4>"
+        + hours_image(
+            held.filter(pl.col("station_idx") == one["station_idx"]),
+            run.zone,
+            with_legend=at == 0,
+        ).html
+        for at, one in enumerate(shown)
+    )
+    title = f"Every hour of the {len(shown)} stations that most checks blame"
+    return folded(
+        title if len(shown) > 1 else "Every hour of the station that checks blame", figures
+    )

@@ -1,0 +1,78 @@
+"""How much of every month each station has: a number in a coloured cell."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from runner.report.markup import Markup, text
+from runner.report.run_files import RunFiles
+from runner.report.sections.pieces import by_capture, folded, legend, note, station
+from runner.report.sections.words import CAUSES, MONTHS, month_name, share
+
+MOST_SHOWN = 60
+"""Stations shown at once; the others are folded away."""
+_STEPS = ((0.90, "c4"), (0.85, "c3"), (0.75, "c2"))
+_LEGEND = (
+    ("background:var(--c4)", "90 % or more: what the EU asked for up to 2024 (2008/50/EC)"),
+    ("background:var(--c3)", "85 to 90 %: what the EU asks for now (2024/2881)"),
+    ("background:var(--c2)", "75 to 85 %: enough for US EPA means"),
+    ("background:var(--c1)", "under 75 %: too little for a mean"),
+    ("background:var(--c0)", "nothing expected"),
+)
+
+
+def coverage(run: RunFiles) -> Markup:
+    """Return the table, the least captured station first."""
+    held = run.table("month")
+    if not held.height:
+        return Markup(note("The run kept no months."))
+    months = held["month"].unique().sort().to_list()
+    cells: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in held.iter_rows(named=True):
+        cells.setdefault(row["station_idx"], {})[row["month"]] = row
+    listed = by_capture(run)
+    rows = [_row(one, months, cells.get(one["station_idx"], {})) for one in listed]
+    head = _head(months)
+    html = _table(head, rows[:MOST_SHOWN])
+    if len(rows) > MOST_SHOWN:
+        rest = _table(head, rows[MOST_SHOWN:])
+        html += folded(f"{len(rows) - MOST_SHOWN} stations with better capture", rest)
+    said = note(
+        f"Percent of the hours of a local month ({run.zone}) that have a reading, of those in the "
+        "range; the least captured station first. Point at a cell for the hours and the causes."
+    )
+    return Markup(said + html + legend(_LEGEND), f"{len(rows)} stations, {len(months)} months")
+
+
+def _table(head: str, rows: list[str]) -> str:
+    return (
+        f'<div class="wide"><table class="months"><thead>{head}</thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _head(months: list[str]) -> str:
+    years = "".join(
+        f'<th colspan="{len(list(group))}">{year}</th>'
+        for year, group in groupby(months, key=lambda month: month[:4])
+    )
+    names = "".join(f"<td>{MONTHS[int(month[5:]) - 1]}</td>" for month in months)
+    return f'<tr><th rowspan="2">Station</th><th rowspan="2">All</th>{years}</tr><tr>{names}</tr>'
+
+
+def _row(one: Any, months: list[str], cells: dict[str, dict[str, Any]]) -> str:
+    shown = "".join(_cell(month, cells.get(month)) for month in months)
+    name = station(one["name"], one["station_idx"])
+    return f"<tr><th>{name}</th><td>{share(one['capture'])}</td>{shown}</tr>"
+
+
+def _cell(month: str, row: dict[str, Any] | None) -> str:
+    if row is None or row["capture"] is None:
+        return '<td class="c0">·</td>'
+    kind = next((name for least, name in _STEPS if row["capture"] >= least), "c1")
+    missing = ", ".join(f"{row[cause]:,} {words}" for cause, words in CAUSES.items() if row[cause])
+    told = f"{month_name(month)}: {row['readings']:,} of {row['expected']:,} h"
+    title = text(f"{told}; {missing}" if missing else told)
+    percent = int(100 * row["capture"])  # rounded down: 100 means all
+    return f'<td class="{kind}" title="{title}">{percent}</td>'
