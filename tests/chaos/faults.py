@@ -98,6 +98,12 @@ _STORE = "runner.store"
 _RESUMABLE = (0, 1, 4)
 _KILLED = (0, -signal.SIGKILL)
 
+
+def _killed_at(name: str, when: str, place: str, most: int) -> Fault:
+    """Return the fault of a process that kills itself around the n-th call of a place."""
+    return Fault(name, PROCESS, kill=(when, place, most), kills=1, codes=_KILLED)
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("SIGKILL", PROCESS, _signals(signal.SIGKILL), kills=1, codes=_KILLED),
     Fault(
@@ -124,62 +130,30 @@ FAULTS: tuple[Fault, ...] = (
         kills=1,
         codes=(0, 130, -signal.SIGINT),
     ),
-    Fault(
+    _killed_at(
         "kill before an index is made",
-        PROCESS,
-        kill=("before", "pymongo.synchronous.collection:Collection.create_index", 3),
-        kills=1,
-        codes=_KILLED,
+        "before",
+        "pymongo.synchronous.collection:Collection.create_index",
+        3,
     ),
-    Fault(
+    _killed_at(
         "kill after an index is made",
-        PROCESS,
-        kill=("after", "pymongo.synchronous.collection:Collection.create_index", 3),
-        kills=1,
-        codes=_KILLED,
+        "after",
+        "pymongo.synchronous.collection:Collection.create_index",
+        3,
     ),
-    Fault(
-        "kill after a station is taken",
-        PROCESS,
-        kill=("after", f"{_STORE}.checkpoints:Checkpoints.begin", 3),
-        kills=1,
-        codes=_KILLED,
+    _killed_at(
+        "kill after a station is taken", "after", f"{_STORE}.checkpoints:Checkpoints.begin", 3
     ),
-    Fault(
-        "kill between rejects and readings",
-        PROCESS,
-        kill=("before", f"{_STORE}.readings:Readings.upsert", 20),
-        kills=1,
-        codes=_KILLED,
+    _killed_at(
+        "kill between rejects and readings", "before", f"{_STORE}.readings:Readings.upsert", 20
     ),
-    Fault(
-        "kill between upsert and checkpoint",
-        PROCESS,
-        kill=("after", f"{_STORE}.readings:Readings.upsert", 20),
-        kills=1,
-        codes=_KILLED,
+    _killed_at(
+        "kill between upsert and checkpoint", "after", f"{_STORE}.readings:Readings.upsert", 20
     ),
-    Fault(
-        "kill after a checkpoint",
-        PROCESS,
-        kill=("after", f"{_STORE}.checkpoints:Checkpoints.advance", 20),
-        kills=1,
-        codes=_KILLED,
-    ),
-    Fault(
-        "kill before completion",
-        PROCESS,
-        kill=("before", f"{_STORE}.checkpoints:Checkpoints.complete", 3),
-        kills=1,
-        codes=_KILLED,
-    ),
-    Fault(
-        "kill during the summary",
-        PROCESS,
-        kill=("before", "runner.core.outcome:Outcome.summary", 1),
-        kills=1,
-        codes=_KILLED,
-    ),
+    _killed_at("kill after a checkpoint", "after", f"{_STORE}.checkpoints:Checkpoints.advance", 20),
+    _killed_at("kill before completion", "before", f"{_STORE}.checkpoints:Checkpoints.complete", 3),
+    _killed_at("kill during the summary", "before", "runner.core.outcome:Outcome.summary", 1),
     Fault("mongod killed and restarted", DATABASE, _restart),
     Fault(
         "mongod gone for good",
