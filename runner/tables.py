@@ -237,10 +237,12 @@ def rejects_table(found: Sequence[Rejected]) -> RenderableType:
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("reason", no_wrap=True, min_width=_LONGEST_REASON)
     table.add_column("records", justify="right", no_wrap=True)
-    table.add_column("example", overflow="ellipsis", no_wrap=True)
+    table.add_column("example")  # the one that gives way: a column that may not wrap takes all
     for item in found[:MOST_ROWS]:
-        example = json.dumps(item.example, ensure_ascii=False, default=str)[:_LONGEST_EXAMPLE]
-        table.add_row(str(item.station_idx), plain(item.reason), f"{item.count:,}", plain(example))
+        example = plain(json.dumps(item.example, ensure_ascii=False, default=str))
+        example.truncate(_LONGEST_EXAMPLE, overflow="ellipsis")
+        example.no_wrap, example.overflow = True, "ellipsis"
+        table.add_row(str(item.station_idx), plain(item.reason), f"{item.count:,}", example)
     if len(found) > MOST_ROWS:
         table.add_row("", f"… and {len(found) - MOST_ROWS:,} more", "", "")
     return table

@@ -15,7 +15,16 @@ from runner.core.intervals import Interval, hour_of
 from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Pace, Plan, build_plan
 from runner.core.stations import Station
-from runner.tables import MOST_ROWS, plain, plan_lines, plan_table, status_line, status_table
+from runner.store.rejects import RejectSummary
+from runner.tables import (
+    MOST_ROWS,
+    plain,
+    plan_lines,
+    plan_table,
+    rejects_table,
+    status_line,
+    status_table,
+)
 
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))
 RANGE = Interval(START, START + 48)
@@ -195,3 +204,14 @@ def test_names_and_errors_in_the_summary_are_shown_harmlessly() -> None:
     station = StationOutcome(Station(1, EVIL), RANGE, State.FAILED, detail=EVIL)
     outcome = Outcome("backfill", "run-7", (station,), error=EVIL)
     assert all(map(is_harmless, outcome.summary().split("\n")))
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_a_long_example_of_a_reject_takes_no_room_from_station_reason_and_count(width: int) -> None:
+    found = [RejectSummary(-476599, "time_not_on_the_hour", 12_345, {"current_aqi": "-" * 500})]
+    out = StringIO()
+    Console(file=out, width=width, color_system=None).print(rejects_table(found))
+    (row,) = [line for line in out.getvalue().splitlines() if "476599" in line]
+    assert "-476599   time_not_on_the_hour" in row
+    assert "12,345" in row
+    assert "…" in row
