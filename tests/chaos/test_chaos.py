@@ -72,6 +72,9 @@ class Tampered(Trial):
         readings.update_one({"_id": third["_id"]}, {"$inc": {"aqi": 1}})
         readings.insert_one({**second, "_id": 2, "ts": datetime(2020, 1, 1, tzinfo=UTC)})
         database["ingest_checkpoints"].update_one({"station_idx": 1584}, {"$set": {"covered": []}})
+        (run,) = database["ingest_runs"].find()
+        leased = {"$set": {"lease": {"owner": run["_id"]}}}
+        database["ingest_checkpoints"].update_one({"station_idx": 8641}, leased)
         super()._compare(database)
 
 
@@ -79,8 +82,9 @@ def test_the_comparison_sees_what_is_tampered_with() -> None:
     with Mongod() as mongod:
         result = Tampered("regular-4", (), mongod).run()
     assert (result.lost, result.doubled, result.wrong, result.invented) == (1, 1, 1, 1)
-    assert len(result.problems) == 1
-    assert "1584" in result.problems[0]
+    covered, leased = sorted(result.problems)
+    assert "1584: completed, covered []" in covered
+    assert "8641: leased by a run that has ended" in leased
 
 
 def test_the_judge_sees_a_loss_a_double_a_wrong_value_and_an_invention() -> None:
