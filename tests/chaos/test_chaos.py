@@ -16,9 +16,9 @@ import pytest
 from pymongo.database import Database
 
 from tests.chaos.__main__ import Servers, plan, table
-from tests.chaos.faults import DISK, FAULTS, draw
+from tests.chaos.faults import BY_NAME, DISK, FAULTS, draw
 from tests.chaos.servers import Mongod
-from tests.chaos.trial import Result, Trial
+from tests.chaos.trial import Result, Trial, ends_without_saving
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +85,16 @@ def test_the_comparison_sees_what_is_tampered_with() -> None:
     covered, leased = sorted(result.problems)
     assert "1584: completed, covered []" in covered
     assert "8641: leased by a run that has ended" in leased
+
+
+def test_only_kills_and_stops_without_a_database_may_cost_a_window_again() -> None:
+    def allowed(*names: str) -> int:
+        return ends_without_saving([BY_NAME[name] for name in names])
+
+    assert allowed("SIGTERM") == allowed("mongod killed and restarted") == 0
+    assert allowed("SIGTERM", "30 % of 5xx") == allowed("30 % of 5xx", "socket disappears") == 0
+    assert allowed("SIGKILL") == allowed("SIGKILL", "socket disappears") == 1
+    assert allowed("SIGINT", "socket disappears") == 1
 
 
 def test_the_judge_sees_a_loss_a_double_a_wrong_value_and_an_invention() -> None:

@@ -25,7 +25,7 @@ from runner.core.readings import to_readings
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
 from runner.sandbox.server import Sandbox
-from tests.chaos.faults import Fault, Process
+from tests.chaos.faults import DATABASE, PROCESS, Fault, Process
 from tests.chaos.servers import Mongod
 from tests.process.product import PRIVATE, REPOSITORY
 
@@ -94,7 +94,7 @@ class Trial:
         self._values = Climatology(self._rng.randrange(1000))
         self._database_name = f"chaos_{abs(hash(seed)):x}_{os.getpid()}"
         self._result = Result(seed, tuple(fault.name for fault in faults))
-        self._result.allowed = self._workers * sum(fault.kills for fault in faults)
+        self._result.allowed = self._workers * ends_without_saving(faults)
 
     def run(self) -> Result:
         """Disturb, resume, compare."""
@@ -286,6 +286,17 @@ class Trial:
                 hours.update({(idx, hour): count for hour in served})
         again = sum(count - 1 for count in hours.values())
         self._result.refetched = again / self._batch_hours
+
+
+def ends_without_saving(faults: Sequence[Fault]) -> int:
+    """Return how often the windows in hand may be lost: kills, and a stop without a database.
+
+    A stop ends the run at once while the database is away: there is nowhere to save to.
+    """
+    kills = sum(fault.kills for fault in faults)
+    stops = any(fault.group is PROCESS and fault.act and not fault.kills for fault in faults)
+    away = any(fault.group is DATABASE and not fault.kills for fault in faults)
+    return kills + (stops and away)
 
 
 def _late(directory: Path, api: Sandbox) -> int:
