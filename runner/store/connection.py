@@ -33,6 +33,9 @@ APP_NAME = "airquality-runner"
 _UNAUTHORIZED = 13
 _LOGIN_REFUSED = {11, 18, 8000}
 _NO_SPACE = {14031, 12502}
+_STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
+"""Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
+bulk write they come as refusals of single documents, which pymongo does not try again."""
 _LONGEST_REASON = 300
 
 _CHECK_URI = (
@@ -135,19 +138,30 @@ def store_errors(what: str) -> Iterator[None]:
         what: the collection, or what is done with it; the message begins with it.
 
     Raises:
-        StoreUnavailableError: MongoDB stopped answering, after pymongo's own retry.
+        StoreUnavailableError: MongoDB stopped answering, or takes no writes while another server
+            takes over, after pymongo's own retry.
         StoreError: MongoDB refused, or the documents cannot be stored.
     """
     try:
         yield
     except PyMongoError as error:
-        if isinstance(error, ConnectionFailure) or error.timeout:
+        away = isinstance(error, ConnectionFailure) or error.timeout
+        if away or not _STEPPING_DOWN.isdisjoint(_codes(error)):
             raise StoreUnavailableError(
                 f"{what}: MongoDB stopped answering: {_reason(error)}", hint=_RESUME
             ) from error
         raise _store_error(what, error) from error
     except BSONError as error:
         raise StoreError(f"{what}: a document cannot be stored: {_short(error)}") from error
+
+
+def _codes(error: PyMongoError) -> set[int | None]:
+    """Return the error's code, and those of the single writes of a bulk write."""
+    if not isinstance(error, OperationFailure):
+        return set()
+    details = error.details or {}
+    parts = [*(details.get("writeErrors") or ()), *(details.get("writeConcernErrors") or ())]
+    return {error.code, *(part.get("code") for part in parts)}
 
 
 def _store_error(what: str, error: PyMongoError) -> StoreError:

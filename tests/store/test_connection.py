@@ -238,6 +238,21 @@ def test_a_lost_server_is_unavailable_and_the_work_resumable() -> None:
     assert "same command" in caught.value.hint
 
 
+@pytest.mark.parametrize("code", [91, 189, 10107, 11600, 11602, 13435, 13436])
+@pytest.mark.parametrize("part", ["whole", "writeErrors", "writeConcernErrors"])
+def test_a_server_that_steps_down_is_waited_for_also_within_a_bulk_write(
+    code: int, part: str
+) -> None:
+    said = {"code": code, "errmsg": "operation was interrupted"}
+    error = OperationFailure(said["errmsg"], code, said)  # type: ignore[arg-type]
+    if part != "whole":
+        other = {"code": 11000, "errmsg": "E11000 duplicate key"}
+        details = {"writeErrors": [other], "writeConcernErrors": []}
+        error = BulkWriteError({**details, part: [*details[part], said]})
+    with pytest.raises(StoreUnavailableError, match="stopped answering"), store_errors("hours"):
+        raise error
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [(13, "does not allow this: not authorized"), (14031, "no disk space"), (96, "refused: not")],
