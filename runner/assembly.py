@@ -5,30 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.asking import Source
 from runner.config import missing_key_message
-from runner.core.errors import AqicnClientError, ConfigError
-from runner.core.intervals import Interval
+from runner.core.errors import AqicnClientError, ConfigError, OpenAqError, SourceError
 from runner.core.stations import Station
 from runner.job import Job
 from runner.pacing import Pacer
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
+from runner.sandbox.openaq import Hours, OpenAqAnswers, concentrations_of
 from runner.sandbox.server import Sandbox
-from runner.sandbox.values import Replay
+from runner.sandbox.values import Replay, Values
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Timeouts
+from runner.sources.openaq import Keep as KeepMeasured
+from runner.sources.openaq import OpenAqSource
+from runner.sources.openaq_answers import OpenAqReader
+from runner.sources.openaq_archive import OpenAqArchive
+from runner.sources.openaq_rows import Terms
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
+from runner.store.concentrations import Concentrations
 from runner.store.connection import connect, server_clock
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
@@ -55,6 +61,7 @@ class Store:
     leases: Leases
     rejects: Rejects
     raw: RawAnswers
+    concentrations: Concentrations
     leftovers: Leftovers
     revisions: Revisions
     runs: Runs
@@ -89,6 +96,7 @@ def open_store(job: Job) -> Iterator[Store]:
             leases,
             Rejects(database, job.config.limits.rejects),
             RawAnswers(database),
+            Concentrations(database),
             Leftovers(database),
             Revisions(database),
             Runs(database),
@@ -104,11 +112,12 @@ def api_key(job: Job) -> Secret:
     Raises:
         ConfigError: it is needed and not set.
     """
-    if job.source_kind != "aqicn":
+    name = {"aqicn": "AQICN_API_KEY", "openaq": "OPENAQ_API_KEY"}.get(job.source_kind)
+    if name is None:
         return Secret("sandbox-needs-no-key")
-    key = job.context.environment.secret("AQICN_API_KEY")
+    key = job.context.environment.secret(name)
     if not key:
-        raise ConfigError(missing_key_message())
+        raise ConfigError(missing_key_message(name))
     return key
 
 
@@ -117,6 +126,17 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
     from runner.sources.airnow import AirNowSource  # noqa: PLC0415 - brings polars
 
     return AirNowSource(Path(directory or ""), sites)
+
+
+def openaq_archive(job: Job) -> OpenAqArchive:
+    """Return the source that reads local copies of OpenAQ's archive; it keeps nothing yet."""
+    source = job.config.source
+    return OpenAqArchive(
+        Path(source.path or ""),
+        source.openaq.locations,
+        scale=source.openaq.scale,
+        least_coverage=source.openaq.least_coverage,
+    )
 
 
 @contextmanager
@@ -141,23 +161,8 @@ def open_api(
     source = job.config.source
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
     with server as sandbox:
-        client = HttpClient(
-            sandbox.url if sandbox else source.base_url,
-            pacer,
-            job.stop,
-            job.redact,
-            RetryPolicy(
-                source.retry.max_attempts,
-                source.retry.max_elapsed_s,
-                source.retry.backoff_s,
-                source.retry.backoff_max_s,
-                source.retry.throttled_max_s,
-            ),
-            Timeouts(source.connect_timeout_s, source.read_timeout_s),
-            failure=AqicnClientError,
-            failed=failed,
-        )
-        with closing(client):
+        base_url = sandbox.url if sandbox else source.base_url
+        with closing(_client(job, base_url, pacer, failed, AqicnClientError)) as client:
             history = source.history
             yield AqicnSource(
                 client,
@@ -171,6 +176,76 @@ def open_api(
             )
 
 
+@contextmanager
+def open_openaq(
+    job: Job, key: Secret, pacer: Pacer, failed: FailedTries, keep: KeepMeasured | None = None
+) -> Iterator[OpenAqSource]:
+    """Open the OpenAQ API until the block ends.
+
+    Args:
+        job: for its settings.
+        key: the API key.
+        pacer: gives a permit for every request.
+        failed: counts the tries that came to nothing.
+        keep: keeps the concentrations; None where they are not kept.
+    """
+    settings = job.config.source.openaq
+    with openaq_client(job, key, pacer, failed) as (client, reader):
+        yield OpenAqSource(
+            client,
+            reader,
+            settings.locations,
+            scale=settings.scale,
+            terms=Terms(settings.least_coverage, settings.accept_flagged),
+            keep=keep,
+        )
+
+
+def attributions_of(source: Source) -> list[dict[str, Any]]:
+    """Return whose measurements a source gave, by place; nothing of sources that do not say."""
+    return source.attributions() if isinstance(source, OpenAqSource | OpenAqArchive) else []
+
+
+@contextmanager
+def openaq_client(
+    job: Job, key: Secret, pacer: Pacer, failed: FailedTries
+) -> Iterator[tuple[HttpClient, OpenAqReader]]:
+    """Open the way to OpenAQ until the block ends; arguments as in `open_openaq`."""
+    source = job.config.source
+    reader = OpenAqReader(key, pacer.pause, source.retry.backoff_s)
+    headers = {"X-API-Key": key}
+    with closing(_client(job, source.base_url, pacer, failed, OpenAqError, headers)) as client:
+        yield client, reader
+
+
+def _client(
+    job: Job,
+    base_url: str,
+    pacer: Pacer,
+    failed: FailedTries,
+    failure: type[SourceError],
+    secret_headers: Mapping[str, Secret] | None = None,
+) -> HttpClient:
+    source = job.config.source
+    return HttpClient(
+        base_url,
+        pacer,
+        job.stop,
+        job.redact,
+        RetryPolicy(
+            source.retry.max_attempts,
+            source.retry.max_elapsed_s,
+            source.retry.backoff_s,
+            source.retry.backoff_max_s,
+            source.retry.throttled_max_s,
+        ),
+        Timeouts(source.connect_timeout_s, source.read_timeout_s),
+        failure=failure,
+        failed=failed,
+        secret_headers=secret_headers,
+    )
+
+
 def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
     """Return the source that reads kept answers, named after those who gave them."""
     reader = AnswerReader(api_key(job), job.config.source.history.path)
@@ -180,19 +255,23 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     """Return a sandbox for some stations; it serves inside a with block."""
     settings = job.config.sandbox
+    if settings.replay:
+        files = airnow_files(settings.replay, job.config.source.sites)
+        values: Values = Replay(lambda idx, window: files.fetch(Station(idx), window).records)
+        hours: Hours = lambda idx, window: {"pm25": files.measured(idx, window)}  # noqa: E731
+    else:
+        values = Climatology(settings.seed)
+        hours = concentrations_of(values)
     return Sandbox(
         names,
-        Replay(_replayed(settings.replay, job)) if settings.replay else Climatology(settings.seed),
+        values,
         Faults(**asdict(settings.faults), seed=settings.seed),
         port=settings.port,
+        openaq=OpenAqAnswers(
+            job.config.source.openaq.locations,
+            names,
+            hours,
+            lambda: datetime.now(UTC),
+            synthetic=values.synthetic,
+        ),
     )
-
-
-def _replayed(directory: str, job: Job) -> Callable[[int, Interval], list[dict[str, Any]]]:
-    """Return how to look up the records of AirNow files by station and window."""
-    files = airnow_files(directory, job.config.source.sites)
-
-    def records(station_idx: int, window: Interval) -> list[dict[str, Any]]:
-        return files.fetch(Station(station_idx), window).records
-
-    return records

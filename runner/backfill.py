@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -15,9 +15,18 @@ import structlog
 
 from runner import __version__
 from runner.asking import Source
-from runner.assembly import Store, api_key, open_api, open_store, replay_source
+from runner.assembly import (
+    Store,
+    api_key,
+    attributions_of,
+    open_api,
+    open_openaq,
+    open_store,
+    replay_source,
+)
+from runner.core.concentrations import MeasuredHour
 from runner.core.errors import RunnerError
-from runner.core.outcome import Outcome
+from runner.core.outcome import ATTRIBUTIONS, Outcome
 from runner.core.plan import Plan, Skip, plan_json
 from runner.core.stations import Station
 from runner.core.verdict import Verdict
@@ -28,6 +37,8 @@ from runner.progress import watch
 from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
+from runner.sources.openaq import Keep as KeepMeasured
+from runner.sources.openaq_archive import OpenAqArchive
 from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
@@ -55,6 +66,7 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
             return job.outcome()
         _begin(job, store, work)
         outcome = _execute(job, store, work, key)
+        note_attributions(job, outcome.attributions)
         outcome = _validated(job, store, work, outcome)
         if not job.config.dry_run:
             _record_end(job, store, outcome)
@@ -99,7 +111,9 @@ def _begin(job: Job, store: Store, work: Work) -> None:
     else:
         store.readings.ensure()
         kept = (store.raw,) if job.config.source.keep_raw else ()
-        for collection in (store.checkpoints, store.rejects, store.revisions, store.runs, *kept):
+        measured = (store.concentrations,) if job.source_kind.startswith("openaq") else ()
+        usual = (store.checkpoints, store.rejects, store.revisions, store.runs)
+        for collection in (*usual, *kept, *measured):
             collection.ensure()
         _note_stations(job, store, work.selection.stations)
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
@@ -162,6 +176,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
+            attributions=tuple(attributions_of(source)),
         )
 
 
@@ -172,10 +187,16 @@ def _open_source(
     limit = job.config.rate_limit
     pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
     if work.files:
+        if isinstance(work.files, OpenAqArchive):
+            work.files.keep = keep_measured(job, store, outage)
         with closing(work.files) as files:
             yield files, pacer
     elif work.held:
         yield replay_source(job, store, work.held), pacer
+    elif job.source_kind == "openaq":
+        keep = keep_measured(job, store, outage)
+        with open_openaq(job, key, pacer, failed, keep) as openaq:
+            yield openaq, pacer
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
         with open_api(job, key, pacer, names, failed, _keep(job, store, outage)) as source:
@@ -190,6 +211,21 @@ def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
     return lambda station, answer: outage.outlast(
         lambda: store.raw.keep(job.run_id, station.idx, answer, days)
     )
+
+
+def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None:
+    """Return how concentrations are kept before their readings are; None where none are.
+
+    As with readings, only while the station is this run's.
+    """
+    if job.config.dry_run:
+        return None
+
+    def keep(station: Station, hours: Sequence[MeasuredHour]) -> None:
+        store.leases.keep(station.idx)
+        store.concentrations.keep(job.run_id, station.idx, job.source_kind, hours, job.now())
+
+    return lambda station, hours: outage.outlast(lambda: keep(station, hours))
 
 
 def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
@@ -227,6 +263,12 @@ def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
         "versions": {"runner": __version__, "python": platform.python_version()},
         "planned": plan_json(plan, job.wanted)["totals"],
     }
+
+
+def note_attributions(job: Job, attributions: Sequence[Mapping[str, Any]]) -> None:
+    """Write whose measurements these are where the report looks for it."""
+    if attributions:
+        job.write_json(ATTRIBUTIONS, {"attributions": [dict(item) for item in attributions]})
 
 
 def _record_end(job: Job, store: Store, outcome: Outcome) -> None:

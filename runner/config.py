@@ -162,10 +162,14 @@ def _years_before(end: int, years: int) -> int:
     return hour_of(moment.replace(year=year, day=day))
 
 
-def missing_key_message() -> str:
-    """Return what to tell a person who has set no API key."""
+def missing_key_message(name: str = "AQICN_API_KEY") -> str:
+    """Return what to tell a person who has not set the API key of that name."""
+    free = {
+        "AQICN_API_KEY": "https://aqicn.org/data-platform/token/",
+        "OPENAQ_API_KEY": "https://explore.openaq.org/register",
+    }
     return (
-        "AQICN_API_KEY is not set: put it into the environment, or into a file .env here as\n"
-        "AQICN_API_KEY=your-key (free: https://aqicn.org/data-platform/token/).\n"
+        f"{name} is not set: put it into the environment, or into a file .env here as\n"
+        f"{name}=your-key (free: {free[name]}).\n"
         "No key is needed by: make demo, and python -m runner source=airnow source.path=DIR"
     )

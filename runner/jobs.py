@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 import structlog
 
 from runner.assembly import open_store, sandbox_server
-from runner.backfill import reported, run_backfill
+from runner.backfill import note_attributions, reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
+from runner.match import match
 from runner.prune import prune
 from runner.replay import replay_rejects
 from runner.reporting import make_report, run_to_report
@@ -158,7 +159,9 @@ def validate_stored(job: Job) -> Outcome:
         selection = choose_stations(job, store)
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
-        verdict = validate(job, store, selection.stations, store.runs.latest_outcome())
+        latest = store.runs.latest_outcome()
+        note_attributions(job, (latest or {}).get("attributions") or ())
+        verdict = validate(job, store, selection.stations, latest)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(verdict.lines))
@@ -186,6 +189,7 @@ def sandbox(job: Job) -> Outcome:
             "Use it from another shell:\n"
             f"  AQICN_API_KEY=any-text {shlex.join(PROGRAM)} source.base_url={server.url} "
             "mongo.database=air_quality_db_sandbox\n"
+            "It speaks OpenAQ's API, too: OPENAQ_API_KEY=any-text, and source=openaq besides.\n"
             "Stop with Ctrl-C."
         )
         while not job.stop.asked:
@@ -203,6 +207,7 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "dedupe": dedupe,
     "replay": replay_rejects,
     "prune": prune,
+    "match": match,
     "validate": validate_stored,
     "report": report,
     "sandbox": sandbox,

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.openaq_rules import OPENAQ_RANGES, broken_openaq_rules
 from runner.quality_rules import broken_quality_rules
 from runner.settings import Config, Source, SourceKind
 
@@ -36,6 +37,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.backoff_max_s": (0, 3600, "seconds"),
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
     "source.raw_days": (1, 36_500, "days"),
+    **OPENAQ_RANGES,
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.outage_limit_s": (0, 604_800, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
@@ -118,22 +120,31 @@ def _bbox(key: str, bbox: Sequence[float] | None) -> Iterator[str]:
 
 
 def _source(source: Source) -> Iterator[str]:
-    if source.kind is SourceKind.airnow:
-        if source.path is None:
-            yield "source=airnow needs the directory of its files: source.path=DIR"
-        elif not Path(source.path).is_dir():
-            yield f"source.path={source.path}: there is no such directory"
-        elif not any(path.suffix.lower() == ".csv" for path in Path(source.path).iterdir()):
-            yield f"source.path={source.path}: there is no *.csv file in it"
-        for site, idx in source.sites.items():
-            if idx not in INT32:
-                yield f"source.sites: {site}: {idx} is no station index"
+    if source.kind in (SourceKind.airnow, SourceKind.openaq_archive):
+        yield from _files(source)
     if source.keep_raw and source.kind in (SourceKind.airnow, SourceKind.replay):
         yield f"source.keep_raw=true: source={source.kind.name} asks no API, so nothing is answered"
-    if source.kind is SourceKind.aqicn:
+    if source.keep_raw and source.kind in (SourceKind.openaq, SourceKind.openaq_archive):
+        yield "source.keep_raw=true: what OpenAQ measured is kept anyway, in ingest_concentrations"
+    if source.kind in (SourceKind.aqicn, SourceKind.openaq):
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
         yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
+    yield from broken_openaq_rules(source.openaq)
+
+
+def _files(source: Source) -> Iterator[str]:
+    if source.path is None:
+        yield f"source={source.kind.name} needs the directory of its files: source.path=DIR"
+    elif not Path(source.path).is_dir():
+        yield f"source.path={source.path}: there is no such directory"
+    elif source.kind is SourceKind.airnow and not any(
+        path.suffix.lower() == ".csv" for path in Path(source.path).iterdir()
+    ):
+        yield f"source.path={source.path}: there is no *.csv file in it"
+    for site, idx in source.sites.items():
+        if idx not in INT32:
+            yield f"source.sites: {site}: {idx} is no station index"
 
 
 def _url(source: Source) -> Iterator[str]:
@@ -148,7 +159,8 @@ def _url(source: Source) -> Iterator[str]:
     if url.scheme not in ("https", "http") or not host:
         yield f"{key}={source.base_url}: write https://HOST, with a port or path if need be"
     elif url.username or url.password or url.query or url.fragment:
-        yield f"{key}: no user, password, query or fragment; the key is AQICN_API_KEY"
+        name = "OPENAQ_API_KEY" if source.kind is SourceKind.openaq else "AQICN_API_KEY"
+        yield f"{key}: no user, password, query or fragment; the key is {name}"
     elif url.scheme == "http" and host not in LOOPBACK and not source.allow_http:
         yield f"{key}={source.base_url}: the key would travel in the clear (source.allow_http=true)"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from runner.openaq_settings import OpenAq
 from runner.quality_settings import Quality
 from runner.report_settings import Report
 
@@ -26,6 +27,7 @@ class JobName(Enum):
     dedupe = "dedupe"
     replay = "replay"
     prune = "prune"
+    match = "match"
     validate = "validate"
     report = "report"
     sandbox = "sandbox"
@@ -36,6 +38,8 @@ class SourceKind(Enum):
 
     aqicn = "aqicn"
     airnow = "airnow"
+    openaq = "openaq"
+    openaq_archive = "openaq_archive"
     sandbox = "sandbox"
     replay = "replay"
 
@@ -199,11 +203,12 @@ class Source:
         connect_timeout_s: seconds to connect.
         read_timeout_s: seconds between two bytes of an answer.
         retry: what happens after a failure.
-        path: directory of AirNow files.
+        path: directory of AirNow files, or of OpenAQ's archive.
         sites: AirNow `Site` to station index.
         keep_raw: keep every answer of the API, so that source=replay can read it again. AQICN's
             terms restrict keeping its answers.
         raw_days: days after which a kept answer is deleted.
+        openaq: what concerns OpenAQ and its archive only.
     """
 
     kind: SourceKind = SourceKind.aqicn
@@ -217,6 +222,7 @@ class Source:
     sites: dict[str, int] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
     keep_raw: bool = False
     raw_days: int = 90
+    openaq: OpenAq = field(default_factory=OpenAq)
 
 
 @dataclass(slots=True)

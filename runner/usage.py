@@ -22,16 +22,12 @@ Examples
 
 SETTINGS = (
     ("stations.ids=[]", "exactly these stations, as stations.ids=[8641,8767]"),
-    ("stations.name=null", "of the chosen ones, those whose name contains this; * and ? work"),
     ("backfill.start_date=null", "first hour: 2022-01-01, 2022-01-01T05:00 (UTC), or with +07:00"),
     ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
     ("backfill.years=2", "calendar years back from the end; start_date comes first"),
     ("backfill.batch_size=168", "hours a request"),
     ("backfill.mode=resume", "gaps: covered hours without a reading; refetch: everything again"),
-    ("backfill.workers=4", "stations at a time"),
     ("rate_limit.delay_s=4", "seconds between two requests"),
-    ("rate_limit.max_per_hour=1000", "requests an hour; 0: no limit"),
-    ("job.confirm=false", "true: job=reset of every station, job=dedupe and job=prune may act"),
     ("quality.fail_on=fail", "exit code 3 when a check fails; warn: also on a warning; never"),
     ("dry_run=false", "true: fetch and validate, write nothing to the database"),
     ("log_level=INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -40,7 +36,7 @@ SETTINGS = (
 
 ENDING = """\
 Environment, or a file .env in the working directory
-  AQICN_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (directory of your own YAML, as --config-dir)
+  AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
   3 the quality gate failed | 4 incomplete, run again to resume

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.assembly import Store, airnow_files
+from runner.assembly import Store, airnow_files, openaq_archive
 from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
@@ -17,6 +17,7 @@ from runner.job import Job
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
+    from runner.sources.openaq_archive import OpenAqArchive
     from runner.store.raw import Held
 
 _STATIONS_AT_ONCE = 50
@@ -36,7 +37,7 @@ class Work:
 
     selection: Selection
     plan: Plan
-    files: AirNowSource | None = None
+    files: AirNowSource | OpenAqArchive | None = None
     held: Held | None = None
 
 
@@ -98,7 +99,8 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
-    files = _files(job, selection) if job.source_kind == "airnow" else None
+    mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
+    files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
         selection.stations,
@@ -109,7 +111,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         paced=files is None and held is None,
         named=named,
         unknown=selection.unknown,
-        offers=files.offers if files else lambda _idx: True,
+        offers=files.offers if files else lambda idx: mapped is None or idx in mapped,
         mode=Mode(job.config.backfill.mode.value),
         gaps=_gaps(job, store, checkpoints),
         lookback_hours=job.config.backfill.lookback_hours,
@@ -153,8 +155,17 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
     return found
 
 
-def _files(job: Job, selection: Selection) -> AirNowSource:
+def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     source = job.config.source
+    if job.source_kind == "openaq_archive":
+        archive = openaq_archive(job)
+        if not any(archive.offers(station.idx) for station in selection.stations):
+            raise ConfigError(
+                f"source=openaq_archive: {source.path} has no folder locationid=… of a location of "
+                f"the {len(selection.stations)} chosen stations",
+                hint="source.path holds records/csv.gz of the archive, or its folders themselves",
+            )
+        return archive
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
@@ -164,6 +175,19 @@ def _files(job: Job, selection: Selection) -> AirNowSource:
             hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
         )
     return files
+
+
+def _mapped(job: Job, selection: Selection) -> Collection[int]:
+    """Return the stations that OpenAQ locations are confirmed for."""
+    mapped = job.config.source.openaq.locations
+    if not any(station.idx in mapped for station in selection.stations):
+        raise ConfigError(
+            f"source={job.source_kind}: source.openaq.locations names none of the "
+            f"{len(selection.stations)} chosen stations",
+            hint=f"It names: 'stations.ids=[{','.join(map(str, sorted(mapped)))}]'; "
+            "job=match source=openaq proposes locations for others",
+        )
+    return mapped
 
 
 def _held(job: Job, store: Store, selection: Selection) -> Held:

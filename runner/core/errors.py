@@ -10,6 +10,10 @@
     └── SourceError                  a source could not answer; `scope` says how far that reaches
         ├── ThrottledError           everyone who uses the same key has to wait
         ├── AirNowFileError          a file of measurements cannot be read
+        ├── ArchiveFileError         a file of OpenAQ's archive cannot be read
+        ├── OpenAqError              the OpenAQ API, or the way to it
+        │   ├── OpenAqRateLimitError  a ThrottledError too: 429
+        │   └── OpenAqTimeoutError   408: too much was asked for at once
         └── AqicnClientError         the AQICN API, or the way to it
             ├── AqicnRateLimitError  a ThrottledError too: 429, or "Over quota" inside HTTP 200
             └── AqicnApiError        the API answered, and the answer says no
@@ -131,6 +135,25 @@ class AirNowFileError(SourceError):
 
     def __init__(self, message: str, *, scope: Scope = Scope.RUN, hint: str = "") -> None:
         super().__init__(message, scope=scope, hint=hint)
+
+
+class ArchiveFileError(SourceError):
+    """A file of OpenAQ's archive cannot be read; its hours must not pass for empty ones."""
+
+    def __init__(self, message: str, *, scope: Scope = Scope.STATION, hint: str = "") -> None:
+        super().__init__(message, scope=scope, hint=hint)
+
+
+class OpenAqError(SourceError):
+    """The OpenAQ API could not be reached, said no, or its answer could not be read."""
+
+
+class OpenAqRateLimitError(OpenAqError, ThrottledError):
+    """Throttled by OpenAQ: 429. Who goes on asking is banned."""
+
+
+class OpenAqTimeoutError(OpenAqError):
+    """OpenAQ gave up on a question (408): a smaller time frame may be answered."""
 
 
 class AqicnClientError(SourceError):

@@ -6,7 +6,7 @@ skipped + covered by earlier runs = the hours of the selected range. `Coverage` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -25,6 +25,9 @@ from runner.core.verdict import Verdict
 RULE = "=" * 79
 _KEPT = " (changed at the source; see ingest_revisions)"
 """On a time-series collection before MongoDB 7.0 a stored reading cannot be replaced."""
+ATTRIBUTIONS = "attributions.json"
+"""In the run directory, where a source says whose measurements its places are."""
+
 MOST_LISTED = 20
 """Failed stations named in the summary; the rest are counted and stand in outcome.json."""
 
@@ -187,6 +190,7 @@ class Outcome:
         retry_command: the exact command that tries failed stations again.
         verdict: of the quality checks; None where there were none.
         report: the page and the notebooks; None where there were none to make.
+        attributions: whose measurements these are and under which licence, by place, as JSON.
     """
 
     job: str
@@ -207,6 +211,7 @@ class Outcome:
     throttled_requests: int = 0
     verdict: Verdict | None = None
     report: Pages | None = None
+    attributions: tuple[Mapping[str, Any], ...] = ()
 
     def count(self, state: State) -> int:
         """Return how many stations are in a state."""
@@ -295,6 +300,7 @@ class Outcome:
             "rejects_not_kept": self.rejects_not_kept,
             "totals": asdict(self.tally),
             "coverage": asdict(Coverage.of(self.stations)),
+            "attributions": [dict(item) for item in self.attributions],
             "counts": {str(state): self.count(state) for state in State},
             "success_rate": round(self.success_rate, 1),
             "resume_command": self.resume_command or None,

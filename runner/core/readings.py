@@ -83,6 +83,10 @@ class Reason(StrEnum):
     QC_SUSPECT = "qc_suspect"
     QC_OTHER = "qc_other"
     CONCENTRATION_UNUSABLE = "concentration_unusable"
+    VALUE_MISSING = "value_missing"
+    FLAGGED = "flagged"
+    COVERAGE_LOW = "coverage_low"
+    WRONG_SENSOR = "wrong_sensor"
 
 
 SAID_BY_THE_SOURCE = frozenset(
@@ -93,6 +97,9 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.QC_INVALID,
         Reason.QC_SUSPECT,
         Reason.QC_OTHER,
+        Reason.VALUE_MISSING,
+        Reason.FLAGGED,
+        Reason.COVERAGE_LOW,
     }
 )
 """The source itself says that it has no value for the hour: no sign of a wrong answer."""

@@ -13,6 +13,14 @@ _OF = {
         "Readings: U.S. Department of State and U.S. EPA AirNow (airnow.gov). Not fully verified "
         "or validated."
     ),
+    "openaq": (
+        "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of those who "
+        "measured them, each under a licence of its own. As reported, not validated."
+    ),
+    "openaq_archive": (
+        "Readings: computed from the OpenAQ archive (openaq.org) and those who measured, each "
+        "under a licence of its own. As reported, not validated."
+    ),
     "sandbox": "Synthetic readings of the sandbox: nothing was measured.",
 }
 

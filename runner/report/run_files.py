@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from runner.core.errors import ConfigError
+from runner.core.outcome import ATTRIBUTIONS
 from runner.core.text import harmless
 from runner.quality.files import DOCUMENT, READINGS, read_readings
 from runner.quality.frames import HOUR, POLLUTANTS, numeric, usable
@@ -51,6 +52,16 @@ class RunFiles:
         if not isinstance(document, dict) or document.get("schema_version") != 1:
             raise ConfigError(f"{path} is no quality.json of version 1")
         return cls(path.parent, document)
+
+    @cached_property
+    def attributions(self) -> Sequence[Mapping[str, Any]]:
+        """Whose measurements these are, by place; nothing where the source did not say."""
+        try:
+            text = (self.directory.parent / ATTRIBUTIONS).read_text(encoding="utf-8")
+            told = json.loads(text).get("attributions")
+        except (OSError, ValueError, AttributeError):
+            return ()
+        return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else ()
 
     @property
     def offset_h(self) -> int:

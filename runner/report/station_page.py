@@ -13,6 +13,7 @@ from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
 from runner.report.pixels import hours_image
+from runner.report.places import places
 from runner.report.run_files import RunFiles, open_run
 
 _MOST_GAPS = 25
@@ -180,4 +181,4 @@ class StationPage:
 
     def footer(self) -> Markup:
         """Whose readings these are."""
-        return attribution(self.run.document["source"])
+        return attribution(self.run.document["source"]) + places(self.run, self.station_idx)

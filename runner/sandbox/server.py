@@ -10,6 +10,7 @@ from typing import Any, Self
 from runner.core.errors import ConfigError
 from runner.sandbox.answers import Answers
 from runner.sandbox.faults import FaultPlan, Faults, Quota
+from runner.sandbox.openaq import OpenAqAnswers
 from runner.sandbox.values import Values
 from runner.sandbox.wire import Server, Service
 
@@ -28,6 +29,7 @@ class Sandbox:
         port: port to listen on; 0 for any free one.
         token: the only accepted token; None accepts any but an empty one and "invalid".
         clock: the present, aware; there are no records after it, and the quota counts by it.
+        openaq: what OpenAQ's API v3 answers under `/v3/`; None to speak AQICN's alone.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Sandbox:
         port: int = 0,
         token: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        openaq: OpenAqAnswers | None = None,
     ) -> None:
         faults = faults or Faults()
         self._service = Service(
@@ -48,6 +51,7 @@ class Sandbox:
             FaultPlan(faults),
             Quota(faults.quota_per_hour, clock),
             token,
+            openaq,
         )
         self._address = (host, port)
         self._server: Server | None = None

@@ -18,6 +18,7 @@ class Route(StrEnum):
     FEED = "feed"
     SEARCH = "search"
     BOUNDS = "bounds"
+    OPENAQ = "openaq"
     UNKNOWN = "unknown"
 
 

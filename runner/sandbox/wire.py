@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -28,12 +29,15 @@ from runner.sandbox.answers import (
     Refusal,
 )
 from runner.sandbox.faults import Fault, FaultPlan, Faults, Quota
+from runner.sandbox.openaq import OpenAqAnswers
+from runner.sandbox.openaq_faults import failure_of, limits, spoilt_rows
 from runner.sandbox.stats import ERROR, OK, QUOTA, Route, Stats
 from runner.sandbox.wrong import spoilt, wrong_of
 
 log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S = 10.0
+_MINUTE_S = 60
 _JSON = "application/json; charset=utf-8"
 _SERVER_ERRORS = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -62,6 +66,7 @@ class Service:
         plan: decides which requests fail.
         quota: requests an hour.
         token: the only accepted token; None accepts any but an empty one and "invalid".
+        openaq: what OpenAQ's API v3 answers; None where the sandbox does not speak it.
         stats: counts.
         closing: set when the server closes; nobody sleeps past it.
     """
@@ -71,6 +76,7 @@ class Service:
     plan: FaultPlan
     quota: Quota
     token: str | None
+    openaq: OpenAqAnswers | None = None
     stats: Stats = field(default_factory=Stats)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -152,8 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif target.path == "/_stats":
             self._send_json(self.server.service.stats.snapshot())
         else:
-            query = parse_qs(target.query, keep_blank_values=True)
-            self._answer(unquote(target.path), {name: values[0] for name, values in query.items()})
+            parsed = parse_qs(target.query, keep_blank_values=True)
+            path, query = unquote(target.path), {name: each[0] for name, each in parsed.items()}
+            openaq = self.server.service.openaq if path.startswith("/v3/") else None
+            if openaq:
+                self._answer_openaq(openaq, path, query)
+            else:
+                self._answer(path, query)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -192,6 +203,36 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(body, HTTPStatus.OK, {"Content-Type": _JSON})
         else:
             self._send_half(content, honest=form < 0.5)  # noqa: PLR2004 - half of them
+
+    def _answer_openaq(self, openaq: OpenAqAnswers, path: str, query: dict[str, str]) -> None:
+        """Answer as OpenAQ's API v3, with its own failures in place of AQICN's."""
+        service = self.server.service
+        service.closing.wait(service.faults.latency_ms / 1000)
+        wait_s = service.quota.take()
+        if wait_s is not None:
+            service.stats.count(Route.OPENAQ, QUOTA)
+            self._send_json(*failure_of(Fault.TOO_MANY_REQUESTS), headers=limits(wait_s, left=0))
+            return
+        fault, form = service.plan.next(Route.OPENAQ, path, _plain(query))
+        if fault not in (None, Fault.TIMEOUT, Fault.TRUNCATED, Fault.WRONG):
+            service.stats.count(Route.OPENAQ, fault)
+            again_s = service.faults.retry_after_s
+            self._send_json(*failure_of(fault), headers=limits(again_s, left=0))
+            return
+        if fault is Fault.TIMEOUT:
+            service.stats.count(Route.OPENAQ, fault)
+            self._fail(fault, form)
+            return
+        content, status = {"detail": "Invalid credentials"}, HTTPStatus.UNAUTHORIZED
+        if service.accepts(self.headers.get("X-API-Key", "")):
+            status, content = openaq.answer(path, query)
+        outcome = OK if status is HTTPStatus.OK else ERROR
+        service.stats.count(Route.OPENAQ, fault or outcome)
+        if fault is Fault.TRUNCATED:
+            self._send_half(content, honest=form < 0.5)  # noqa: PLR2004 - half of them
+        else:
+            told = spoilt_rows(content) if fault is Fault.WRONG else content
+            self._send_json(told, status, headers=limits(_MINUTE_S, left=59))
 
     def _content(self, route: Route, feed: str, query: dict[str, str], *, served: bool) -> Json:
         service = self.server.service
@@ -241,14 +282,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(b"", HTTPStatus.MOVED_PERMANENTLY, {"Location": location})
 
     def _send_json(
-        self, content: Json, status: HTTPStatus = HTTPStatus.OK, retry_after: str | None = None
+        self,
+        content: Any,
+        status: HTTPStatus = HTTPStatus.OK,
+        retry_after: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        headers = {"Content-Type": _JSON}
+        headers = {"Content-Type": _JSON, **(headers or {})}
         if retry_after is not None:
             headers["Retry-After"] = retry_after
         self._send(_encoded(content), status, headers)
 
-    def _send_half(self, content: Json, *, honest: bool) -> None:
+    def _send_half(self, content: Any, *, honest: bool) -> None:
         """Send half a body, with the length of the half if honest, else of the whole."""
         body = _encoded(content)
         half = body[: len(body) // 2]
@@ -281,5 +326,5 @@ def _plain(query: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(item for item in query.items() if item[0] != "token"))
 
 
-def _encoded(content: Json) -> bytes:
+def _encoded(content: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

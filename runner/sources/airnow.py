@@ -106,6 +106,17 @@ class AirNowSource:
                 answer.rejects.append(Reject(Reason(row.reason), raw, row.hour))
         return answer
 
+    def measured(self, station_idx: int, window: Interval) -> list[tuple[int, float]]:
+        """Return (hour, ug/m3) of every usable row of a window, sorted by hour.
+
+        Raises:
+            AirNowFileError: the directory is missing or empty, or a file is not understood.
+        """
+        rows = self._read().rows.get(station_idx, [])
+        first = bisect_left(rows, window.start, key=lambda row: row.hour)
+        end = bisect_left(rows, window.end, key=lambda row: row.hour)
+        return [(row.hour, row.value) for row in rows[first:end] if row.reason is None]
+
     def close(self) -> None:
         """Forget what was read."""
         with self._lock:

@@ -118,6 +118,7 @@ class HttpClient:
         timeouts: of one try.
         failure: the error class for what goes wrong on the way.
         failed: counts the tries that came to nothing.
+        secret_headers: sent with every request; they stand in no log and no error.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class HttpClient:
         *,
         failure: type[SourceError] = SourceError,
         failed: FailedTries | None = None,
+        secret_headers: Mapping[str, Secret] | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._pacer = pacer
@@ -141,6 +143,7 @@ class HttpClient:
         self._failure = failure
         self._throttle = Throttle()
         self._failed = failed or FailedTries()
+        self._secret_headers = dict(secret_headers or {})
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["User-Agent"] = USER_AGENT
@@ -215,6 +218,7 @@ class HttpClient:
 
     def _ask(self, path: str, params: Mapping[str, str], secrets: Mapping[str, Secret]) -> Reply:
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
+        headers = {name: secret.reveal() for name, secret in self._secret_headers.items()}
         longest_s = _SLOWEST * self._timeouts.read_s
         deadline = time.monotonic() + self._timeouts.connect_s + longest_s
         with (
@@ -222,6 +226,7 @@ class HttpClient:
             self._session.get(
                 self._base_url + path,
                 params={**params, **revealed},
+                headers=headers,
                 timeout=(self._timeouts.connect_s, self._timeouts.read_s),
                 allow_redirects=False,
                 stream=True,

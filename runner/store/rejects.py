@@ -37,6 +37,9 @@ LONGEST_RAW = 16_384
 DEEPEST_RAW = 32
 """Levels of nesting of a record that is stored plainly; MongoDB itself allows 100."""
 
+_NOT_AQICN = ("airnow", "openaq", "openaq_archive")
+"""Sources whose refused records are rows of their own form, not records in AQICN's shape."""
+
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -227,7 +230,7 @@ class Rejects:
 
 
 def _to_kept(document: Document) -> KeptReject | None:
-    if document.get("raw_form") not in ("plain", "json") or document.get("source") == "airnow":
+    if document.get("raw_form") not in ("plain", "json") or document.get("source") in _NOT_AQICN:
         return None
     window, raw = document["window"], document["raw"]
     return KeptReject(

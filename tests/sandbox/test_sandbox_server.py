@@ -39,7 +39,14 @@ def test_stats_tell_what_was_asked_and_what_was_asked_twice() -> None:
     day = "2023-01-01T00:00:00Z", "2023-01-02T00:00:00Z", "2023-01-03T00:00:00Z"
     assert over_http == {
         "requests": 9,
-        "routes": {"history": 5, "feed": 1, "search": 1, "bounds": 1, "unknown": 1},
+        "routes": {
+            "history": 5,
+            "feed": 1,
+            "search": 1,
+            "bounds": 1,
+            "openaq": 0,
+            "unknown": 1,
+        },
         "outcomes": {
             "ok": 6,
             "rate_429": 0,

@@ -11,6 +11,7 @@ from runner.core.aqi import AQICN_PM25
 from runner.core.text import harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
+from runner.report.places import places
 from runner.report.run_files import RunFiles
 from runner.report.sections.header import SCALE
 from runner.report.sections.pieces import clipped, folded
@@ -41,7 +42,7 @@ def provenance(run: RunFiles) -> Markup:
         *_compared(document),
     ]  # fmt: skip
     listed = "".join(f"<div><dt>{name}</dt><dd>{html}</dd></div>" for name, html in facts)
-    terms = f'<div class="terms">{attribution(document["source"]).html}</div>'
+    terms = f'<div class="terms">{attribution(document["source"]).html}{places(run).html}</div>'
     return Markup(f'<dl class="facts wide-facts">{listed}</dl>{_settings(run)}{terms}')
 
 

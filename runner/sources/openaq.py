@@ -1,0 +1,226 @@
+"""Hourly means from OpenAQ's API v3, of every pollutant that a station's locations measure.
+
+    GET /v3/locations/{id}                  who measured it, and under which licence
+    GET /v3/locations/{id}/sensors          one sensor a pollutant, and from when to when
+    GET /v3/sensors/{id}/hours?datetime_from=…&datetime_to=…&limit=1000&page=1
+
+The first two are asked once a location and run. The filter is `from < end of the hour <= to`. How
+many rows there are is not believed (`found` may be ">100"): the page that is not full is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from threading import Lock
+from typing import Any, TypeAlias
+
+import structlog
+
+from runner.core.concentrations import POLLUTANTS, Measured, MeasuredHour, settle
+from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
+from runner.core.intervals import Interval, hour_of, intersect, iso, split
+from runner.core.readings import Answer, Reason, Reject
+from runner.core.stations import Station
+from runner.sources.http import HttpClient
+from runner.sources.openaq_answers import OpenAqReader
+from runner.sources.openaq_rows import Sensor, Terms, instant, measured_of
+from runner.sources.openaq_terms import terms_of
+
+log = structlog.get_logger()
+
+PAGE = 1000
+"""Rows of a page; the API gives no more."""
+LONGEST_FRAME_H = 8760
+"""Hours of one question: OpenAQ advises to ask for a year at most."""
+SHORTEST_FRAME_H = 24
+"""Hours below which a question is not cut any further."""
+_MARGIN_H = 24 * 14
+"""Hours around a sensor's first and last that are asked for nevertheless: those may be out of date
+by the time that they are used."""
+
+Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
+"""Keeps concentrations; raises StoreError."""
+
+
+class OpenAqSource:
+    """Answers windows from OpenAQ, in the shape of AQICN.
+
+    `aqi` and `iaqi` are sub-indices of the one-hour concentrations, see
+    `runner.core.concentrations`. Hours that are null, flagged, badly covered, or no concentration
+    of air become rejects. Thread-safe.
+
+    Args:
+        client: to the API, which sends the key.
+        reader: of its answers.
+        locations: station index to OpenAQ locations, the one that decides first.
+        scale: names the scale of the sub-indices.
+        terms: what an hour has to be to count.
+        keep: is given all concentrations of an answer, before it is returned; None to keep none.
+    """
+
+    name = "openaq"
+
+    def __init__(
+        self,
+        client: HttpClient,
+        reader: OpenAqReader,
+        locations: Mapping[int, Sequence[int]],
+        *,
+        scale: str,
+        terms: Terms,
+        keep: Keep | None = None,
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._locations = locations
+        self._scale = scale
+        self._terms = terms
+        self._keep = keep
+        self._asking = {location: Lock() for some in locations.values() for location in some}
+        self._sensors: dict[int, list[Sensor]] = {}
+        self._attributions: dict[int, dict[str, Any]] = {}
+
+    def attributions(self) -> list[dict[str, Any]]:
+        """Return who measured what was asked for, and under which licence, by location."""
+        return [told for _location, told in sorted(self._attributions.copy().items())]
+
+    def fetch(self, station: Station, window: Interval) -> Answer:
+        """Return the records of the hours of a window, and what had to be refused.
+
+        Raises:
+            OpenAqError: OpenAQ could not answer; the scope says for whom.
+            StoreError: the concentrations could not be kept.
+            StoppedError: a stop was asked for while waiting.
+        """
+        locations = self._locations.get(station.idx, ())
+        measured: list[Measured] = []
+        rejects: list[Reject] = []
+        for location in locations:
+            for sensor in self._sensors_of(location, station):
+                if _speaks_of(sensor, window):
+                    found, refused = self._hours(sensor, station, window)
+                    measured += found
+                    rejects += refused
+        settled = settle(measured, locations, self._scale)
+        if self._keep and settled.hours:
+            self._keep(station, settled.hours)
+        return Answer(settled.records, rejects)
+
+    def _hours(
+        self, sensor: Sensor, station: Station, window: Interval
+    ) -> tuple[list[Measured], list[Reject]]:
+        """Return the hours of one sensor, at most one of a label, and what was refused."""
+        found: dict[int, tuple[Measured, Any]] = {}
+        rejects: list[Reject] = []
+        for frame in split((window,), LONGEST_FRAME_H):
+            for row in self._rows(sensor, station, frame):
+                read = measured_of(row, sensor, window, self._terms)
+                if isinstance(read, Reject):
+                    rejects.append(read)
+                    continue
+                earlier = found.get(read.hour)
+                if earlier is not None and earlier[0] != read:
+                    rejects.append(Reject(Reason.DUPLICATE_HOUR, earlier[1], read.hour))
+                found[read.hour] = (read, row)
+        return [read for read, _row in found.values()], rejects
+
+    def _rows(self, sensor: Sensor, station: Station, frame: Interval) -> list[Any]:
+        """Return the rows of a time frame; asks for halves of it where it was too much."""
+        try:
+            return list(self._pages(sensor, station, frame))
+        except OpenAqTimeoutError as error:
+            if error.scope is not Scope.STATION or frame.hours <= SHORTEST_FRAME_H:
+                raise
+        halves = split((frame,), -(-frame.hours // 2))
+        return [row for half in halves for row in self._rows(sensor, station, half)]
+
+    def _pages(self, sensor: Sensor, station: Station, frame: Interval) -> Iterator[Any]:
+        divisible = frame.hours > SHORTEST_FRAME_H
+        for page in count(1):
+            rows = self._ask(
+                f"/v3/sensors/{sensor.id}/hours",
+                station,
+                {
+                    "datetime_from": iso(frame.start - 1),  # not included
+                    "datetime_to": iso(frame.end - 1),  # included
+                    "limit": str(PAGE),
+                    "page": str(page),
+                },
+                divisible=divisible,
+                window=str(frame),
+            )
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            if page > frame.hours // PAGE + 1:
+                raise OpenAqError(
+                    f"sensor {sensor.id} has page after page for {frame}, more than one row an hour"
+                    f" ({page} pages of {PAGE})",
+                    scope=Scope.STATION,
+                )
+
+    def _sensors_of(self, location: int, station: Station) -> list[Sensor]:
+        """Return the sensors of pollutants of a location; asks once a run."""
+        with self._asking[location]:
+            if location not in self._sensors:
+                told = self._ask(f"/v3/locations/{location}", station)
+                self._attributions[location] = terms_of(location, station.idx, told)
+                rows = self._ask(f"/v3/locations/{location}/sensors", station)
+                found = [_sensor(location, row) for row in rows]
+                self._sensors[location] = [sensor for sensor in found if sensor]
+                log.info(
+                    "openaq.location",
+                    location=location,
+                    station_idx=station.idx,
+                    sensors={str(one.id): one.pollutant for one in self._sensors[location]},
+                    not_pollutants=len(rows) - len(self._sensors[location]),
+                )
+            return self._sensors[location]
+
+    def _ask(
+        self,
+        path: str,
+        station: Station,
+        params: Mapping[str, str] | None = None,
+        *,
+        divisible: bool = False,
+        **context: object,
+    ) -> list[Any]:
+        read = partial(self._reader.results, divisible=divisible)
+        try:
+            return self._client.get(
+                path, params or {}, {}, read, station_idx=station.idx, asked=path, **context
+            )
+        except OpenAqError as error:
+            if error.scope is Scope.STATION and path not in error.message:
+                error.message = f"{path}: {error.message}"
+                error.args = (error.message,)
+            raise
+
+
+def _sensor(location: int, row: Any) -> Sensor | None:
+    """Return a sensor of a pollutant; None for others, such as those of weather."""
+    parameter = row.get("parameter") if isinstance(row, dict) else None
+    number = row.get("id") if isinstance(row, dict) else None
+    if not isinstance(parameter, dict) or type(number) is not int:
+        return None
+    name = parameter.get("name")
+    if name not in POLLUTANTS:
+        return None
+    return Sensor(number, location, name, str(parameter.get("units")), _hours_of(row))
+
+
+def _hours_of(row: Mapping[str, Any]) -> Interval | None:
+    ends = (row.get("datetimeFirst"), row.get("datetimeLast"))
+    first, last = (instant(end.get("utc")) if isinstance(end, dict) else None for end in ends)
+    return Interval(hour_of(first), hour_of(last) + 1) if first and last else None
+
+
+def _speaks_of(sensor: Sensor, window: Interval) -> bool:
+    """Whether a sensor may have measured in a window."""
+    if sensor.hours is None:
+        return True
+    near = Interval(sensor.hours.start - _MARGIN_H, sensor.hours.end + _MARGIN_H)
+    return bool(intersect((near,), (window,)))

@@ -1,0 +1,182 @@
+"""What an answer of OpenAQ's API v3 says: results, or which failure, and when to ask again.
+
+    200 {"meta": {"found": 53 or ">100", ...}, "results": [...]}
+    401 {"detail": "Invalid credentials"}     404 {"detail": "Sensor not found"}
+    408 {"detail": "Connection timed out: Try to provide more specific query parameters or a
+         smaller time frame."}                429 {"detail": "Too many requests"}
+    403 banned    410 an older version of the API    422 a list, or text holding one
+    500 plain text
+
+Every answer says in `x-ratelimit-remaining` how many requests are left, and in `x-ratelimit-reset`
+in how many seconds (not when) there are more. Whoever goes on after 429 or 408 is banned: so the
+wait doubles with each refusal in a row, and after MOST_REFUSALS of them the run ends.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from threading import Lock
+from typing import Any
+
+from runner.core.errors import (
+    OpenAqError,
+    OpenAqRateLimitError,
+    OpenAqTimeoutError,
+    Scope,
+)
+from runner.secrets import Secret, without
+from runner.sources.http import Reply
+
+MOST_REFUSALS = 5
+"""429s in a row, each after its wait, that end the run before the key is banned."""
+MOST_TIMEOUTS = 12
+"""408s in a row that end the run: more than it takes to cut a year into days."""
+_MINUTE_S = 60.0
+"""The limit is one of a minute: what a 429 means that does not say how long."""
+_LONGEST_WAIT_S = 3600.0
+_LONGEST_QUOTED = 200
+"""Characters of an answer quoted in an error."""
+
+
+class OpenAqReader:
+    """Reads answers, and holds everyone back where OpenAQ asks for it. Thread-safe.
+
+    Args:
+        key: the API key, which stands in no error.
+        pause: holds every request back for some seconds.
+        backoff_s: seconds to wait after a first 408; doubles with each one in a row.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        key: Secret,
+        pause: Callable[[float], object],
+        backoff_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._key = key
+        self._pause = pause
+        self._backoff_s = backoff_s
+        self._clock = clock
+        self._lock = Lock()
+        self._refusals = 0
+        self._timeouts = 0
+        self._refused_until = -float("inf")
+
+    def results(self, reply: Reply, *, divisible: bool = False) -> list[Any]:
+        """Return the results of an answer.
+
+        Args:
+            reply: the answer.
+            divisible: whether less can be asked for at a time, should this have been too much.
+
+        Raises:
+            OpenAqRateLimitError: everyone has to wait.
+            OpenAqTimeoutError: it was too much; for the station where it is divisible.
+            OpenAqError: it holds none; the scope says how far that reaches.
+        """
+        if reply.status != HTTPStatus.OK:
+            raise self._failure(reply, divisible=divisible)
+        content = _parsed(reply.body)
+        results = content.get("results") if isinstance(content, dict) else None
+        if not isinstance(results, list):
+            raise OpenAqError(f"the answer is no list of results ({self._quoted(reply.body)})")
+        with self._lock:
+            self._refusals = self._timeouts = 0
+        reset_s = _seconds(reply, "x-ratelimit-reset")
+        if _seconds(reply, "x-ratelimit-remaining") == 0 and reset_s:
+            self._pause(min(reset_s, _LONGEST_WAIT_S))
+        return results
+
+    def _failure(self, reply: Reply, *, divisible: bool) -> OpenAqError:
+        status = reply.status
+        said = f"HTTP {status}: {self._quoted(reply.body)}"
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return self._throttled(reply, said)
+        if status == HTTPStatus.REQUEST_TIMEOUT:
+            return self._timed_out(said, divisible=divisible)
+        if status == HTTPStatus.UNAUTHORIZED:
+            return OpenAqError(
+                f"OpenAQ refuses the key ({said})",
+                scope=Scope.RUN,
+                hint="Check OPENAQ_API_KEY in the environment or .env; nothing is lost, run the "
+                "same command again",
+            )
+        if status == HTTPStatus.FORBIDDEN:
+            return OpenAqError(
+                f"OpenAQ forbids the use of the key ({said}); a key that went over the limits too "
+                "often is banned",
+                scope=Scope.RUN,
+                hint="Write to OpenAQ, or use another source; what is stored stays",
+            )
+        if status == HTTPStatus.GONE or (
+            HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
+        ):
+            return OpenAqError(
+                f"there is no API v3 at source.base_url ({said}); a redirect is not followed",
+                scope=Scope.RUN,
+                hint="It is source.base_url=https://api.openaq.org, without a version",
+            )
+        transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_EARLY
+        return OpenAqError(said, scope=Scope.RETRY if transient else Scope.STATION)
+
+    def _throttled(self, reply: Reply, said: str) -> OpenAqRateLimitError:
+        told = (_seconds(reply, "x-ratelimit-reset"), reply.retry_after_s)
+        asked_s = max((max(1.0, each) for each in told if each is not None), default=_MINUTE_S)
+        with self._lock:
+            now = self._clock()
+            if now >= self._refused_until:  # not one that was under way when another was refused
+                self._refusals += 1
+            wait_s = min(asked_s * 2.0 ** (self._refusals - 1), _LONGEST_WAIT_S)
+            self._refused_until = max(self._refused_until, now + wait_s)
+            over = self._refusals >= MOST_REFUSALS
+        if over:
+            return OpenAqRateLimitError(
+                f"OpenAQ refused {MOST_REFUSALS} times in a row, after longer and longer waits; "
+                f"to go on would get the key banned ({said})",
+                scope=Scope.RUN,
+                hint="Run the same command again later, slower, and with nothing else on this key: "
+                "rate_limit.delay_s=4 rate_limit.max_per_hour=900",
+            )
+        return OpenAqRateLimitError(said, retry_after_s=wait_s)
+
+    def _timed_out(self, said: str, *, divisible: bool) -> OpenAqTimeoutError:
+        with self._lock:
+            self._timeouts += 1
+            wait_s = min(self._backoff_s * 2.0 ** (self._timeouts - 1), _MINUTE_S)
+            over = self._timeouts >= MOST_TIMEOUTS
+        if over:
+            return OpenAqTimeoutError(
+                f"OpenAQ timed out {MOST_TIMEOUTS} times in a row; to go on would get the key "
+                f"banned ({said})",
+                scope=Scope.RUN,
+                hint="Run the same command again later",
+            )
+        if divisible:
+            self._pause(wait_s)
+        return OpenAqTimeoutError(said, scope=Scope.STATION if divisible else Scope.RETRY)
+
+    def _quoted(self, body: bytes) -> str:
+        """Return what an answer says: short, harmless, and without the key."""
+        content = _parsed(body)
+        detail = content.get("detail") if isinstance(content, dict) else content
+        text = str(detail) if detail else body[:_LONGEST_QUOTED].decode("utf-8", "replace")
+        plain = without(self._key, text)[:_LONGEST_QUOTED]
+        return "".join(c if c.isprintable() else " " for c in plain).strip() or "nothing of why"
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
+        return None
+
+
+def _seconds(reply: Reply, header: str) -> float | None:
+    """Return a header that is a whole number; None where it is not there, or none."""
+    text = reply.headers.get(header, "").strip()
+    return float(text[:9]) if text.isascii() and text.isdigit() else None

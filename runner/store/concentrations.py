@@ -1,0 +1,107 @@
+"""`ingest_concentrations`: what was measured, beside the indices that were computed from it.
+
+    {_id, station_idx, ts, source, scale, local: {s, tz},
+     measured: [{pollutant, value, unit, location, sensor, coverage, decides}], run_id, stored_at}
+
+One document a station, hour and source, with every sensor that measured; `decides` marks those that
+the indices of `waqi_station_readings` come from, `scale` names how. An hour that is fetched again
+replaces its document. Dates are UTC; `ts` is that of the reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ReplaceOne
+from pymongo.database import Database
+
+from runner.core.concentrations import Measured, MeasuredHour
+from runner.core.intervals import Interval, to_datetime
+from runner.store.collection import Document, ensure_unique_index, open_collection
+from runner.store.connection import store_errors
+
+NAME = "ingest_concentrations"
+
+_KEY = ("station_idx", "ts", "source")
+
+
+class Concentrations:
+    """The concentrations kept of all stations. Thread-safe.
+
+    Args:
+        database: where the collection is, or will be.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = open_collection(database, NAME)
+
+    def ensure(self) -> None:
+        """Make the unique index over station, hour and source.
+
+        Raises:
+            UnsupportedCollectionError: doubles are in the way.
+            StoreError: MongoDB could not do it.
+        """
+        with store_errors(NAME):
+            ensure_unique_index(self._collection, _KEY, "station_ts_source")
+
+    def keep(
+        self,
+        run_id: str,
+        station_idx: int,
+        source: str,
+        hours: Sequence[MeasuredHour],
+        now: datetime,
+    ) -> None:
+        """Keep the concentrations of some hours in place of what was kept of them; idempotent.
+
+        Args:
+            run_id: the run that got them.
+            station_idx: the station that was asked for.
+            source: the name of the source.
+            hours: what was measured.
+            now: the present, aware.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        replacements = []
+        for hour in hours:
+            key = dict(zip(_KEY, (station_idx, to_datetime(hour.hour), source), strict=True))
+            document = {
+                **key,
+                "scale": hour.scale,
+                "local": {**hour.measured[0].local},
+                "measured": [_told(one, hour) for one in hour.measured],
+                "run_id": run_id,
+                "stored_at": now,
+            }
+            replacements.append(ReplaceOne(key, document, upsert=True))
+        if replacements:
+            with store_errors(NAME):
+                self._collection.bulk_write(replacements, ordered=False)
+
+    def count(self, station_idx: int, window: Interval) -> int:
+        """Return how many hours of a window have kept concentrations.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
+        with store_errors(NAME):
+            chosen = {"station_idx": station_idx, "ts": between}
+            return self._collection.count_documents(chosen)
+
+
+def _told(one: Measured, hour: MeasuredHour) -> dict[str, Any]:
+    return {
+        "pollutant": one.pollutant,
+        "value": one.value,
+        "unit": one.unit,
+        "location": one.location,
+        "sensor": one.sensor,
+        "coverage": one.coverage,
+        "decides": hour.deciding.get(one.pollutant) == one.sensor,
+    }

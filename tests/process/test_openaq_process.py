@@ -1,0 +1,122 @@
+"""The main job on OpenAQ's API v3, as imitated on loopback."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from runner.sandbox.faults import Faults
+from tests.process.openaq_api import invented_api, measured_api
+from tests.process.product import FAST, SHARED, Runner, readings_of
+
+FILES = SHARED / "data" / "airnow"
+pytestmark = pytest.mark.slow
+YEAR = (
+    "stations.ids=[8641]",
+    "backfill.start_date=2018-01-01",
+    "backfill.end_date=2019-01-01",
+)
+WEEKS = (
+    "stations.ids=[8641]",
+    "backfill.start_date=2016-11-01",  # over the day on which one location follows the other
+    "backfill.end_date=2016-11-20",
+    "backfill.batch_size=40",
+)
+
+
+@pytest.mark.skipif(not FILES.is_dir(), reason=f"the AirNow files are not at {FILES}")
+def test_hanoi_2018_is_the_same_from_openaq_as_from_the_files_of_the_same_instrument(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    runner(*YEAR, *FAST, "source=airnow", f"source.path={FILES}", "backfill.batch_size=8784")
+    from_files = readings_of(database)
+    assert len(from_files) == 7998
+    database["waqi_station_readings"].delete_many({})
+    database["ingest_checkpoints"].delete_many({})
+
+    with measured_api(FILES) as api:
+        runner(*YEAR, *FAST, "source=openaq", f"source.base_url={api.url}", OPENAQ_API_KEY="any")
+        assert api.stats()["requests"] == 9 + 2 * 2  # a page of 984 hours; two places looked up
+    assert readings_of(database) == from_files
+
+    kept = list(database["ingest_concentrations"].find({"station_idx": 8641}))
+    values = {item["ts"]: item["measured"][0]["value"] for item in kept}
+    file = values_of_2018()
+    both = range_of(file)
+    assert range_of(values) == both
+    assert {ts: values[ts] for ts in both} == {ts: file[ts] for ts in both}
+    assert len(both) > 7980
+    assert all(item["measured"][0]["decides"] for item in kept)
+    run = database["ingest_runs"].find_one({"source": "openaq"})
+    assert run is not None
+    places = run["outcome"]["attributions"]
+    assert [(one["location"], one["licences"][0]["name"]) for one in places] == [
+        (2539, "US Public Domain"),
+        (7441, "US Public Domain"),
+    ]
+
+
+def range_of(values: dict[datetime, float]) -> set[datetime]:
+    """Return the hours in the file of 2018, whose clock is ahead, and in 2018 by UTC."""
+    first, end = datetime(2018, 1, 1, tzinfo=UTC), datetime(2018, 12, 31, 18, tzinfo=UTC)
+    return {ts for ts in values if first <= ts < end}
+
+
+def values_of_2018() -> dict[datetime, float]:
+    """Read the file with the csv module alone: UTC instants and ug/m3 of the rows with QC Valid."""
+    found = {}
+    with (FILES / "Hanoi_PM2.5_2018_YTD.csv").open(encoding="utf-8-sig", newline="") as file:
+        repeated = False
+        for row in csv.DictReader(file):
+            label = datetime(int(row["Year"]), int(row["Month"]), int(row["Day"]), int(row["Hour"]))  # noqa: DTZ001 - local wall clock, as labelled
+            if row["Date (LT)"] == "2018-03-11 03:00 AM" and not repeated:
+                label -= timedelta(hours=1)  # the first of the two is really 02:00
+                repeated = True
+            if row["QC Name"] == "Valid":
+                found[(label - timedelta(hours=7)).replace(tzinfo=UTC)] = float(row["Raw Conc."])
+    return found
+
+
+def test_failures_of_the_api_cost_no_hour_and_no_concentration(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    ask = (*WEEKS, *FAST, "source=openaq", "source.retry.max_attempts=20")
+    with invented_api() as api:
+        runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
+    expected = readings_of(database)
+    kept = concentrations(database)
+    assert len(expected) == len(kept) > 400
+    for name in ("waqi_station_readings", "ingest_checkpoints", "ingest_concentrations"):
+        database[name].delete_many({})
+    bad = Faults(
+        rate_429=0.04, rate_5xx=0.1, rate_truncated=0.1, rate_over_quota=0.1, rate_wrong=0.1, seed=3
+    )
+    with invented_api(bad) as api:
+        runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
+        outcomes = api.stats()["outcomes"]
+    assert all(outcomes[name] for name in ("rate_5xx", "rate_truncated", "rate_over_quota"))
+    assert readings_of(database) == expected
+    assert concentrations(database) == kept
+
+
+def concentrations(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:
+    told = database["ingest_concentrations"].find({}, {"_id": 0, "run_id": 0, "stored_at": 0})
+    return sorted(told, key=lambda item: item["ts"])
+
+
+def test_a_dry_run_keeps_nothing(runner: Runner, database: Database[dict[str, Any]]) -> None:
+    ask = (*WEEKS, *FAST, "source=openaq", "dry_run=true", "backfill.batch_size=984")
+    with invented_api() as api:
+        done = runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
+    assert "would be inserted: 4" in done.stdout
+    assert database.list_collection_names() == []
+
+
+def test_without_a_key_or_a_confirmed_place_nothing_is_asked(runner: Runner) -> None:
+    ask = ("source=openaq", "stations.ids=[1583]", *FAST)
+    assert "OPENAQ_API_KEY is not set" in runner(*ask, expect=2).stderr
+    refused = runner(*ask, expect=2, OPENAQ_API_KEY="any")
+    assert "source.openaq.locations names none of the 1 chosen stations" in refused.stderr
+    assert "stations.ids=[8641,8767]" in refused.stderr
