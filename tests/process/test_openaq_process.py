@@ -1,13 +1,20 @@
 """The main job on OpenAQ's API v3, as imitated on loopback."""
 
 import csv
-from datetime import UTC, datetime, timedelta
+import gzip
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pymongo.database import Database
 
+from runner.core.intervals import Interval, hour_of, to_datetime
+from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
+from runner.sandbox.openaq import concentrations_of
+from runner.sandbox.positions import position_of
 from tests.process.openaq_api import invented_api, measured_api
 from tests.process.product import FAST, SHARED, Runner, readings_of
 
@@ -120,3 +127,65 @@ def test_without_a_key_or_a_confirmed_place_nothing_is_asked(runner: Runner) -> 
     refused = runner(*ask, expect=2, OPENAQ_API_KEY="any")
     assert "source.openaq.locations names none of the 1 chosen stations" in refused.stderr
     assert "stations.ids=[8641,8767]" in refused.stderr
+
+
+def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    place = position_of(1584)
+    station = {"name": "Da Nang", "geo": {"type": "Point", "coordinates": [*place][::-1]}}
+    database["waqi_stations"].insert_one({"_id": 1584, "station_id": 1584, "city": station})
+    before = {name: database[name].count_documents({}) for name in database.list_collection_names()}
+    ask = ("job=match", "source=openaq", "rate_limit=unlimited", "stations.ids=[1584,8641,13658]")
+    with invented_api(places={1584: [77, 88], 8641: [99]}) as api:
+        done = runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
+    assert "1 confirmed already, 1 likely, 0 unsure" in done.stdout
+    assert "1 without coordinates" in done.stdout
+    proposed = yaml.safe_load(done.stdout)
+    assert proposed == {"source": {"openaq": {"locations": {1584: [77, 88]}}}}
+    after = {name: database[name].count_documents({}) for name in database.list_collection_names()}
+    assert after == before
+
+    refused = runner("job=match", expect=2)
+    assert "job=match source=openaq" in refused.stderr
+
+
+def test_the_archive_loads_what_the_api_does(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    local = timezone(timedelta(hours=7))
+    hours = concentrations_of(Climatology(1))
+    start, end = (hour_of(datetime(2018, 1, day, tzinfo=local)) for day in (1, 8))
+    days: dict[str, list[str]] = {}
+    for hour, value in hours(8641, Interval(start + 1, end + 1))["pm25"]:
+        day = f"{to_datetime(hour - 1).astimezone(local):%Y%m%d}"
+        ended = to_datetime(hour).astimezone(local).isoformat()
+        days.setdefault(day, []).append(
+            f"7441,21632,Hanoi-7441,{ended},21.0,105.8,pm25,µg/m³,{value}"
+        )
+    for day, rows in days.items():
+        folder = tmp_path / f"bucket/records/csv.gz/locationid=7441/year={day[:4]}/month={day[4:6]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        header = "location_id,sensors_id,location,datetime,lat,lon,parameter,units,value"
+        text = "\n".join([header, *rows, ""]).encode()
+        (folder / f"location-7441-{day}.csv.gz").write_bytes(gzip.compress(text))
+    week = (
+        "stations.ids=[8641]",
+        "backfill.start_date=2018-01-01T02:00",
+        "backfill.end_date=2018-01-07T05:00",
+        "+source.openaq.locations={8641: [7441]}",
+        *FAST,
+    )
+    runner(*week, "source=openaq_archive", f"source.path={tmp_path / 'bucket'}")
+    from_files = readings_of(database)
+    kept = concentrations(database)
+    assert runner.last_json("attributions.json")["attributions"][0]["name"] == "Hanoi-7441"
+    for name in ("waqi_station_readings", "ingest_checkpoints", "ingest_concentrations"):
+        database[name].delete_many({})
+    with invented_api(places={8641: [7441]}) as api:
+        ask = (*week, "source=openaq", f"source.base_url={api.url}")
+        runner(*ask, OPENAQ_API_KEY="any")
+    assert readings_of(database) == from_files
+    assert len(from_files) > 100
+    same = [{**item, "source": "openaq_archive"} for item in concentrations(database)]
+    assert same == kept

@@ -1,0 +1,48 @@
+"""`ingest_concentrations`: one document a station, hour and source, the newest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from runner.core.concentrations import Measured, MeasuredHour
+from runner.core.intervals import Interval, to_datetime
+from runner.store.concentrations import Concentrations
+
+HOUR = 420_000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def measured(value: float, sensor: int = 21632) -> Measured:
+    local: Any = {"s": "2017-11-29 07:00:00", "tz": "+07:00"}
+    return Measured(HOUR, local, "pm25", value, "ug/m3", 7441, sensor, 100.0)
+
+
+def test_an_hour_that_is_fetched_again_replaces_its_document_of_that_source_alone(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    kept.ensure()
+    kept.ensure()
+    first = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn")
+    both = (measured(12.0, 21633), measured(35.5))
+    second = MeasuredHour(HOUR, both, {"pm25": 21633}, "aqicn")
+    kept.keep("run-1", 8641, "openaq", [first], NOW)
+    kept.keep("run-1", 8641, "openaq_archive", [first], NOW)
+    for _ in range(2):
+        kept.keep("run-2", 8641, "openaq", [second], NOW)
+    found = {one["source"]: one for one in database["ingest_concentrations"].find()}
+    assert len(found) == database["ingest_concentrations"].count_documents({}) == 2
+    assert found["openaq_archive"]["measured"][0]["value"] == 35.5
+    newest = found["openaq"]
+    assert newest["ts"] == to_datetime(HOUR)
+    assert (newest["station_idx"], newest["scale"], newest["run_id"]) == (8641, "aqicn", "run-2")
+    assert newest["local"] == {"s": "2017-11-29 07:00:00", "tz": "+07:00"}
+    assert [(one["sensor"], one["value"], one["decides"]) for one in newest["measured"]] == [
+        (21633, 12.0, True),
+        (21632, 35.5, False),
+    ]
+    assert kept.count(8641, Interval(HOUR, HOUR + 1)) == 2
+    assert kept.count(8641, Interval(HOUR + 1, HOUR + 2)) == 0
