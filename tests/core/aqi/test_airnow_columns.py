@@ -1,4 +1,4 @@
-"""AirNow's own NowCast and AQI columns, hour by hour: 53,000 measured hours of two consulates.
+"""AirNow's own NowCast and AQI columns, hour by hour: 47,000 measured hours of two consulates.
 
 The columns stand beside the raw concentration in the published files (2016 to 2020, so with the
 breakpoints of 2012). They are nobody's input here: an independent answer to the same questions.
