@@ -88,8 +88,8 @@ class Breakpoints:
         """Return the bounds of the concentrations that have an index; None where none has it.
 
         The lower bound has the index itself and the upper has not; with rounding `up` it is the
-        other way round. Index 0 begins at `lowest`; a capped index has no upper bound (infinity), and
-        the last index of a table that says nothing above ends with its last knot.
+        other way round. Index 0 begins at `lowest`; a capped index has no upper bound (infinity),
+        and the last index of a table that says nothing above it ends with its last knot.
 
         Raises:
             ValueError: the index is negative.

@@ -27,7 +27,9 @@ footnote names the 1004 ppb of SO2 as of 1 hour; we use it for 24 hours, as the 
 
 from __future__ import annotations
 
-from runner.core.aqi.breakpoints import Breakpoints, stepped
+from typing import Literal
+
+from runner.core.aqi.breakpoints import LOWEST_CONCENTRATION, Breakpoints, stepped
 from runner.core.aqi.scale import Category, Scale
 
 CATEGORIES = (
@@ -44,18 +46,10 @@ _TO_300 = (50, 100, 150, 200, 300)
 _TOP_2018 = (*_TO_300, 400, 500)
 _TOP_2024 = (*_TO_300, 500)
 
-_LOWEST_O3, _LOWEST_CO, _LOWEST_PPB = -0.005, -0.5, -5.0
-"""Ours, about the noise of the instruments: ppm, ppm, ppb."""
-
-
-def _o3_1h(name: str, highs: tuple[float, ...], indices: tuple[int, ...]) -> Breakpoints:
-    knots = stepped(highs, indices, 3, first=(0.125, 101))
-    return Breakpoints(f"{name}_o3_1h", knots, "ppm", 3, "nearest", "extend", _LOWEST_O3)
-
-
-def _so2_24h(name: str, highs: tuple[float, ...], indices: tuple[int, ...]) -> Breakpoints:
-    knots = stepped(highs, indices, 0, first=(305.0, 201))
-    return Breakpoints(f"{name}_so2_24h", knots, "ppb", 0, "nearest", "extend", _LOWEST_PPB)
+_LOWEST = {"ppm": -0.005, "ppb": -5.0, "ug/m3": LOWEST_CONCENTRATION}
+_LOWEST_CO = -0.5
+"""Smallest values that are measurements, by unit, and for CO in ppm. For the gases ours, about the
+noise of the instruments."""
 
 
 def _tables(
@@ -68,62 +62,38 @@ def _tables(
         tops: by pollutant the upper ends of the hazardous rows, and for `pm25` of all rows.
         indices: at the upper ends of all rows.
     """
-    hazardous = indices[len(_TO_300) :]
-    pm25 = Breakpoints(f"{name}_pm25", stepped(tops["pm25"], indices, 1), "ug/m3", 1, "nearest")
-    pm10 = Breakpoints(
-        f"{name}_pm10",
-        stepped((54.0, 154.0, 254.0, 354.0, 424.0, *tops["pm10"]), indices, 0),
-        "ug/m3",
-        0,
-        "nearest",
-    )
-    o3_8h = Breakpoints(
-        f"{name}_o3_8h",
-        stepped((0.054, 0.070, 0.085, 0.105, 0.200), _TO_300, 3),
-        "ppm",
-        3,
-        "nearest",
-        "undefined",
-        _LOWEST_O3,
-    )
-    no2 = Breakpoints(
-        f"{name}_no2",
-        stepped((53.0, 100.0, 360.0, 649.0, 1249.0, *tops["no2"]), indices, 0),
-        "ppb",
-        0,
-        "nearest",
-        "extend",
-        _LOWEST_PPB,
-    )
-    so2_1h = Breakpoints(
-        f"{name}_so2_1h",
-        stepped((35.0, 75.0, 185.0, 304.0), _TO_300[:4], 0),
-        "ppb",
-        0,
-        "nearest",
-        "cap",
-        _LOWEST_PPB,
-    )
-    co = Breakpoints(
-        f"{name}_co",
-        stepped((4.4, 9.4, 12.4, 15.4, 30.4, *tops["co"]), indices, 1),
-        "ppm",
-        1,
-        "nearest",
-        "extend",
-        _LOWEST_CO,
-    )
+    very_unhealthy_on = indices[len(_TO_300) - 1 :]
+
+    def table(
+        pollutant: str,
+        unit: str,
+        decimals: int,
+        highs: tuple[float, ...],
+        at: tuple[int, ...] = indices,
+        first: tuple[float, int] = (0.0, 0),
+        beyond: Literal["extend", "cap", "undefined"] = "extend",
+    ) -> Breakpoints:
+        knots = stepped(highs, at, decimals, first)
+        lowest = _LOWEST_CO if pollutant == "co" else _LOWEST[unit]
+        return Breakpoints(f"{name}_{pollutant}", knots, unit, decimals, "nearest", beyond, lowest)
+
+    pm25 = table("pm25", "ug/m3", 1, tops["pm25"])
+    pm10 = table("pm10", "ug/m3", 0, (54, 154, 254, 354, 424, *tops["pm10"]))
+    o3_8h = (0.054, 0.070, 0.085, 0.105, 0.200)
+    o3_1h = (0.164, 0.204, 0.404, *tops["o3"])
+    so2_1h = (35, 75, 185, 304)
+    so2_24h = (604, *tops["so2"])
     return {
         ("pm25", "24h"): pm25,
         ("pm25", "nowcast"): pm25,
         ("pm10", "24h"): pm10,
         ("pm10", "nowcast"): pm10,
-        ("o3", "8h"): o3_8h,
-        ("o3", "1h"): _o3_1h(name, (0.164, 0.204, 0.404, *tops["o3"]), indices[2:]),
-        ("no2", "1h"): no2,
-        ("so2", "1h"): so2_1h,
-        ("so2", "24h"): _so2_24h(name, (604.0, *tops["so2"]), (300, *hazardous)),
-        ("co", "8h"): co,
+        ("o3", "8h"): table("o3_8h", "ppm", 3, o3_8h, _TO_300, beyond="undefined"),
+        ("o3", "1h"): table("o3_1h", "ppm", 3, o3_1h, indices[2:], (0.125, 101)),
+        ("no2", "1h"): table("no2", "ppb", 0, (53, 100, 360, 649, 1249, *tops["no2"])),
+        ("so2", "1h"): table("so2_1h", "ppb", 0, so2_1h, _TO_300[:4], beyond="cap"),
+        ("so2", "24h"): table("so2_24h", "ppb", 0, so2_24h, very_unhealthy_on, (305, 201)),
+        ("co", "8h"): table("co", "ppm", 1, (4.4, 9.4, 12.4, 15.4, 30.4, *tops["co"])),
     }
 
 
