@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from runner.core.concentrations import SCALES
+from runner.core.aqi import SCALES
 from runner.openaq_settings import OpenAq
 
 OPENAQ_RANGES: dict[str, tuple[float, float, str]] = {

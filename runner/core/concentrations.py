@@ -2,9 +2,9 @@
 
 A source that serves concentrations hands over every measured hour of every sensor. For each hour
 and pollutant one of them decides: that of the location named first, there that of the newest sensor
-(the highest id), because sensors are replaced. Its sub-index is computed, and `aqi` is the largest
-sub-index of the hour, as AQICN does. All concentrations are kept, also those that did not decide,
-so that the indices can be computed again when a scale changes.
+(the highest id), because sensors are replaced. Sub-indices are computed from those by
+`runner.core.indices`. All concentrations are kept, also those that did not decide, so that the
+indices can be computed again when a scale changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core.aqi import AQICN_PM25, LOWEST_CONCENTRATION, Scale, sub_index
+from runner.core.aqi import LOWEST_CONCENTRATION
+from runner.core.aqi.units import unit_name
+from runner.core.indices import Series, indices_of
+from runner.core.intervals import Interval
 from runner.core.readings import LocalTime
 
 POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
@@ -24,19 +27,6 @@ POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 FULL_SCALE = 985.0
 """ug/m3. What the monitors of the US posts (Met One BAM) give out at the end of their scale; in
 AirNow's own files such hours are flagged Invalid. OpenAQ does not hand that flag on."""
-
-SCALES: Mapping[str, Mapping[str, Scale]] = {"aqicn": {"pm25": AQICN_PM25}}
-"""The scales by name: for each pollutant the knots, concentrations in ug/m3."""
-
-_UNITS = {
-    "µg/m³": "ug/m3",
-    "\N{GREEK SMALL LETTER MU}g/m³": "ug/m3",  # the letter, where others write the micro sign
-    "ug/m3": "ug/m3",
-    "mg/m³": "mg/m3",
-    "mg/m3": "mg/m3",
-    "ppm": "ppm",
-    "ppb": "ppb",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,10 @@ class Settled:
 
 def unit_of(text: Any) -> str | None:
     """Return a unit in ASCII; None for one that is no unit of a concentration."""
-    return _UNITS.get(text.strip()) if isinstance(text, str) else None
+    try:
+        return unit_name(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def is_usable(pollutant: str, value: float, unit: str) -> bool:
@@ -111,50 +104,40 @@ def is_usable(pollutant: str, value: float, unit: str) -> bool:
     return math.isfinite(value) and value >= lowest and not full
 
 
-def settle(measured: Iterable[Measured], locations: Sequence[int], scale: str) -> Settled:
-    """Return the records of a window, and everything that was measured.
+def settle(
+    measured: Iterable[Measured], locations: Sequence[int], scale: str, window: Interval
+) -> Settled:
+    """Return the records of a window, and everything that was measured in it.
 
     Args:
-        measured: of one station; at most one of a sensor and hour.
+        measured: of one station, at most one of a sensor and hour; also hours before the window,
+            which the scale may need (`runner.core.indices.context_hours`).
         locations: ids of its locations, the one that decides first.
         scale: a key of SCALES.
+        window: the hours, by label, that records are wanted of.
     """
     rank = {location: place for place, location in enumerate(locations)}
     by_hour: defaultdict[int, list[Measured]] = defaultdict(list)
     for item in measured:
         by_hour[item.hour].append(item)
-    records: list[dict[str, Any]] = []
+    series: Series = defaultdict(dict)
     hours: list[MeasuredHour] = []
     for hour, found in sorted(by_hour.items()):
         found.sort(key=lambda one: (one.pollutant, rank[one.location], -one.sensor))
-        deciding: dict[str, Measured] = {}
+        deciding: dict[str, int] = {}
         for item in found:
-            deciding.setdefault(item.pollutant, item)
-        sensors = {pollutant: item.sensor for pollutant, item in deciding.items()}
-        hours.append(MeasuredHour(hour, tuple(found), sensors, scale))
-        record = record_of(deciding.values(), scale)
-        if record is not None:
-            records.append(record)
-    return Settled(records, hours)
+            if deciding.setdefault(item.pollutant, item.sensor) == item.sensor:
+                series[item.pollutant].setdefault(hour, (item.value, item.unit))
+        if window.start <= hour < window.end:
+            hours.append(MeasuredHour(hour, tuple(found), deciding, scale))
+    records = [_record(one, series, scale) for one in hours]
+    return Settled([record for record in records if record], hours)
 
 
-def record_of(deciding: Iterable[Measured], scale: str) -> dict[str, Any] | None:
-    """Return the record of one hour; None where the scale knows none of its pollutants."""
-    items = sorted(deciding, key=lambda one: POLLUTANTS.index(one.pollutant))
-    indices = {one.pollutant: index_of(one, scale) for one in items}
-    told = {pollutant: index for pollutant, index in indices.items() if index is not None}
-    if not told:
+def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | None:
+    """Return the record of an hour; None where the scale has no index of the air for it."""
+    aqi, told = indices_of(series, one.hour, scale)
+    if aqi is None:
         return None
-    return {
-        "aqi": max(told.values()),
-        "iaqi": {pollutant: {"v": index} for pollutant, index in told.items()},
-        "time": {**items[0].local},
-    }
-
-
-def index_of(item: Measured, scale: str) -> int | None:
-    """Return the sub-index of a concentration; None where the scale has none for it."""
-    knots = SCALES[scale].get(item.pollutant)
-    if knots is None or item.unit != "ug/m3":
-        return None
-    return sub_index(knots, item.value)
+    iaqi = {pollutant: {"v": told[pollutant]} for pollutant in POLLUTANTS if pollutant in told}
+    return {"aqi": aqi, "iaqi": iaqi, "time": {**one.measured[0].local}}

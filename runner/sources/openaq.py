@@ -20,6 +20,7 @@ import structlog
 
 from runner.core.concentrations import POLLUTANTS, Measured, MeasuredHour, settle
 from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
+from runner.core.indices import context_hours
 from runner.core.intervals import Interval, hour_of, intersect, iso, split
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -95,15 +96,16 @@ class OpenAqSource:
             StoppedError: a stop was asked for while waiting.
         """
         locations = self._locations.get(station.idx, ())
+        asked = Interval(window.start - context_hours(self._scale), window.end)
         measured: list[Measured] = []
         rejects: list[Reject] = []
         for location in locations:
             for sensor in self._sensors_of(location, station):
-                if _speaks_of(sensor, window):
-                    found, refused = self._hours(sensor, station, window)
+                if _speaks_of(sensor, asked):
+                    found, refused = self._hours(sensor, station, asked)
                     measured += found
-                    rejects += refused
-        settled = settle(measured, locations, self._scale)
+                    rejects += [one for one in refused if _concerns(one, asked, window)]
+        settled = settle(measured, locations, self._scale, window)
         if self._keep and settled.hours:
             self._keep(station, settled.hours)
         return Answer(settled.records, rejects)
@@ -216,6 +218,12 @@ def _hours_of(row: Mapping[str, Any]) -> Interval | None:
     ends = (row.get("datetimeFirst"), row.get("datetimeLast"))
     first, last = (instant(end.get("utc")) if isinstance(end, dict) else None for end in ends)
     return Interval(hour_of(first), hour_of(last) + 1) if first and last else None
+
+
+def _concerns(reject: Reject, asked: Interval, window: Interval) -> bool:
+    """Whether a refusal is about the window, rather than about hours asked for besides."""
+    hour = reject.hour
+    return hour is None or not asked.start <= hour < asked.end or hour >= window.start
 
 
 def _speaks_of(sensor: Sensor, window: Interval) -> bool:

@@ -36,6 +36,7 @@ from runner.core.concentrations import (
     unit_of,
 )
 from runner.core.errors import ArchiveFileError
+from runner.core.indices import context_hours
 from runner.core.intervals import ONE_HOUR, Interval, hour_of, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -130,23 +131,24 @@ class OpenAqArchive:
         measured: list[Measured] = []
         rejects: list[Reject] = []
         locations = self._locations.get(station.idx, ())
+        looked_at = Interval(window.start - context_hours(self._scale), window.end)
         for location in locations:
             hours: defaultdict[tuple[int, int], _Hour] = defaultdict(_Hour)
-            for raw in self._rows(station, location, window):
+            for raw in self._rows(station, location, looked_at):
                 refused = _sorted_in(hours, raw, location)
                 if refused and (refused.hour is None or _holds(window, refused.hour)):
                     rejects.append(refused)
             usual = _usual_counts(hours)
             for (sensor, label), hour in sorted(hours.items()):
-                if not _holds(window, label):
+                if not _holds(looked_at, label):
                     continue
                 rows = [hour.rows[ended] for ended in sorted(hour.rows)]
                 share = min(100.0, 100.0 * len(rows) / usual[sensor, _day(rows[0])])
-                if share < self._least_coverage:
-                    rejects += [Reject(Reason.COVERAGE_LOW, row.raw, label) for row in rows]
-                else:
+                if share >= self._least_coverage:
                     measured.append(_mean(rows, label, location, share))
-        settled = settle(measured, locations, self._scale)
+                elif _holds(window, label):
+                    rejects += [Reject(Reason.COVERAGE_LOW, row.raw, label) for row in rows]
+        settled = settle(measured, locations, self._scale, window)
         if self.keep and settled.hours:
             self.keep(station, settled.hours)
         return Answer(settled.records, rejects)

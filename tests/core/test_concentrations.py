@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.aqi import AQICN_PM25, sub_index
-from runner.core.concentrations import Measured, is_usable, record_of, settle, unit_of
+from runner.core.concentrations import Measured, is_usable, settle, unit_of
+from runner.core.intervals import Interval
 
 HOUR = 420_000
+WINDOW = Interval(HOUR, HOUR + 4)
 LOCAL = {"s": "2017-11-29 07:00:00", "tz": "+07:00"}
 PM25 = Measured(HOUR, {"s": LOCAL["s"], "tz": LOCAL["tz"]}, "pm25", 35.5, "ug/m3", 7441, 21632)
 
@@ -31,12 +33,12 @@ some = st.builds(
 def test_the_location_named_first_decides_and_there_the_newest_sensor() -> None:
     newer = replace(PM25, sensor=21633, value=12.0)
     other = replace(PM25, location=2539, sensor=99999, value=55.5)
-    settled = settle([other, PM25, newer], [7441, 2539], "aqicn")
+    settled = settle([other, PM25, newer], [7441, 2539], "aqicn", WINDOW)
     assert settled.records == [{"aqi": 50, "iaqi": {"pm25": {"v": 50}}, "time": LOCAL}]
     (hour,) = settled.hours
     assert [one.sensor for one in hour.measured] == [21633, 21632, 99999]
     assert hour.deciding == {"pm25": 21633}
-    swapped = settle([other, PM25, newer], [2539, 7441], "aqicn")
+    swapped = settle([other, PM25, newer], [2539, 7441], "aqicn", WINDOW)
     assert swapped.records[0]["aqi"] == 150
 
 
@@ -44,24 +46,25 @@ def test_the_location_named_first_decides_and_there_the_newest_sensor() -> None:
 def test_every_concentration_is_kept_once_and_every_hour_with_an_index_has_one_record(
     measured: list[Measured],
 ) -> None:
-    settled = settle(measured, [1, 2], "aqicn")
+    settled = settle(measured, [1, 2], "aqicn", WINDOW)
     kept = [one for hour in settled.hours for one in hour.measured]
     assert sorted(map(repr, kept)) == sorted(map(repr, measured))
     assert [hour.hour for hour in settled.hours] == sorted({one.hour for one in measured})
-    assert len(settled.records) == len({o.hour for o in measured if o.pollutant == "pm25"})
+    assert len(settled.records) == len({o.hour for o in measured if o.pollutant != "co"})
     for record in settled.records:
         assert record["aqi"] == max(index["v"] for index in record["iaqi"].values())
 
 
 @given(st.floats(-10, 900))
 def test_the_index_is_aqicns_own_of_the_raw_hour(value: float) -> None:
-    record = record_of([replace(PM25, value=value)], "aqicn")
-    assert record is not None
+    (record,) = settle([replace(PM25, value=value)], [7441], "aqicn", WINDOW).records
     assert record["iaqi"]["pm25"]["v"] == sub_index(AQICN_PM25, value)
 
 
 def test_a_pollutant_the_scale_does_not_know_is_kept_without_an_index() -> None:
-    settled = settle([replace(PM25, pollutant="co", unit="ppm", value=0.4)], [7441], "aqicn")
+    settled = settle(
+        [replace(PM25, pollutant="co", unit="ppm", value=0.4)], [7441], "aqicn", WINDOW
+    )
     assert settled.records == []
     assert len(settled.hours) == 1
 

@@ -103,7 +103,10 @@ class Opened:
 
 @contextmanager
 def opened(
-    *replies: Scripted, locations: Sequence[int] = (7441,), **terms: Any
+    *replies: Scripted,
+    locations: Sequence[int] = (7441,),
+    scale: str = "aqicn",
+    **terms: Any,
 ) -> Iterator[Opened]:
     key, stop = Secret(CANARY), StopFlag()
     with Loopback(*replies) as api:
@@ -124,7 +127,7 @@ def opened(
             client,
             OpenAqReader(key, paused.append, 0.5),
             {8641: locations},
-            scale="aqicn",
+            scale=scale,
             terms=Terms(**terms),
             keep=lambda _station, hours: kept.extend(hours),
         )
@@ -158,6 +161,22 @@ def test_the_key_goes_in_a_header_and_the_hours_asked_for_end_inside_the_window(
     assert {one.headers["x-api-key"] for one in to.api.asked} == {CANARY}
     assert read(got) == {START: 100, START + 167: 50}
     assert got.rejects == []
+
+
+def test_a_scale_of_means_asks_for_the_hours_before_and_tells_the_window_alone() -> None:
+    rows = [row(hour, 10.0 + hour % 7) for hour in range(START - 11, START + 168)]
+    bad = row(START - 3, None)
+    with opened(*ONE, results(bad, *rows), scale="epa_2024") as to:
+        got = to.source.fetch(HANOI, WEEK)
+        halves = [
+            to.source.fetch(HANOI, Interval(START, START + 60)),
+            to.source.fetch(HANOI, Interval(START + 60, START + 168)),
+        ]
+    assert to.asked()[2][1]["datetime_from"] == iso(START - 12)
+    assert list(read(got)) == list(range(START, START + 168))
+    assert got.rejects == []
+    assert {one.hour for one in to.kept} == set(range(START, START + 168))
+    assert [record for half in halves for record in half.records] == got.records
 
 
 def test_an_hour_has_the_label_of_its_end_on_the_wall_clock_there() -> None:
