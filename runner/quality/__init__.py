@@ -5,7 +5,8 @@ THE CONTRACT. Under `<run_dir>/quality/`, written by a backfill and by `job=vali
 quality.json
     The verdict, schema v1 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
     UTC with a Z. Names of stations are text from outside: no control characters in them, and
-    nothing else is promised. Within v1 fields are only added.
+    nothing else is promised. Within v1 fields are only added. `external` has a row a station and
+    month that WAQI's daily file was compared with: days, equal, within, mean_difference (points).
 gaps.csv
     Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
     hours, cause (not_fetched, source_empty, rejected, lost: the most frequent), the hours of each

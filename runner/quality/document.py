@@ -137,6 +137,7 @@ def document(
             "ge_24h": int(stations["gaps_ge_24h"].sum()),
             "hours_missing": {str(cause): int(stations[f"{cause}_h"].sum()) for cause in CAUSES},
         },
+        "external": inspected.external.to_dicts(),
         "actions": actions(identity, stations, results),
         "compare": _compare(identity, inspected, previous),
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},

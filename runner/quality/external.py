@@ -14,25 +14,71 @@ import polars as pl
 from runner.quality.catalogue import Found, Params, nothing, station_check
 from runner.quality.grid import StationData
 
+AGREEMENT = pl.Schema(
+    {
+        "station_idx": pl.Int64,
+        "month": pl.String,
+        "days": pl.UInt32,
+        "equal": pl.UInt32,
+        "within": pl.UInt32,
+        "mean_difference": pl.Float64,
+    }
+)
+"""A row a station and local month, `2020-01`: days that both have, those whose numbers are equal,
+those within the points that E01 allows, and the mean of ours less theirs, in points."""
+
 
 @station_check("E01", "Days that WAQI's daily file says otherwise",
                dimension="accuracy", unit="station-days")  # fmt: skip
 def daily_file(data: StationData, params: Params) -> Found:
     """floor(mean of hourly pm25) of a local day against the file, days with enough hours only."""
+    days = _compared(data, params)
+    if days is None:
+        return nothing("no daily file is named in quality.external")
+    off = days.filter((pl.col("pm25") - pl.col("told")).abs() > params["points"])
+    idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
+    rows = off.select(idx, pl.col("day").cast(pl.Date), "pm25", "told", "hours")
+    return Found(days.height, rows, note="" if days.height else "the file has none of these days")
+
+
+def agreement(data: StationData, params: Params) -> pl.DataFrame:
+    """Return how often both agree, by month, as AGREEMENT; without a row where there is no file.
+
+    A file that cannot be read is told by the check, not here.
+    """
+    try:
+        days = _compared(data, params)
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        days = None
+    if days is None:
+        return AGREEMENT.to_frame()
+    off = pl.col("pm25") - pl.col("told")
+    return (
+        days.group_by(pl.col("day").cast(pl.Date).dt.strftime("%Y-%m").alias("month"))
+        .agg(
+            pl.lit(data.station.idx, pl.Int64).first().alias("station_idx"),
+            pl.len().alias("days"),
+            (off == 0).sum().alias("equal"),
+            (off.abs() <= params["points"]).sum().alias("within"),
+            off.mean().alias("mean_difference"),
+        )
+        .sort("month")
+        .select(pl.col(name).cast(kind) for name, kind in AGREEMENT.items())
+    )
+
+
+def _compared(data: StationData, params: Params) -> pl.DataFrame | None:
+    """Return the days that both have: day, pm25 (ours), told, hours; None without a file."""
     path = dict(data.scope.external).get(data.station.idx)
     if path is None:
-        return nothing("no daily file is named in quality.external")
+        return None
     told = read_daily(Path(path))
-    days = (
+    return (
         data.hours.group_by("day", maintain_order=True)
         .agg(pl.col("pm25").mean().floor().alias("pm25"), pl.col("pm25").count().alias("hours"))
         .filter(pl.col("hours") >= params["hours"])
         .join(told, on="day")
     )
-    off = days.filter((pl.col("pm25") - pl.col("told")).abs() > params["points"])
-    idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
-    rows = off.select(idx, pl.col("day").cast(pl.Date), "pm25", "told", "hours")
-    return Found(days.height, rows, note="" if days.height else "the file has none of these days")
 
 
 def read_daily(path: Path) -> pl.DataFrame:

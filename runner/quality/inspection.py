@@ -18,6 +18,7 @@ from runner.core.stations import Station
 from runner.core.verdict import Status
 from runner.quality import aggregates
 from runner.quality.catalogue import Check, Found, Level, checks
+from runner.quality.external import agreement
 from runner.quality.frames import POLLUTANTS, WEATHER
 from runner.quality.grid import StationData
 from runner.quality.ledger import RunLedger
@@ -90,6 +91,7 @@ class Inspected:
         diurnal: agg/diurnal.parquet.
         categories: agg/category.parquet.
         gaps: runs of missing hours, `start` and `end` as hours since 1970.
+        external: how far WAQI's daily files agree, `runner.quality.external.AGREEMENT`.
     """
 
     tallies: dict[str, Tally]
@@ -99,6 +101,7 @@ class Inspected:
     diurnal: pl.DataFrame
     categories: pl.DataFrame
     gaps: pl.DataFrame
+    external: pl.DataFrame
 
 
 def inspect(
@@ -138,6 +141,7 @@ def inspect(
         parts["diurnal"].append(aggregates.by_hour_of_day(data))
         parts["categories"].append(aggregates.by_category(data))
         parts["gaps"].append(data.gaps)
+        parts["external"].append(agreement(data, policy.rules["E01"].params))
         summaries.append(aggregates.summary(data))
     frames = {name: pl.concat(pieces) for name, pieces in parts.items()}
     station_frame = pl.DataFrame(summaries, aggregates.STATION_SCHEMA)

@@ -11,12 +11,20 @@ from runner.report.run_files import RunFiles
 _MOST = 200
 """Places that are told; the file attributions.json has them all."""
 _NOT_SAID = "licence not stated: look it up at openaq.org before passing these readings on"
+_USUAL = "aqicn"
+_OTHER_SCALE = (
+    "These indices are on the scale {scale}. What this report says of AQICN's scale, and the "
+    "concentrations that it computes back from indices, do not hold for them: those are in "
+    "ingest_concentrations."
+)
 
 
 def places(run: RunFiles, station_idx: int | None = None) -> Markup:
     """Return a line for every place of a run, or of one station; nothing where none is known."""
     told = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
     lines = [paragraph(_line(one), "note") for one in told[:_MOST]]
+    scales = {str(one["scale"]) for one in told if one.get("scale")} - {_USUAL}
+    lines += [paragraph(_OTHER_SCALE.format(scale=scale), "bad") for scale in sorted(scales)]
     if len(told) > _MOST:
         lines.append(paragraph(f"And {len(told) - _MOST:,} more in attributions.json.", "note"))
     return sum(lines, Markup(""))

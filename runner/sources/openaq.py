@@ -84,8 +84,9 @@ class OpenAqSource:
         self._attributions: dict[int, dict[str, Any]] = {}
 
     def attributions(self) -> list[dict[str, Any]]:
-        """Return who measured what was asked for, and under which licence, by location."""
-        return [told for _location, told in sorted(self._attributions.copy().items())]
+        """Return who measured, under which licence, and the scale of the indices, by location."""
+        known = sorted(self._attributions.copy().items())
+        return [{**told, "scale": self._scale} for _location, told in known]
 
     def fetch(self, station: Station, window: Interval) -> Answer:
         """Return the records of the hours of a window, and what had to be refused.

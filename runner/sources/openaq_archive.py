@@ -114,7 +114,13 @@ class OpenAqArchive:
     def attributions(self) -> list[dict[str, Any]]:
         """Return the places that measured, as far as the files tell: no owner, no licence."""
         return [
-            {"station_idx": idx, "location": location, "name": name, "licences": []}
+            {
+                "station_idx": idx,
+                "location": location,
+                "name": name,
+                "licences": [],
+                "scale": self._scale,
+            }
             for (idx, location), name in sorted(self._names.copy().items())
         ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
+from runner.report.sections.agreement import agreement
 from runner.report.sections.amounts import before, bound, observed
 from runner.report.sections.pieces import badge, clipped, folded, names, where
 from runner.report.sections.words import CAUSES, counted, is_instant, local, share
@@ -29,6 +30,7 @@ def checks(run: RunFiles) -> Markup:
         html += folded(f"✓ {counted(len(good), 'checks')} passed", _table(run, good))
     if idle:
         html += folded(f"— {counted(len(idle), 'checks')} had nothing to look at", _idle(idle))
+    html += agreement(run)
     return Markup(html, f"{len(bad)} of {len(listed)} checks found something")
 
 
