@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.asking import Source
 from runner.config import missing_key_message
-from runner.core.errors import AqicnClientError, ConfigError, OpenAqError, SourceError
+from runner.core.errors import AqicnClientError, ConfigError, SourceError
+from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.job import Job
+from runner.openaq_side import openaq_side
 from runner.pacing import Pacer
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
-from runner.sandbox.openaq import Hours, OpenAqAnswers, concentrations_of
 from runner.sandbox.server import Sandbox
-from runner.sandbox.values import Replay, Values
+from runner.sandbox.values import Replay
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Timeouts
-from runner.sources.openaq import Keep as KeepMeasured
-from runner.sources.openaq import OpenAqSource
-from runner.sources.openaq_answers import OpenAqReader
-from runner.sources.openaq_archive import OpenAqArchive
-from runner.sources.openaq_rows import Terms
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
 from runner.store.checkpoints import Checkpoints
@@ -128,17 +124,6 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
     return AirNowSource(Path(directory or ""), sites)
 
 
-def openaq_archive(job: Job) -> OpenAqArchive:
-    """Return the source that reads local copies of OpenAQ's archive; it keeps nothing yet."""
-    source = job.config.source
-    return OpenAqArchive(
-        Path(source.path or ""),
-        source.openaq.locations,
-        scale=source.openaq.scale,
-        least_coverage=source.openaq.least_coverage,
-    )
-
-
 @contextmanager
 def open_api(
     job: Job,
@@ -162,7 +147,7 @@ def open_api(
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
     with server as sandbox:
         base_url = sandbox.url if sandbox else source.base_url
-        with closing(_client(job, base_url, pacer, failed, AqicnClientError)) as client:
+        with closing(http_client(job, base_url, pacer, failed, AqicnClientError)) as client:
             history = source.history
             yield AqicnSource(
                 client,
@@ -176,49 +161,7 @@ def open_api(
             )
 
 
-@contextmanager
-def open_openaq(
-    job: Job, key: Secret, pacer: Pacer, failed: FailedTries, keep: KeepMeasured | None = None
-) -> Iterator[OpenAqSource]:
-    """Open the OpenAQ API until the block ends.
-
-    Args:
-        job: for its settings.
-        key: the API key.
-        pacer: gives a permit for every request.
-        failed: counts the tries that came to nothing.
-        keep: keeps the concentrations; None where they are not kept.
-    """
-    settings = job.config.source.openaq
-    with openaq_client(job, key, pacer, failed) as (client, reader):
-        yield OpenAqSource(
-            client,
-            reader,
-            settings.locations,
-            scale=settings.scale,
-            terms=Terms(settings.least_coverage, settings.accept_flagged),
-            keep=keep,
-        )
-
-
-def attributions_of(source: Source) -> list[dict[str, Any]]:
-    """Return whose measurements a source gave, by place; nothing of sources that do not say."""
-    return source.attributions() if isinstance(source, OpenAqSource | OpenAqArchive) else []
-
-
-@contextmanager
-def openaq_client(
-    job: Job, key: Secret, pacer: Pacer, failed: FailedTries
-) -> Iterator[tuple[HttpClient, OpenAqReader]]:
-    """Open the way to OpenAQ until the block ends; arguments as in `open_openaq`."""
-    source = job.config.source
-    reader = OpenAqReader(key, pacer.pause, source.retry.backoff_s)
-    headers = {"X-API-Key": key}
-    with closing(_client(job, source.base_url, pacer, failed, OpenAqError, headers)) as client:
-        yield client, reader
-
-
-def _client(
+def http_client(
     job: Job,
     base_url: str,
     pacer: Pacer,
@@ -226,6 +169,16 @@ def _client(
     failure: type[SourceError],
     secret_headers: Mapping[str, Secret] | None = None,
 ) -> HttpClient:
+    """Return the way to a server, with the job's patience and pace; the caller closes it.
+
+    Args:
+        job: for its settings.
+        base_url: of the server.
+        pacer: gives a permit for every request.
+        failed: counts the tries that came to nothing.
+        failure: the error class for what goes wrong on the way.
+        secret_headers: sent with every request.
+    """
     source = job.config.source
     return HttpClient(
         base_url,
@@ -255,23 +208,20 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     """Return a sandbox for some stations; it serves inside a with block."""
     settings = job.config.sandbox
-    if settings.replay:
-        files = airnow_files(settings.replay, job.config.source.sites)
-        values: Values = Replay(lambda idx, window: files.fetch(Station(idx), window).records)
-        hours: Hours = lambda idx, window: {"pm25": files.measured(idx, window)}  # noqa: E731
-    else:
-        values = Climatology(settings.seed)
-        hours = concentrations_of(values)
     return Sandbox(
         names,
-        values,
+        Replay(_replayed(settings.replay, job)) if settings.replay else Climatology(settings.seed),
         Faults(**asdict(settings.faults), seed=settings.seed),
         port=settings.port,
-        openaq=OpenAqAnswers(
-            job.config.source.openaq.locations,
-            names,
-            hours,
-            lambda: datetime.now(UTC),
-            synthetic=values.synthetic,
-        ),
+        openaq=openaq_side(job, names),
     )
+
+
+def _replayed(directory: str, job: Job) -> Callable[[int, Interval], list[dict[str, Any]]]:
+    """Return how to look up the records of AirNow files by station and window."""
+    files = airnow_files(directory, job.config.source.sites)
+
+    def records(station_idx: int, window: Interval) -> list[dict[str, Any]]:
+        return files.fetch(Station(station_idx), window).records
+
+    return records

@@ -18,9 +18,7 @@ from runner.asking import Source
 from runner.assembly import (
     Store,
     api_key,
-    attributions_of,
     open_api,
-    open_openaq,
     open_store,
     replay_source,
 )
@@ -32,6 +30,7 @@ from runner.core.stations import Station
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
+from runner.openaq_assembly import attributions_of, open_openaq
 from runner.pacing import Pacer
 from runner.progress import watch
 from runner.reporting import ask_queries, make_report

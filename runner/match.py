@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from runner.assembly import api_key, open_store, openaq_client
+from runner.assembly import api_key, open_store
 from runner.core.errors import ConfigError
 from runner.core.matching import Candidate, Place, candidates, in_order_of_time, place_of
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.job import Job
+from runner.openaq_assembly import openaq_client
 from runner.pacing import Pacer
 from runner.secrets import Secret
 from runner.sources.openaq import PAGE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.assembly import Store, airnow_files, openaq_archive
+from runner.assembly import Store, airnow_files
 from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
@@ -14,6 +14,7 @@ from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import Mode, Plan, build_plan, plan_json
 from runner.core.selection import Box, Selection, Selector, select
 from runner.job import Job
+from runner.openaq_assembly import openaq_archive
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
