@@ -19,7 +19,7 @@ from runner.core.aqi import LOWEST_CONCENTRATION
 from runner.core.aqi.units import unit_name
 from runner.core.indices import Series, indices_of
 from runner.core.intervals import Interval
-from runner.core.readings import LocalTime
+from runner.core.readings import LocalTime, Reason, Reject
 
 POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 """Those that AQICN has sub-indices for; OpenAQ gives them the same names."""
@@ -76,12 +76,14 @@ class Settled:
     """What came of the concentrations of a window.
 
     Attributes:
-        records: in AQICN's shape, one an hour that has any sub-index, sorted by hour.
+        records: in AQICN's shape, one an hour that has an index of the air, sorted by hour.
         hours: all concentrations, sorted by hour.
+        rejects: hours that were measured, and have no index on the scale.
     """
 
     records: list[dict[str, Any]]
     hours: list[MeasuredHour]
+    rejects: list[Reject]
 
 
 def unit_of(text: Any) -> str | None:
@@ -130,14 +132,21 @@ def settle(
                 series[item.pollutant].setdefault(hour, (item.value, item.unit))
         if window.start <= hour < window.end:
             hours.append(MeasuredHour(hour, tuple(found), deciding, scale))
-    records = [_record(one, series, scale) for one in hours]
-    return Settled([record for record in records if record], hours)
+    settled = Settled([], hours, [])
+    for one in hours:
+        record = _record(one, series, scale)
+        if isinstance(record, Reject):
+            settled.rejects.append(record)
+        else:
+            settled.records.append(record)
+    return settled
 
 
-def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | None:
-    """Return the record of an hour; None where the scale has no index of the air for it."""
+def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | Reject:
+    """Return the record of an hour, or a reject where the scale has no index of the air for it."""
     aqi, told = indices_of(series, one.hour, scale)
     if aqi is None:
-        return None
+        values = {item.pollutant: [item.value, item.unit] for item in reversed(one.measured)}
+        return Reject(Reason.NO_INDEX, {"scale": scale, "measured": values}, one.hour)
     iaqi = {pollutant: {"v": told[pollutant]} for pollutant in POLLUTANTS if pollutant in told}
     return {"aqi": aqi, "iaqi": iaqi, "time": {**one.measured[0].local}}

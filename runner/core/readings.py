@@ -87,6 +87,7 @@ class Reason(StrEnum):
     FLAGGED = "flagged"
     COVERAGE_LOW = "coverage_low"
     WRONG_SENSOR = "wrong_sensor"
+    NO_INDEX = "no_index"
 
 
 SAID_BY_THE_SOURCE = frozenset(
@@ -100,9 +101,11 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.VALUE_MISSING,
         Reason.FLAGGED,
         Reason.COVERAGE_LOW,
+        Reason.NO_INDEX,
     }
 )
-"""The source itself says that it has no value for the hour: no sign of a wrong answer."""
+"""The source itself says that it has no value for the hour, or no usable one, or the scale has no
+index for what it measured: no sign of a wrong answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class OpenAqSource:
         settled = settle(measured, locations, self._scale, window)
         if self._keep and settled.hours:
             self._keep(station, settled.hours)
-        return Answer(settled.records, rejects)
+        return Answer(settled.records, [*rejects, *settled.rejects])
 
     def _hours(
         self, sensor: Sensor, station: Station, window: Interval

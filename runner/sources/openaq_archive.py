@@ -157,7 +157,7 @@ class OpenAqArchive:
         settled = settle(measured, locations, self._scale, window)
         if self.keep and settled.hours:
             self.keep(station, settled.hours)
-        return Answer(settled.records, rejects)
+        return Answer(settled.records, [*rejects, *settled.rejects])
 
     def _folder(self, location: int) -> Path:
         return self._directory / f"locationid={location}"

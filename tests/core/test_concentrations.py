@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runner.core.aqi import AQICN_PM25, sub_index
 from runner.core.concentrations import Measured, is_usable, settle, unit_of
 from runner.core.intervals import Interval
+from runner.core.readings import Reason
 
 HOUR = 420_000
 WINDOW = Interval(HOUR, HOUR + 4)
@@ -51,6 +52,7 @@ def test_every_concentration_is_kept_once_and_every_hour_with_an_index_has_one_r
     assert sorted(map(repr, kept)) == sorted(map(repr, measured))
     assert [hour.hour for hour in settled.hours] == sorted({one.hour for one in measured})
     assert len(settled.records) == len({o.hour for o in measured if o.pollutant != "co"})
+    assert len(settled.records) + len(settled.rejects) == len(settled.hours)
     for record in settled.records:
         assert record["aqi"] == max(index["v"] for index in record["iaqi"].values())
 
@@ -61,12 +63,15 @@ def test_the_index_is_aqicns_own_of_the_raw_hour(value: float) -> None:
     assert record["iaqi"]["pm25"]["v"] == sub_index(AQICN_PM25, value)
 
 
-def test_a_pollutant_the_scale_does_not_know_is_kept_without_an_index() -> None:
+def test_an_hour_without_an_index_is_a_reject_and_its_concentrations_are_kept() -> None:
     settled = settle(
         [replace(PM25, pollutant="co", unit="ppm", value=0.4)], [7441], "aqicn", WINDOW
     )
     assert settled.records == []
     assert len(settled.hours) == 1
+    (reject,) = settled.rejects
+    assert (reject.reason, reject.hour) == (Reason.NO_INDEX, HOUR)
+    assert reject.raw == {"scale": "aqicn", "measured": {"co": [0.4, "ppm"]}}
 
 
 @pytest.mark.parametrize(
