@@ -32,8 +32,9 @@ from runner.sources.http import Reply
 
 MOST_REFUSALS = 5
 """429s in a row, each after its wait, that end the run before the key is banned."""
-MOST_TIMEOUTS = 12
-"""408s in a row that end the run: more than it takes to cut a year into days."""
+MOST_TIMEOUTS = 20
+"""408s in a row that end the run. To cut a year into days takes 9 and the tries of one day 8: a
+single sensor that cannot be read fails its station, and a second one after it ends the run."""
 _MINUTE_S = 60.0
 """The limit is one of a minute: what a 429 means that does not say how long."""
 _LONGEST_WAIT_S = 3600.0

@@ -31,7 +31,7 @@ from runner.secrets import Environment, Redactor, Secret
 from runner.shutdown import StopFlag
 from runner.sources.http import HttpClient, Reply
 from runner.sources.openaq import OpenAqSource
-from runner.sources.openaq_answers import MOST_REFUSALS, OpenAqReader
+from runner.sources.openaq_answers import MOST_REFUSALS, MOST_TIMEOUTS, OpenAqReader
 from runner.sources.openaq_rows import Sensor, Terms, label_of, measured_of
 from runner.sources.openaq_terms import terms_of
 from tests.sources.loopback import POLICY, TIMEOUTS, Loopback, Scripted, answer, page, says
@@ -347,13 +347,23 @@ def test_what_timed_out_is_asked_for_in_halves_after_a_pause() -> None:
     assert to.paused == [0.5]
 
 
-def test_timeouts_without_end_stop_before_the_key_is_banned() -> None:
+def test_a_sensor_that_always_times_out_fails_its_station_and_a_second_one_ends_the_run() -> None:
     slow = says({"detail": "Connection timed out"}, 408)
-    with opened(*ONE, slow) as to, pytest.raises(OpenAqTimeoutError) as failed:
-        to.source.fetch(HANOI, Interval(START, START + 984))
-    assert failed.value.scope in (Scope.STATION, Scope.RUN)
-    assert len(to.api.asked) < 2 + 13
-    assert to.paused == sorted(to.paused)
+    window = Interval(START, START + 984)
+    with opened(*ONE, slow) as to:
+        with pytest.raises(OpenAqTimeoutError) as failed:
+            to.source.fetch(HANOI, window)
+        assert failed.value.scope is Scope.STATION
+        assert len(to.api.asked) == 2 + 6 + POLICY.max_attempts  # 984 hours in halves of halves
+        assert to.paused == [0.5, 1, 2, 4, 8, 16]
+        told = [failed.value]
+        while told[-1].scope is Scope.STATION:
+            with pytest.raises(OpenAqTimeoutError) as failed:
+                to.source.fetch(HANOI, window)
+            told.append(failed.value)
+    assert told[-1].scope is Scope.RUN
+    assert "banned" in told[-1].message
+    assert len(to.api.asked) == 2 + MOST_TIMEOUTS
 
 
 def test_a_refusal_waits_as_long_as_the_header_says_in_seconds() -> None:
