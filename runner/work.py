@@ -100,7 +100,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
-    mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
+    mapped = _mapped(job, store, selection) if job.source_kind.startswith("openaq") else None
     files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
@@ -178,9 +178,18 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     return files
 
 
-def _mapped(job: Job, selection: Selection) -> Collection[int]:
-    """Return the stations that OpenAQ locations are confirmed for."""
-    mapped = job.config.source.openaq.locations
+def _mapped(job: Job, store: Store, selection: Selection) -> Collection[int]:
+    """Return the stations that OpenAQ locations are confirmed for; refuses to mix scales."""
+    mapped, scale = job.config.source.openaq.locations, job.config.source.openaq.scale
+    chosen = [station.idx for station in selection.stations]
+    other = store.concentrations.on_another_scale(chosen, scale)
+    if other:
+        raise ConfigError(
+            f"station {other[0]} has indices on the scale {other[1]}: others on {scale} beside them"
+            " would look like other air",
+            hint=f"Write source.openaq.scale={other[1]}, or take another database for {scale}, as "
+            f"mongo.database={job.database_name}_{scale}",
+        )
     if not any(station.idx in mapped for station in selection.stations):
         raise ConfigError(
             f"source={job.source_kind}: source.openaq.locations names none of the "

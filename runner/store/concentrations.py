@@ -10,7 +10,7 @@ replaces its document. Dates are UTC; `ts` is that of the reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -82,6 +82,17 @@ class Concentrations:
         if replacements:
             with store_errors(NAME):
                 self._collection.bulk_write(replacements, ordered=False)
+
+    def on_another_scale(self, station_ids: Collection[int], scale: str) -> tuple[int, str] | None:
+        """Return a station with indices on another scale, and that scale; None if there is none.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        other = {"station_idx": {"$in": [*station_ids]}, "scale": {"$ne": scale}}
+        with store_errors(NAME):
+            found = self._collection.find_one(other, {"station_idx": 1, "scale": 1})
+        return (found["station_idx"], str(found["scale"])) if found else None
 
     def count(self, station_idx: int, window: Interval) -> int:
         """Return how many hours of a window have kept concentrations.

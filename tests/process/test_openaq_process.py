@@ -129,6 +129,21 @@ def test_without_a_key_or_a_confirmed_place_nothing_is_asked(runner: Runner) -> 
     assert "stations.ids=[8641,8767]" in refused.stderr
 
 
+def test_two_scales_are_not_mixed_in_one_database(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    with invented_api() as api:
+        ask = [*WEEKS, "backfill.batch_size=984", *FAST, "source=openaq"]
+        ask.append(f"source.base_url={api.url}")
+        runner(*ask, OPENAQ_API_KEY="any")
+        before = readings_of(database)
+        other = (*ask, "source.openaq.scale=epa_2024", "backfill.mode=refetch")
+        refused = runner(*other, expect=2, OPENAQ_API_KEY="any")
+    assert "station 8641 has indices on the scale aqicn" in refused.stderr
+    assert f"mongo.database={database.name}_epa_2024" in refused.stderr
+    assert readings_of(database) == before
+
+
 def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
     runner: Runner, database: Database[dict[str, Any]]
 ) -> None:

@@ -46,3 +46,15 @@ def test_an_hour_that_is_fetched_again_replaces_its_document_of_that_source_alon
     ]
     assert kept.count(8641, Interval(HOUR, HOUR + 1)) == 2
     assert kept.count(8641, Interval(HOUR + 1, HOUR + 2)) == 0
+
+
+def test_a_station_with_indices_on_another_scale_is_found(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    assert kept.on_another_scale([8641, 8767], "aqicn") is None
+    hour = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "vn_aqi")
+    kept.keep("run-1", 8641, "openaq", [hour], NOW)
+    assert kept.on_another_scale([8641, 8767], "aqicn") == (8641, "vn_aqi")
+    assert kept.on_another_scale([8641], "vn_aqi") is None
+    assert kept.on_another_scale([8767], "aqicn") is None
