@@ -24,6 +24,8 @@ from runner.core.concentrations import Measured, is_usable, unit_of
 from runner.core.intervals import EPOCH, ONE_HOUR, Interval, hour_of
 from runner.core.readings import LocalTime, Reason, Reject
 
+_TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)
+"""From here on a moment may have no name in another zone."""
 FULL = 100.0
 """Percent. More is said where a sensor measured more often than expected."""
 
@@ -98,10 +100,10 @@ def label_of(period: Any) -> tuple[datetime, LocalTime] | None:
 
 
 def instant(text: Any) -> datetime | None:
-    """Return a moment since 1970 that names its zone; None for any other text."""
+    """Return a moment from 1970 to 9998 that names its zone; None for any other text."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        known = moment is not None and moment.tzinfo is not None and moment >= EPOCH
+        known = moment is not None and moment.tzinfo is not None and EPOCH <= moment < _TOO_LATE
     except (ValueError, OverflowError):
         return None
     return moment if known else None
