@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.asking import Source
 from runner.config import missing_key_message
+from runner.core.country import Country, country_of
 from runner.core.errors import AqicnClientError, ConfigError
 from runner.core.intervals import Interval
 from runner.core.stations import Station
@@ -24,6 +24,7 @@ from runner.sandbox.values import Replay
 from runner.secrets import Secret
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
+from runner.sources.aqicn_live import AqicnLive
 from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
@@ -33,6 +34,7 @@ from runner.store.connection import connect, server_clock
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.outage import Outage
 from runner.store.queries import Queries
 from runner.store.raw import Held, RawAnswers
 from runner.store.readings import Readings
@@ -104,7 +106,7 @@ def api_key(job: Job) -> Secret:
     Raises:
         ConfigError: it is needed and not set.
     """
-    if job.source_kind != "aqicn":
+    if job.source_kind not in ("aqicn", "aqicn_live"):
         return Secret("sandbox-needs-no-key")
     key = job.context.environment.secret("AQICN_API_KEY")
     if not key:
@@ -120,23 +122,16 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
 
 
 @contextmanager
-def open_api(
-    job: Job,
-    key: Secret,
-    pacer: Pacer,
-    names: Mapping[int, str],
-    failed: FailedTries,
-    keep: Keep | None = None,
-) -> Iterator[Source]:
-    """Open the AQICN API, or a sandbox that speaks it, until the block ends.
+def open_client(
+    job: Job, pacer: Pacer, names: Mapping[int, str], failed: FailedTries
+) -> Iterator[HttpClient]:
+    """Open the way to the AQICN API, or to a sandbox that speaks it, until the block ends.
 
     Args:
         job: for its settings.
-        key: the API key.
         pacer: gives a permit for every request.
         names: the stations a sandbox knows.
         failed: counts the tries that came to nothing.
-        keep: keeps the answers; None where they are not kept.
     """
     source = job.config.source
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
@@ -158,17 +153,45 @@ def open_api(
             failed=failed,
         )
         with closing(client):
-            history = source.history
-            yield AqicnSource(
-                client,
-                key,
-                history_path=history.path,
-                start_param=history.start_param,
-                end_param=history.end_param,
-                token_param=history.token_param,
-                name=job.source_kind,
-                keep=keep,
-            )
+            yield client
+
+
+def history_source(job: Job, client: HttpClient, key: Secret, keep: Keep | None) -> AqicnSource:
+    """Return the source that asks the configured history endpoint.
+
+    Args:
+        job: for its settings.
+        client: to the API.
+        key: the API key.
+        keep: keeps the answers; None where they are not kept.
+    """
+    history = job.config.source.history
+    return AqicnSource(
+        client,
+        key,
+        history_path=history.path,
+        start_param=history.start_param,
+        end_param=history.end_param,
+        token_param=history.token_param,
+        name=job.source_kind,
+        keep=keep,
+    )
+
+
+def live_source(job: Job, client: HttpClient, key: Secret, store: Store) -> AqicnLive:
+    """Return the source of the present observations."""
+    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+
+    def is_taken(station_idx: int, hour: int) -> bool:
+        return outage.outlast(lambda: store.readings.has_off_hour(station_idx, hour))
+
+    return AqicnLive(client, key, job.now, is_taken)
+
+
+def wanted_country(job: Job) -> Country:
+    """Return the country that stations must lie in."""
+    chosen = job.config.country
+    return country_of(chosen.name, chosen.parts, chosen.words, chosen.others)
 
 
 def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:

@@ -15,7 +15,15 @@ import structlog
 
 from runner import __version__
 from runner.asking import Source
-from runner.assembly import Store, api_key, open_api, open_store, replay_source
+from runner.assembly import (
+    Store,
+    api_key,
+    history_source,
+    live_source,
+    open_client,
+    open_store,
+    replay_source,
+)
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
 from runner.core.plan import Plan, Skip, plan_json
@@ -28,6 +36,7 @@ from runner.progress import watch
 from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
+from runner.sources.aqicn_live import AqicnLive
 from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
@@ -72,6 +81,9 @@ def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
     """Check what is stored now, unless the run wrote nothing or was stopped."""
     if not job.config.quality.enabled or job.config.dry_run:
         return outcome
+    if job.asks_present:
+        lines = ("Quality: not checked after one observation; job=validate checks a range",)
+        return replace(outcome, verdict=Verdict(lines=lines))
     if job.stop.asked or outcome.error:
         lines = ("Quality: not checked, because the run ended early; job=validate checks it",)
         return replace(outcome, verdict=Verdict(lines=lines))
@@ -159,6 +171,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
             requests=pacer.permits,
             failed_requests=failed.failed,
             throttled_requests=failed.throttled,
+            observed=source.observed if isinstance(source, AqicnLive) else {},
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
@@ -178,8 +191,11 @@ def _open_source(
         yield replay_source(job, store, work.held), pacer
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-        with open_api(job, key, pacer, names, failed, _keep(job, store, outage)) as source:
-            yield source, pacer
+        with open_client(job, pacer, names, failed) as client:
+            if job.asks_present:
+                yield live_source(job, client, key, store), pacer
+            else:
+                yield history_source(job, client, key, _keep(job, store, outage)), pacer
 
 
 def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:

@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import Empties, Tally, note_empties, tally_window
+from runner.core.checkpoint import Empties, Tally, note_empties, tally_window, without_hours
 from runner.core.errors import (
     LeaseError,
     RunnerError,
@@ -39,6 +39,7 @@ from runner.core.intervals import (
 )
 from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
+from runner.core.present import tally_observation
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
@@ -226,7 +227,8 @@ class Engine:
             outcome = replace(self._untouched(entry), detail=error.message)
         else:
             if covered != entry.covered:  # another run was here between the plan and now
-                entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
+                left = entry.pieces if entry.is_present else subtract(entry.pieces, covered)
+                entry = replace(entry, covered=covered, pieces=left)
             outcome = self._fetch_station(entry)
             self._leave(entry.station)
         outcomes[position] = outcome
@@ -241,9 +243,14 @@ class Engine:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
             for window in self._plan.windows_of(entry):
                 self._stop.check()
-                tally, without, asked = self._run_window(station, window)
-                covered = union((*covered, window))
-                empty = note_empties(empty, window, without, asked)
+                tally, read, asked = self._run_window(entry, window)
+                if entry.is_present:  # nothing is known of the other hours
+                    covered = union((*covered, *(Interval(hour, hour + 1) for hour in read)))
+                    empty = without_hours(empty, read)
+                else:
+                    covered = union((*covered, window))
+                    without = set(range(window.start, window.end)) - read
+                    empty = note_empties(empty, window, without, asked)
                 self._sink.advance(entry, covered, empty, tally)
                 outcome = replace(
                     outcome,
@@ -252,7 +259,7 @@ class Engine:
                     + total_hours(intersect((window,), (entry.wanted,))),
                 )
                 self._watcher.window_done(tally)
-            if not subtract((entry.wanted,), covered):
+            if not entry.is_present and not subtract((entry.wanted,), covered):
                 self._sink.complete(station)
         except StoppedError:
             logger.info("station.left", fetched_hours=outcome.fetched_hours)
@@ -262,23 +269,26 @@ class Engine:
             return replace(outcome, detail=error.message)
         except RunnerError as error:
             if isinstance(error, SourceError) and error.scope is not Scope.RUN:
-                return self._fail(outcome, error.message)
+                return self._fail(entry, outcome, error.message)
             self._end_run(error)
             return replace(outcome, detail=error.message)
         except Exception as error:  # a defect of ours must not take other stations with it
             logger.exception("station.broke")
             message = f"internal error ({type(error).__name__}); the log has the traceback"
-            return replace(self._fail(outcome, message), internal=True)
+            return replace(self._fail(entry, outcome, message), internal=True)
         logger.info("station.completed", **_counts(outcome.tally))
         return _done(entry, outcome)
 
-    def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int], int]:
-        """Return the counts of a window, its hours without a reading, and when it was asked for."""
+    def _run_window(self, entry: StationPlan, window: Interval) -> tuple[Tally, set[int], int]:
+        """Return the counts of a window, its hours with a reading, and when it was asked for."""
         began = time.monotonic()
+        station = entry.station
         answer = self._asker.ask(station, window)
         self._refuse_a_wrong_answer(station, window, answer)
         written = self._sink.store(station, window, answer.readings, answer.rejects)
-        tally = written + tally_window(window, answer.readings, answer.rejects, answer.repaired)
+        made = answer.readings, answer.rejects, answer.repaired
+        tally = tally_observation(*made) if entry.is_present else tally_window(window, *made)
+        tally += written
         tally += Tally(records=answer.records + answer.refused, repeated=answer.repeated)
         log.info(
             "window.stored",
@@ -287,8 +297,7 @@ class Engine:
             elapsed_ms=round((time.monotonic() - began) * 1000),
             **_counts(tally),
         )
-        read = {hour_of(reading["ts"]) for reading in answer.readings}
-        return tally, set(range(window.start, window.end)) - read, answer.asked
+        return tally, {hour_of(reading["ts"]) for reading in answer.readings}, answer.asked
 
     def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
         """Fail the station where too many records are unusable, keeping them to be looked at.
@@ -308,10 +317,11 @@ class Engine:
             scope=Scope.STATION,
         )
 
-    def _fail(self, outcome: StationOutcome, message: str) -> StationOutcome:
+    def _fail(self, entry: StationPlan, outcome: StationOutcome, message: str) -> StationOutcome:
         log.error("station.failed", station_idx=outcome.station.idx, error=message)
         try:
-            self._sink.fail(outcome.station, message)
+            if not entry.is_present:  # its history may be sound
+                self._sink.fail(outcome.station, message)
         except StoreError as error:
             self._end_run(error)
         return replace(outcome, state=State.FAILED, detail=message)

@@ -17,6 +17,7 @@ from runner.config import Config, JobContext, date_range
 from runner.core.intervals import Interval
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
+from runner.core.present import hours_asked
 from runner.secrets import Redactor
 from runner.shutdown import StopFlag
 
@@ -61,7 +62,10 @@ class Job:
 
     @cached_property
     def wanted(self) -> Interval:
-        """The range asked for, UTC."""
+        """The range asked for, UTC; of a source of the present the hours it may speak of."""
+        if self.asks_present:
+            lag, age = self.config.backfill.lag_hours, self.config.source.max_age_hours
+            return hours_asked(self.started_at, lag, age)
         return date_range(self.config.backfill, self.started_at)
 
     @property
@@ -77,6 +81,11 @@ class Job:
     def source_kind(self) -> str:
         """The configured source's kind."""
         return self.config.source.kind.name
+
+    @property
+    def asks_present(self) -> bool:
+        """Whether the source has the present observation only."""
+        return self.source_kind == "aqicn_live"
 
     @property
     def pace(self) -> Pace:
@@ -128,5 +137,7 @@ class Job:
             dry_run=self.config.dry_run,
             stopped_by=self.stop.exit_code,
             resume_command=self.resume_command,
-            retry_command="" if self.config.dry_run else self.command("job=retry"),
+            retry_command=(
+                "" if self.config.dry_run or self.asks_present else self.command("job=retry")
+            ),
         )

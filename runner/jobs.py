@@ -17,6 +17,7 @@ from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
+from runner.discovery import find_stations
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
@@ -206,4 +207,5 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "validate": validate_stored,
     "report": report,
     "sandbox": sandbox,
+    "stations": find_stations,
 }

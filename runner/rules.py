@@ -9,8 +9,9 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.discovery_rules import broken_discovery_rules
 from runner.quality_rules import broken_quality_rules
-from runner.settings import Config, Source, SourceKind
+from runner.settings import Config, JobName, Mode, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -36,6 +37,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.backoff_max_s": (0, 3600, "seconds"),
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
     "source.raw_days": (1, 36_500, "days"),
+    "source.max_age_hours": (1, 8784, "hours"),
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.outage_limit_s": (0, 604_800, "seconds"),
     "mongo.embedded.port": (1, 65_535, "a TCP port"),
@@ -47,6 +49,8 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
     "prune.older_than_days": (1, 36_500, "days"),
+    "discover.tile_degrees": (0.01, 180, "degrees"),
+    "discover.smallest_tile_degrees": (0.001, 180, "degrees"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
     "sandbox.faults.rate_429": (0, 1, "share of the requests"),
     "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),
@@ -69,10 +73,12 @@ def broken_rules(config: Config) -> Iterator[str]:
         if value is not None and not lowest <= value <= highest:  # not: nan is never between
             yield f"{key}={value}: allowed are {lowest:,} to {highest:,} ({unit})"
     yield from _backfill(config)
+    yield from _present(config)
     yield from _stations(config)
     yield from _source(config.source)
     yield from _database(config.mongo.database)
     yield from broken_quality_rules(config.quality)
+    yield from broken_discovery_rules(config)
     replay = config.sandbox.replay
     if replay is not None and not Path(replay).is_dir():
         yield f"sandbox.replay={replay}: there is no such directory"
@@ -90,6 +96,20 @@ def _backfill(config: Config) -> Iterator[str]:
             f"write backfill=two_years backfill.years={chosen.years}, "
             f"or backfill=last_30_days backfill.days={chosen.days}"
         )
+
+
+def _present(config: Config) -> Iterator[str]:
+    """A source of the present has no past, and asks every station in every run."""
+    if config.source.kind is not SourceKind.aqicn_live:
+        return
+    chosen = config.backfill
+    for key in ("start_date", "end_date"):
+        if getattr(chosen, key) is not None:
+            yield f"backfill.{key}: source=aqicn_live has the present only; leave it out"
+    if chosen.mode is not Mode.resume:
+        yield f"backfill.mode={chosen.mode.name}: source=aqicn_live has the present only"
+    if config.job.name is JobName.retry:
+        yield "job=retry: every run of source=aqicn_live asks every station; leave it out"
 
 
 def _stations(config: Config) -> Iterator[str]:
@@ -128,12 +148,19 @@ def _source(source: Source) -> Iterator[str]:
         for site, idx in source.sites.items():
             if idx not in INT32:
                 yield f"source.sites: {site}: {idx} is no station index"
-    if source.keep_raw and source.kind in (SourceKind.airnow, SourceKind.replay):
-        yield f"source.keep_raw=true: source={source.kind.name} asks no API, so nothing is answered"
-    if source.kind is SourceKind.aqicn:
+    if source.keep_raw:
+        yield from _keep_raw(source.kind)
+    if source.kind in (SourceKind.aqicn, SourceKind.aqicn_live):
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
         yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
+
+
+def _keep_raw(kind: SourceKind) -> Iterator[str]:
+    if kind in (SourceKind.airnow, SourceKind.replay):
+        yield f"source.keep_raw=true: source={kind.name} asks no API, so nothing is answered"
+    if kind is SourceKind.aqicn_live:
+        yield "source.keep_raw=true: a present observation cannot be replayed as history"
 
 
 def _url(source: Source) -> Iterator[str]:

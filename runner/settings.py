@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from runner.discovery_settings import Country, Discovery
 from runner.quality_settings import Quality
 from runner.report_settings import Report
 
@@ -29,12 +30,14 @@ class JobName(Enum):
     validate = "validate"
     report = "report"
     sandbox = "sandbox"
+    stations = "stations"
 
 
 class SourceKind(Enum):
     """Where readings come from; spelt as typed in `source=NAME`."""
 
     aqicn = "aqicn"
+    aqicn_live = "aqicn_live"
     airnow = "airnow"
     sandbox = "sandbox"
     replay = "replay"
@@ -204,6 +207,7 @@ class Source:
         keep_raw: keep every answer of the API, so that source=replay can read it again. AQICN's
             terms restrict keeping its answers.
         raw_days: days after which a kept answer is deleted.
+        max_age_hours: an older present observation is stale: counted, not stored.
     """
 
     kind: SourceKind = SourceKind.aqicn
@@ -217,6 +221,7 @@ class Source:
     sites: dict[str, int] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
     keep_raw: bool = False
     raw_days: int = 90
+    max_age_hours: int = 24
 
 
 @dataclass(slots=True)
@@ -362,6 +367,8 @@ class Config:
         limits: how much may go wrong.
         prune: what job=prune removes.
         sandbox: the loopback API.
+        country: what job=stations keeps to.
+        discover: how job=stations finds stations.
         dry_run: fetch and validate, write nothing to the database.
         log_level: the least severe lines that are logged.
     """
@@ -377,5 +384,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     prune: Prune = field(default_factory=Prune)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    country: Country = field(default_factory=Country)
+    discover: Discovery = field(default_factory=Discovery)
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

@@ -145,10 +145,13 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
         else:
             lines.append(f"  nothing to fetch; covered already: {covered:,} station-hours")
         return lines
-    lines.append(
-        f"  work      {plan.hours:,} station-hours in {plan.windows:,} windows of up to"
-        f" {plan.batch_hours} h ({_counted(reasons)})"
-    )
+    if all(entry.is_present for entry in plan.active):
+        lines.append(f"  work      the present observation of {plan.windows:,} stations")
+    else:
+        lines.append(
+            f"  work      {plan.hours:,} station-hours in {plan.windows:,} windows of up to"
+            f" {plan.batch_hours} h ({_counted(reasons)})"
+        )
     if not plan.paced:
         return [*lines, "  requests  none: this source asks no API"]
     share = plan.pace.quota_share(plan.requests)

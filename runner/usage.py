@@ -54,12 +54,14 @@ def help_page(directories: Sequence[Path]) -> str:
         directories: of YAML files: the built-in one, then a private one if there is one.
     """
     parts = [INTRODUCTION]
+    groups = []
     found = [option for directory in directories for option in options(directory)]
     for group, question in GROUPS.items():
         inside = [option for option in found if option.group == group]
         width = max(16, *(len(option.name) for option in inside)) + 2
         lines = [f"  {option.name:<{width}}{option.description}".rstrip() for option in inside]
-        parts.append("\n".join([f"{group}=  {question}", *lines]))
+        groups += [f"{group}=  {question}", *lines]
+    parts.append("\n".join(groups))
     shown = [f"  {setting:<31}{meaning}" for setting, meaning in SETTINGS]
     parts.append("\n".join(["Settings and their defaults (all of them: --cfg job)", *shown]))
     return "\n\n".join([*parts, ENDING])

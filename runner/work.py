@@ -12,6 +12,7 @@ from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import Mode, Plan, build_plan, plan_json
+from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.job import Job
 
@@ -98,6 +99,8 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
+    if job.asks_present:
+        return _present(job, selection, checkpoints)
     files = _files(job, selection) if job.source_kind == "airnow" else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
@@ -115,10 +118,28 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
+    _write(job, plan)
+    return Work(selection, plan, files, held)
+
+
+def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
+    """Plan one request a station; `prepare` chose them."""
+    plan = plan_present(
+        selection.stations,
+        checkpoints,
+        job.wanted,
+        pace=job.pace,
+        unknown=selection.unknown,
+        is_ours=job.config.backfill.lag_hours == 0,
+    )
+    _write(job, plan)
+    return Work(selection, plan)
+
+
+def _write(job: Job, plan: Plan) -> None:
     identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
     identity["created_at"] = job.started_at.isoformat()
     job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
-    return Work(selection, plan, files, held)
 
 
 def _check_clock(job: Job, store: Store) -> None:
@@ -127,7 +148,8 @@ def _check_clock(job: Job, store: Store) -> None:
     The source has nothing yet for hours to come: they would be recorded as hours without a reading.
     """
     theirs = store.clock()
-    if job.wanted.end > hour_of(theirs):
+    over = hour_of(job.started_at) if job.asks_present else job.wanted.end
+    if over > hour_of(theirs):
         raise ConfigError(
             f"the clock of this machine says {job.now():%Y-%m-%d %H:%M} UTC, MongoDB's says "
             f"{theirs:%Y-%m-%d %H:%M}: the last hours asked for may not be over",

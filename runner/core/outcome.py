@@ -6,7 +6,7 @@ skipped + covered by earlier runs = the hours of the selected range. `Coverage` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -18,6 +18,7 @@ from runner.core.checkpoint import Tally
 from runner.core.intervals import Interval, iso
 from runner.core.pages import Pages
 from runner.core.plan import Skip
+from runner.core.present import Observed
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.core.verdict import Verdict
@@ -187,6 +188,7 @@ class Outcome:
         retry_command: the exact command that tries failed stations again.
         verdict: of the quality checks; None where there were none.
         report: the page and the notebooks; None where there were none to make.
+        observed: of a source of the present, stations by what became of their observation.
     """
 
     job: str
@@ -207,6 +209,7 @@ class Outcome:
     throttled_requests: int = 0
     verdict: Verdict | None = None
     report: Pages | None = None
+    observed: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, state: State) -> int:
         """Return how many stations are in a state."""
@@ -293,6 +296,7 @@ class Outcome:
             "stopped_by": self.stopped_by,
             "error": self.error or None,
             "rejects_not_kept": self.rejects_not_kept,
+            "observed": dict(self.observed),
             "totals": asdict(self.tally),
             "coverage": asdict(Coverage.of(self.stations)),
             "counts": {str(state): self.count(state) for state in State},
@@ -322,6 +326,7 @@ class Outcome:
             *([f"Total readings kept as they were: {tally.kept:,}{_KEPT}"] if tally.kept else []),
             f"Total records rejected: {tally.rejects:,}{self._not_kept()}",
             *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
+            *([f"Present observations: {self._observed()}"] if self.observed else []),
             f"Coverage: {Coverage.of(self.stations)}",
             f"Total API requests: {self.requests:,}",
             f"Duration: {duration_text(self.duration.total_seconds())}",
@@ -330,6 +335,9 @@ class Outcome:
             *self._next_steps(),
         ]
         return "\n".join(lines)
+
+    def _observed(self) -> str:
+        return ", ".join(f"{count:,} {kind}" for kind, count in self.observed.items())
 
     def _not_kept(self) -> str:
         if not self.rejects_not_kept:
@@ -359,6 +367,11 @@ class Outcome:
             lines.append(
                 f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they"
                 " exist, name them: '+stations.named={12345: Its name}'"
+            )
+        if Observed.LEFT in self.observed:
+            lines.append(
+                "The newest hours are left to the live job (backfill.lag_hours). Where none runs:"
+                " backfill.lag_hours=0, or profile=hourly"
             )
         if any(item.skip is Skip.NOT_KEPT for item in self.stations):
             lines.append(

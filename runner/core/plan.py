@@ -52,6 +52,8 @@ class Why(StrEnum):
     """The last covered hours are read again, for late corrections."""
     GAPS = "gaps"
     REFETCH = "refetch"
+    PRESENT = "present"
+    """The source has the present observation only: one request, whatever is covered."""
     FINISH = "finish"
     """Everything is covered, but the checkpoint does not say completed yet: no request."""
 
@@ -129,19 +131,26 @@ class StationPlan:
     detail: str = ""
 
     @property
+    def is_present(self) -> bool:
+        """Whether the present observation is asked for, rather than a range of hours."""
+        return self.why is Why.PRESENT
+
+    @property
     def reason(self) -> str:
         """The word for the reason, as shown to a person."""
         return str(self.why or self.skip)
 
     @property
     def covered_hours(self) -> int:
-        """Hours of the wanted range that earlier runs covered."""
+        """Hours of the wanted range that earlier runs covered; the present is never."""
+        if self.is_present:
+            return 0
         return total_hours(intersect((self.wanted,), self.covered))
 
     @property
     def hours(self) -> int:
-        """Hours that will be fetched."""
-        return total_hours(self.pieces)
+        """Hours that will be fetched; one where it is the present observation."""
+        return 1 if self.is_present else total_hours(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,9 +184,14 @@ def to_readings(
     return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects, repeated)
 
 
+def moment_in(record: Any) -> tuple[datetime, LocalTime] | None:
+    """Return the instant that a record speaks of, UTC and as written; None if unreadable."""
+    return _moment(record.get("time")) if isinstance(record, dict) else None
+
+
 def hour_in(record: Any) -> int | None:
     """Return the UTC hour that a record speaks of; None where it cannot be read."""
-    moment = _moment(record.get("time")) if isinstance(record, dict) else None
+    moment = moment_in(record)
     return None if moment is None else hour_of(moment[0])
 
 

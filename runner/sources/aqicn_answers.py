@@ -29,22 +29,62 @@ class AnswerReader:
 
     Args:
         key: the API key, which stands in no error.
-        history_path: of the endpoint, for what an error tells.
+        history_path: of the endpoint, for what an error tells; None where the present is read.
 
     Attributes:
         has_history: whether the endpoint has answered with records.
     """
 
-    def __init__(self, key: Secret, history_path: str) -> None:
+    def __init__(self, key: Secret, history_path: str | None = None) -> None:
         self._key = key
         self._path = history_path
         self.has_history = False
 
     def read(self, reply: Reply) -> list[Any]:
-        """Return the records of an answer.
+        """Return the records of an answer of the history endpoint.
 
         Raises:
             AqicnClientError: it holds none.
+        """
+        data = self.data(reply)
+        if isinstance(data, list):
+            return data
+        if isinstance(data, dict) and "aqi" in data:
+            raise AqicnApiError(
+                "the endpoint answers with the present observation, not with history; it is not "
+                "copied into the past",
+                scope=Scope.RUN,
+                hint=_ALTERNATIVES,
+            )
+        raise AqicnClientError("the answer says ok, but holds no list of records")
+
+    def objects(self, reply: Reply) -> list[dict[str, Any]]:
+        """Return the list of an answer of search or map, without what is no object.
+
+        Raises:
+            AqicnClientError: it holds no list.
+        """
+        data = self.data(reply)
+        if not isinstance(data, list):
+            raise AqicnClientError("the answer says ok, but holds no list of stations")
+        return [item for item in data if isinstance(item, dict)]
+
+    def observation(self, reply: Reply) -> dict[str, Any]:
+        """Return the present observation of a feed.
+
+        Raises:
+            AqicnClientError: it holds none.
+        """
+        data = self.data(reply)
+        if not isinstance(data, dict) or "aqi" not in data:
+            raise AqicnClientError("the answer says ok, but holds no observation")
+        return data
+
+    def data(self, reply: Reply) -> Any:
+        """Return what an answer holds.
+
+        Raises:
+            AqicnClientError: it says no, or cannot be read.
         """
         if reply.status != HTTPStatus.OK:
             raise self._http_failure(reply)
@@ -54,18 +94,9 @@ class AnswerReader:
         data = content.get("data")
         if content.get("status") != "ok":
             raise self._failure(self._text(data, content.get("message"), content.get("msg")))
-        if isinstance(data, list):
-            return data
         if isinstance(data, dict) and "status" in data:  # an error inside an ok
             raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
-        if isinstance(data, dict) and "aqi" in data:
-            raise AqicnApiError(
-                "the endpoint answers with the present observation, not with history; it is not "
-                "copied into the past",
-                scope=Scope.RUN,
-                hint=_ALTERNATIVES,
-            )
-        raise AqicnClientError("the answer says ok, but holds no list of records")
+        return data
 
     def _http_failure(self, reply: Reply) -> AqicnClientError:
         status = reply.status
@@ -115,6 +146,12 @@ class AnswerReader:
         return "nothing of why"
 
     def _no_history(self, said: str) -> AqicnApiError:
+        if self._path is None:
+            return AqicnApiError(
+                f"there is no such address below source.base_url ({said})",
+                scope=Scope.RUN,
+                hint="AQICN's API is at source.base_url=https://api.waqi.info",
+            )
         if self.has_history:  # it answered others: this station is the one that is missing
             return AqicnApiError(f"no history of this station ({said})", scope=Scope.STATION)
         return AqicnApiError(

@@ -90,10 +90,12 @@ class Checkpoints:
             with store_errors(NAME):
                 self._collection.bulk_write(updates, ordered=False)
 
-    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> Intervals:
+    def begin(self, station_idx: int, wanted: Interval | None, now: datetime) -> Intervals:
         """Take a station, and set it to in_progress over a range; what is covered stays.
 
         A checkpoint is made where there is none, and filled up where it was written by hand.
+        Without a range (a present observation) state and range stay as they are; a checkpoint that
+        is made then is completed, since nothing is left of what was asked for.
 
         Returns:
             What is covered.
@@ -104,7 +106,7 @@ class Checkpoints:
         """
         defaults: Document = {
             "station_idx": station_idx,
-            "status": str(Status.IN_PROGRESS),
+            "status": str(Status.IN_PROGRESS if wanted else Status.COMPLETED),
             **dict.fromkeys(("last_processed_ts", "start_ts", "target_end_ts")),
             "total_readings": 0,
             "error_message": None,
@@ -121,23 +123,22 @@ class Checkpoints:
             self._leases.claim(station_idx)
         before = self.load([station_idx]).get(station_idx)
         covered = before.covered if before else ()
-        changes = {
-            "station_idx": station_idx,
-            "status": str(Status.IN_PROGRESS),
-            "covered": _dates(covered),
-            "last_processed_ts": _reached(covered, wanted),
-            "start_ts": to_datetime(wanted.start),
-            "target_end_ts": to_datetime(wanted.end),
-            "error_message": None,
-            "updated_at": now,
-        }
+        changes = {"station_idx": station_idx, "covered": _dates(covered), "updated_at": now}
+        if wanted:
+            changes |= {
+                "status": str(Status.IN_PROGRESS),
+                "last_processed_ts": _reached(covered, wanted),
+                "start_ts": to_datetime(wanted.start),
+                "target_end_ts": to_datetime(wanted.end),
+                "error_message": None,
+            }
         self._update(station_idx, {"$set": changes})
         return covered
 
     def advance(
         self,
         station_idx: int,
-        wanted: Interval,
+        wanted: Interval | None,
         covered: Intervals,
         empty: Empties,
         tally: Tally,
@@ -147,7 +148,7 @@ class Checkpoints:
 
         Args:
             station_idx: the station.
-            wanted: the range begun.
+            wanted: the range begun; None for none.
             covered: everything covered now, the window included.
             empty: covered hours that the source had no reading for.
             tally: counts of the window; added to the totals.
@@ -159,14 +160,15 @@ class Checkpoints:
         """
         counts = asdict(tally)
         dates = _dates(covered)
+        reached = {"last_processed_ts": _reached(covered, wanted)} if wanted else {}
         self._update(
             station_idx,
             {
                 "$set": {
                     "covered": dates,
                     "empty": [[*map(to_datetime, item)] for item in empty],
-                    "last_processed_ts": _reached(covered, wanted),
                     "updated_at": now,
+                    **reached,
                 },
                 "$inc": {
                     "total_readings": tally.readings,

@@ -212,6 +212,17 @@ class Readings:
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
 
+    def has_off_hour(self, station_idx: int, hour: int) -> bool:
+        """Whether another writer has a reading within an hour, not at its beginning.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        within = {"$gt": to_datetime(hour), "$lt": to_datetime(hour + 1)}
+        with store_errors(NAME):
+            found = self._collection.find_one({"meta.station_idx": station_idx, "ts": within})
+        return found is not None
+
     def stored_hours(self, station_ids: Sequence[int], window: Interval) -> dict[int, Intervals]:
         """Return the hours of a window that have a reading, by station; one aggregation.
 

@@ -46,9 +46,12 @@ class MongoSink:
     now: Callable[[], datetime]
 
     def begin(self, entry: StationPlan) -> Intervals:
-        """Take the station and set its checkpoint to in_progress; return what is covered."""
-        idx = entry.station.idx
-        return self.outage.outlast(lambda: self.checkpoints.begin(idx, entry.wanted, self.now()))
+        """Take the station and set its checkpoint to in_progress; return what is covered.
+
+        For a present observation the checkpoint keeps its state and its range.
+        """
+        idx, wanted = entry.station.idx, _range(entry)
+        return self.outage.outlast(lambda: self.checkpoints.begin(idx, wanted, self.now()))
 
     def store(
         self,
@@ -78,9 +81,9 @@ class MongoSink:
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
-        idx = entry.station.idx
+        idx, wanted = entry.station.idx, _range(entry)
         self.outage.outlast(
-            lambda: self.checkpoints.advance(idx, entry.wanted, covered, empty, tally, self.now())
+            lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
 
     def complete(self, station: Station) -> None:
@@ -127,6 +130,10 @@ class DrySink:
 
     def leave(self, station: Station) -> None:
         """Write nothing."""
+
+
+def _range(entry: StationPlan) -> Interval | None:
+    return None if entry.is_present else entry.wanted
 
 
 def _tally(written: Written) -> Tally:

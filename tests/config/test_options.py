@@ -69,6 +69,7 @@ def test_default_files_and_schema_agree(composed: Compose) -> None:
     config, schema = composed(), Config()
     config.backfill.years = schema.backfill.years  # the schema chooses no range, two_years does
     config.stations = schema.stations  # nor stations
+    config.country = schema.country  # nor a country, viet_nam does
     config.quality.checks = schema.quality.checks  # nor rules, standard does
     assert config == schema
 

@@ -143,6 +143,30 @@ def test_a_window_recorded_again_after_an_outage_counts_once(checkpoints: Checkp
     assert load(checkpoints).total == TALLY
 
 
+def test_a_present_observation_changes_neither_state_nor_range(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.fail(HANOI, "why", NOW)
+    kept = ("status", "start_ts", "target_end_ts", "last_processed_ts", "error_message")
+    before = {name: document(database)[name] for name in kept}
+    hour = Interval(START + 900, START + 901)
+    assert checkpoints.begin(HANOI, None, LATER) == (FIRST_DAY,)
+    checkpoints.advance(HANOI, None, (FIRST_DAY, hour), (), Tally(inserted=1), LATER)
+    assert {name: document(database)[name] for name in kept} == before
+    assert load(checkpoints).covered == (FIRST_DAY, hour)
+    assert load(checkpoints).total.inserted == TALLY.inserted + 1
+
+
+def test_a_checkpoint_that_a_present_observation_makes_is_completed_without_a_range(
+    checkpoints: Checkpoints,
+) -> None:
+    assert checkpoints.begin(HUE, None, NOW) == ()
+    found = load(checkpoints, HUE)
+    assert (found.status, found.start_hour, found.covered) == (Status.COMPLETED, None, ())
+
+
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
