@@ -67,6 +67,15 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["mongo.database="], "1 to 50 characters"),
         (["sandbox.faults.rate_429=0.6", "sandbox.faults.rate_5xx=0.6"], "more than 1"),
         (["sandbox.replay=/no/such/directory"], "no such directory"),
+        (["source=aqicn_live", "backfill.start_date=2024-01-01"], "has the present only"),
+        (["source=aqicn_live", "backfill.mode=gaps"], "has the present only"),
+        (["source=aqicn_live", "job=retry"], "asks every station"),
+        (["source=aqicn_live", "source.keep_raw=true"], "cannot be replayed"),
+        (["source=aqicn_live", "source.base_url=http://api.example.org"], "source.allow_http=true"),
+        (["job=stations", "source=replay"], "discover.file=PATH"),
+        (["job=stations", "country=anywhere"], "stations.bbox="),
+        (["job=stations", "discover.file=/no/such.csv"], "no such file"),
+        (["+country.parts={x: '1 2'}"], "country.parts.x: 1 corners are no outline"),
     ],
 )
 def test_impossible_settings_are_refused(
