@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean
+.PHONY: help demo test test-lowest chaos check fuzz format clean bench-plan
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -33,6 +33,9 @@ N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
 	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
+
+bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over ten years
+	$(BIN)/python -m benchmarks.plan
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .

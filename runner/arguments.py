@@ -71,7 +71,7 @@ _SPELLINGS = {
 }
 
 
-_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects"}
+_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects", "output": "job.output"}
 """Settings of jobs that are typed without their group: `job=prune confirm=true`."""
 
 

@@ -7,6 +7,7 @@ with its worst.
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -41,6 +42,8 @@ from runner.shutdown import StopFlag, stop_on_signals
 from runner.usage import help_page
 
 _OWNER_ONLY = 0o077
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Python's own 700 make it walk a plan of 12,000 stations again and again: a fifth of the time."""
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 
 
@@ -69,6 +72,7 @@ def script() -> None:
     for stream in (sys.stdout, sys.stderr):  # names of stations, whatever the terminal can show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     code = main()
     for signum in (signal.SIGINT, signal.SIGTERM):  # it ends by itself, with the code it promised
         signal.signal(signum, signal.SIG_IGN)

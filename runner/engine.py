@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import Empties, Tally, note_empties, tally_window
+from runner.core.checkpoint import Empties, Progress, Tally, note_empties, tally_window
 from runner.core.errors import (
     LeaseError,
     RunnerError,
@@ -54,8 +54,8 @@ _SIGNAL_CHECK_S = 0.2
 class Sink(Protocol):
     """Where readings go, and where progress is kept. All methods raise StoreError."""
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take a station for this run alone; return what is covered of it.
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take a station for this run alone; return how far it is, whatever the plan thought.
 
         Raises:
             LeaseError: another run works on it.
@@ -205,7 +205,7 @@ class Engine:
         The other run may be dead: its lease then runs out, and what it left is fetched here.
         """
         try:
-            covered = self._sink.begin(entry)
+            covered, empty = self._sink.begin(entry)
         except LeaseError as error:
             log.warning(
                 "station.skipped" if last_try else "station.waiting",
@@ -227,15 +227,15 @@ class Engine:
         else:
             if covered != entry.covered:  # another run was here between the plan and now
                 entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
-            outcome = self._fetch_station(entry)
+            outcome = self._fetch_station(entry, empty)
             self._leave(entry.station)
         outcomes[position] = outcome
         self._watcher.station_done(outcome)
 
-    def _fetch_station(self, entry: StationPlan) -> StationOutcome:
+    def _fetch_station(self, entry: StationPlan, empty: Empties) -> StationOutcome:
         station = entry.station
         outcome = self._untouched(entry)
-        covered, empty = entry.covered, entry.empty
+        covered = entry.covered
         logger = log.bind(station_idx=station.idx)
         try:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)

@@ -18,6 +18,7 @@ from runner.core.intervals import Interval
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.secrets import Redactor
+from runner.settings import Output
 from runner.shutdown import StopFlag
 
 log = structlog.get_logger()
@@ -27,6 +28,19 @@ SANDBOX_SUFFIX = "_sandbox"
 """Invented readings go to a database of their own, whatever name is configured."""
 
 PROGRAM = ("python", "-m", "runner")
+
+
+def json_text(content: dict[str, Any], *, ascii_only: bool = False) -> str:
+    """Return JSON to read and to search: indented, but of a list of objects one a line."""
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = ",\n    ".join(json.dumps(row, ensure_ascii=ascii_only) for row in value)
+            text = f"[\n    {rows}\n  ]"
+        else:
+            text = json.dumps(value, indent=2, ensure_ascii=ascii_only).replace("\n", "\n  ")
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,17 @@ class Job:
         """The configured pace."""
         return Pace(self.config.rate_limit.delay_s, self.config.rate_limit.max_per_hour)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What says of a document which job made it, how and when."""
+        created_at = self.started_at.isoformat()
+        return {
+            "run_id": self.run_id,
+            "job": self.name,
+            "command": self.command(),
+            "created_at": created_at,
+        }
+
     def command(self, *changes: str) -> str:
         """Return the exact command of this job, or of the same with some overrides changed."""
         changed = {change.split("=", 1)[0] for change in changes}
@@ -100,9 +125,19 @@ class Job:
         """Whether the readings are generated rather than measured."""
         return self.source_kind == "sandbox" and not self.config.sandbox.replay
 
+    @property
+    def says_json(self) -> bool:
+        """Whether standard output is for one JSON document alone."""
+        return self.config.job.output is Output.json
+
     def tell(self, text: str) -> None:
-        """Say something to the person, on standard output, without secrets."""
-        print(self.redact(text), flush=True)  # noqa: T201 - the product's own words
+        """Say something to the person, without secrets; where JSON is printed, beside it."""
+        to = sys.stderr if self.says_json else sys.stdout
+        print(self.redact(text), file=to, flush=True)
+
+    def print_json(self, content: dict[str, Any]) -> None:
+        """Print the one JSON document of a job, in ASCII whatever the terminal can show."""
+        print(self.redact(json_text(content, ascii_only=True)), flush=True)  # noqa: T201 - as above
 
     def complain(self, text: str) -> None:
         """Say what went wrong, on standard error, without secrets."""
@@ -110,7 +145,7 @@ class Job:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
-        text = self.redact(json.dumps(content, indent=2, ensure_ascii=False))
+        text = self.redact(json_text(content))
         try:
             (self.context.run_dir / name).write_text(
                 text + "\n", encoding="utf-8", errors="backslashreplace"

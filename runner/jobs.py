@@ -17,6 +17,8 @@ from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
+from runner.core.status import VERSION as STATUS_VERSION
+from runner.core.status import status_json
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
@@ -78,7 +80,8 @@ def plan(job: Job) -> Outcome:
     with open_store(job) as store:
         work = prepare(job, store)
     if work is not None:
-        console().print(plan_table(work.plan))
+        if not job.says_json:
+            console().print(plan_table(work.plan))
         job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC))))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
     return job.outcome()
@@ -87,13 +90,19 @@ def plan(job: Job) -> Outcome:
 def status(job: Job) -> Outcome:
     """Show every station's state, progress, covered range and last error."""
     with open_store(job) as store:
-        checkpoints = store.checkpoints.load()
+        checkpoints = store.checkpoints.load(with_empty=False)
         selection = choose_stations(job, store)
+        holders = store.leases.holders() if job.says_json else {}
     chosen = {station.idx: station for station in selection.stations}
     if not is_narrowed(job):
         chosen.update({idx: chosen.get(idx, Station(idx)) for idx in checkpoints})
     stations = [chosen[idx] for idx in sorted(chosen)]
-    console().print(status_table(stations, checkpoints))
+    if job.says_json:
+        document = status_json(stations, checkpoints, holders, selection.unknown)
+        head = {"version": STATUS_VERSION, **job.identity, "database": job.database_name}
+        job.print_json({**head, **document})
+    else:
+        console().print(status_table(stations, checkpoints))
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(

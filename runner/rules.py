@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.quality_rules import broken_quality_rules
-from runner.settings import Config, Source, SourceKind
+from runner.settings import Config, JobName, Output, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_DATABASE_NAME = 50
+_SAID_AS_JSON = (JobName.status, JobName.plan)
 _SIDES = 4
 
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -68,6 +69,8 @@ def broken_rules(config: Config) -> Iterator[str]:
         value = attrgetter(key)(config)
         if value is not None and not lowest <= value <= highest:  # not: nan is never between
             yield f"{key}={value}: allowed are {lowest:,} to {highest:,} ({unit})"
+    if config.job.output is Output.json and config.job.name not in _SAID_AS_JSON:
+        yield f"output=json: job={config.job.name.name} has no JSON; job=status and job=plan have"
     yield from _backfill(config)
     yield from _stations(config)
     yield from _source(config.source)

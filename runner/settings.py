@@ -48,6 +48,13 @@ class Mode(Enum):
     refetch = "refetch"
 
 
+class Output(Enum):
+    """How a job shows what it found; spelt as typed in `output=NAME`."""
+
+    table = "table"
+    json = "json"
+
+
 class LogLevel(Enum):
     """The least severe lines that are logged."""
 
@@ -66,11 +73,13 @@ class Job:
         confirm: yes to `job=reset` of every station, and to what `job=dedupe` and `job=prune` would
             remove.
         rejects: what `job=replay` tries again: the kept rejects.
+        output: table for a person, or json: one document, alone on standard output.
     """
 
     name: JobName = JobName.backfill
     confirm: bool = False
     rejects: bool = False
+    output: Output = Output.table
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner.core.checkpoint import Checkpoint
+from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, iso, total_hours
 from runner.core.outcome import duration_text
 from runner.core.plan import Plan, Skip
@@ -21,7 +21,7 @@ from runner.core.stations import Station
 from runner.core.text import harmless
 
 MOST_ROWS = 200
-"""Rows printed of a plan; the rest stands in plan.json."""
+"""Rows printed of a table; the rest of a plan stands in plan.json."""
 
 _LONGEST_EXAMPLE = 300
 _LONGEST_NAME = 36
@@ -169,7 +169,10 @@ def _counted(reasons: Counter[str]) -> str:
 def status_table(
     stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]
 ) -> RenderableType:
-    """Return a row a station: state, progress, covered range, counts, last error."""
+    """Return a row a station: state, progress, covered range, counts, last error.
+
+    Of very many only some are shown, those first that somebody may have to look at.
+    """
     table = Table(box=SIMPLE_HEAD)
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("name", max_width=_LONGEST_NAME)
@@ -178,7 +181,10 @@ def status_table(
     table.add_column("covered (UTC)")
     table.add_column("readings", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
-    for station in stations:
+    shown = stations
+    if len(stations) > MOST_ROWS:
+        shown = sorted(stations, key=lambda station: _calmness(checkpoints.get(station.idx)))
+    for station in shown[:MOST_ROWS]:
         found = checkpoints.get(station.idx)
         if found is None:
             table.add_row(str(station.idx), _name(station), "not started", "", "", "", "")
@@ -192,7 +198,17 @@ def status_table(
             f"{found.total.readings:,}",
             plain(found.error_message or ""),
         )
+    if len(stations) > MOST_ROWS:
+        rest = f"… and {len(stations) - MOST_ROWS:,} more, see output=json"
+        table.add_row("", rest, "", "", "", "", "")
     return table
+
+
+def _calmness(checkpoint: Checkpoint | None) -> int:
+    """Return 0 where it failed, 1 where it is under way, 2 before it began, 3 at the end."""
+    if checkpoint is None:
+        return 2
+    return {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.COMPLETED: 3}[checkpoint.status]
 
 
 def _progress(checkpoint: Checkpoint) -> str:

@@ -11,7 +11,7 @@ from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import Mode, Plan, build_plan, plan_json
+from runner.core.plan import PLAN_VERSION, Mode, Plan, build_plan, plan_json
 from runner.core.selection import Box, Selection, Selector, select
 from runner.job import Job
 
@@ -69,7 +69,7 @@ def is_narrowed(job: Job) -> bool:
 
 
 def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None:
-    """Choose stations, plan what to fetch, and write plan.json.
+    """Choose stations, plan what to fetch, and write plan.json (with output=json, print it).
 
     Args:
         job: for its settings.
@@ -86,7 +86,10 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
-    checkpoints = store.checkpoints.load([station.idx for station in selection.stations])
+    mode = Mode(job.config.backfill.mode.value)
+    checkpoints = store.checkpoints.load(
+        [station.idx for station in selection.stations], with_empty=mode is Mode.GAPS
+    )
     named = set(job.config.stations.ids)
     wanted: Interval | Callable[[int], Interval] = job.wanted
     if only_failed:
@@ -110,14 +113,15 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda _idx: True,
-        mode=Mode(job.config.backfill.mode.value),
+        mode=mode,
         gaps=_gaps(job, store, checkpoints),
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
-    identity["created_at"] = job.started_at.isoformat()
-    job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
+    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+    job.write_json("plan.json", document)
+    if job.says_json:
+        job.print_json(document)
     return Work(selection, plan, files, held)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint, Empties, Status
+from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import (
     Interval,
     Intervals,
@@ -28,6 +29,8 @@ from runner.core.intervals import (
 from runner.core.stations import Station
 
 HOUR_S = 3600.0
+PLAN_VERSION = 1
+"""Of plan.json: fields may be added within a version."""
 
 
 class Mode(StrEnum):
@@ -110,7 +113,6 @@ class StationPlan:
         pieces: the hours that will be fetched.
         covered: everything covered so far, also outside the range, without `again`.
         again: covered hours that will be fetched again; they do not count as covered until then.
-        empty: covered hours that the source had no reading for, also outside the range.
         not_held: hours to be fetched that the source does not hold, and so cannot speak of.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
@@ -122,7 +124,6 @@ class StationPlan:
     pieces: Intervals = ()
     covered: Intervals = ()
     again: Intervals = ()
-    empty: Empties = ()
     not_held: Intervals = ()
     why: Why | None = None
     skip: Skip | None = None
@@ -144,7 +145,7 @@ class StationPlan:
         return total_hours(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What a run will do.
 
@@ -168,17 +169,17 @@ class Plan:
         """Return how many windows `windows_of` yields."""
         return count_windows(entry.pieces, self.batch_hours)
 
-    @property
+    @cached_property
     def active(self) -> tuple[StationPlan, ...]:
         """The stations that will be worked on."""
         return tuple(entry for entry in self.stations if entry.why)
 
-    @property
+    @cached_property
     def skipped(self) -> tuple[StationPlan, ...]:
         """The stations that will not be worked on."""
         return tuple(entry for entry in self.stations if entry.skip)
 
-    @property
+    @cached_property
     def windows(self) -> int:
         """Windows to fetch."""
         return sum(map(self.count_windows_of, self.stations))
@@ -188,7 +189,7 @@ class Plan:
         """Requests a faultless run makes."""
         return self.windows if self.paced else 0
 
-    @property
+    @cached_property
     def hours(self) -> int:
         """Station-hours to fetch."""
         return sum(entry.hours for entry in self.stations)
@@ -269,7 +270,7 @@ def _plan_station(
 ) -> StationPlan:
     entry = StationPlan(station, wanted)
     if checkpoint:
-        entry = replace(entry, covered=checkpoint.covered, empty=checkpoint.empty)
+        entry = replace(entry, covered=checkpoint.covered)
         if checkpoint.status is Status.FAILED and not named:
             return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
     pieces, why = pieces_of(checkpoint, wanted)

@@ -20,8 +20,9 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from runner.core.errors import LeaseError, StoreError
+from runner.core.status import Holder
 from runner.store.checkpoint_document import NAME
-from runner.store.collection import Document, open_collection
+from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 
 log = structlog.get_logger()
@@ -66,6 +67,24 @@ class Leases:
             self._ended.set()
             thread.join()
             self._give_back()
+
+    def holders(self) -> dict[int, Holder]:
+        """Return who works on which station now, by station index; leases that ended are none.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        live: Document = {
+            "lease.expires_at": {"$type": "date"},
+            "$expr": {"$gt": ["$lease.expires_at", "$$NOW"]},
+        }
+        with store_errors(NAME):
+            found = list(self._collection.find(live, {"station_idx": 1, "lease": 1}))
+        return {
+            idx: Holder(str(document["lease"].get("owner")), document["lease"]["expires_at"])
+            for document in found
+            if (idx := whole_number(document.get("station_idx"))) is not None
+        }
 
     def claim(self, station_idx: int) -> None:
         """Take a station, whose checkpoint exists.

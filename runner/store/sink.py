@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.checkpoint import Empties, Tally
+from runner.core.checkpoint import Empties, Progress, Tally
 from runner.core.intervals import Interval, Intervals
 from runner.core.plan import StationPlan
 from runner.core.readings import Reading, Reject
@@ -45,8 +45,8 @@ class MongoSink:
     source: str
     now: Callable[[], datetime]
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take the station and set its checkpoint to in_progress; return what is covered."""
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take the station and set its checkpoint to in_progress; return how far it is."""
         idx = entry.station.idx
         return self.outage.outlast(lambda: self.checkpoints.begin(idx, entry.wanted, self.now()))
 
@@ -102,9 +102,9 @@ class DrySink:
 
     readings: Readings
 
-    def begin(self, entry: StationPlan) -> Intervals:
+    def begin(self, entry: StationPlan) -> Progress:
         """Write nothing."""
-        return entry.covered
+        return Progress(entry.covered)
 
     def store(
         self,

@@ -50,6 +50,7 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["stations.ids=[5,6,5]"], "stations.ids: 5 stands there 2 times"),
         (["stations.ids=[2147483648]"], "2147483648 is no station index"),
         (["stations.ids=[0]"], "0 is no station index"),
+        (["job.output=json"], "job=status and job=plan have"),
         (["+stations.named={4000000000: far}"], "stations.named: 4000000000"),
         (["stations.bbox=[1,2,3]"], "south,west,north,east"),
         (["stations.bbox=[21,105,20,106]"], "south,west,north,east"),

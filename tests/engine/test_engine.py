@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.checkpoint import Empties, Tally
+from runner.core.checkpoint import Empties, Empty, Progress, Tally
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
@@ -60,9 +60,9 @@ class Journal:
         if event[0] == self.fail_on:
             raise StoreUnavailableError("the database is gone")
 
-    def begin(self, entry: StationPlan) -> Intervals:
+    def begin(self, entry: StationPlan) -> Progress:
         self.note("begin", entry.station.idx)
-        return entry.covered
+        return Progress(entry.covered)
 
     def store(
         self, station: Station, window: Interval, readings: Sequence[Reading], _: Sequence[Reject]
@@ -247,6 +247,25 @@ def test_a_stopped_run_that_is_resumed_fetches_no_window_twice() -> None:
     assert union(fetched) == (RANGE,)
 
 
+def test_what_was_known_to_be_empty_when_the_station_was_taken_stays_known() -> None:
+    known = (Empty(RANGE.start - 5, RANGE.start - 2, RANGE.end),)
+    told: list[Empties] = []
+
+    class Knowing(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            return Progress(entry.covered, known)
+
+        def advance(
+            self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally
+        ) -> None:
+            super().advance(entry, covered, _empty, _)
+            told.append(_empty)
+
+    execute(plan_of(1), sink=Knowing())
+    assert len(told) > 1
+    assert set(told) == {known}
+
+
 def test_skipped_stations_are_never_asked_for() -> None:
     plan = build_plan(
         [Station(1)], {}, RANGE, batch_hours=BATCH, pace=Pace(0, 0), offers=lambda _idx: False
@@ -293,11 +312,11 @@ def test_hours_the_source_itself_has_no_value_for_fail_nothing() -> None:
 
 def test_a_leased_station_is_tried_again_at_the_end_and_then_skipped_with_its_holder() -> None:
     class Leased(Journal):
-        def begin(self, entry: StationPlan) -> Intervals:
+        def begin(self, entry: StationPlan) -> Progress:
             super().begin(entry)
             if entry.station.idx == 1:
                 raise LeaseError("leased by run other", free_in_s=0.01)
-            return entry.covered
+            return Progress(entry.covered)
 
     journal = Leased()
     executed = execute(plan_of(1, 2), sink=journal, workers=1)
@@ -315,9 +334,9 @@ def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
     covered = (Interval(RANGE.start, RANGE.start + 8),)
 
     class Meanwhile(Journal):
-        def begin(self, entry: StationPlan) -> Intervals:
+        def begin(self, entry: StationPlan) -> Progress:
             super().begin(entry)
-            return covered
+            return Progress(covered)
 
     asked: list[Interval] = []
 

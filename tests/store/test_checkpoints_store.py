@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from runner.core.checkpoint import Checkpoint, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empty, Progress, Status, Tally
 from runner.core.errors import StoreError, UnsupportedCollectionError
 from runner.core.intervals import Interval, to_datetime, union
 from runner.store.checkpoint_document import NAME, to_checkpoint
@@ -181,6 +181,26 @@ def test_every_hour_from_start_to_last_processed_is_covered_when_the_range_chang
     assert (loaded.start_hour, loaded.target_end_hour) == wanted
     assert loaded.covered == (RANGE,)
     assert loaded.total == TALLY
+
+
+def test_a_run_that_takes_a_station_learns_what_another_one_found_empty_meanwhile(
+    checkpoints: Checkpoints,
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    planned = checkpoints.load([HANOI], with_empty=False)[HANOI]
+    empty = (Empty(START + 3, START + 5, START + 500),)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    assert checkpoints.begin(HANOI, RANGE, LATER) == Progress((FIRST_DAY,), empty)
+    assert planned.empty == ()
+
+
+def test_a_plan_reads_everything_of_a_checkpoint_but_what_was_empty(
+    checkpoints: Checkpoints,
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    empty = (Empty(START + 3, START + 5, START + 500),)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    assert checkpoints.load(with_empty=False) == {HANOI: replace(load(checkpoints), empty=())}
 
 
 def test_any_error_text_can_be_kept(checkpoints: Checkpoints) -> None:
