@@ -16,23 +16,26 @@ from runner.core.errors import AqicnClientError, ConfigError
 from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.job import Job
-from runner.pacing import Pacer
+from runner.pacing import Pacer, Pacing
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
 from runner.sandbox.server import Sandbox
 from runner.sandbox.values import Replay
 from runner.secrets import Secret
+from runner.shared_pacer import SharedPacer
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
+from runner.store.budget import Budget, Limits
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.connection import connect, server_clock
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.outage import Outage
 from runner.store.queries import Queries
 from runner.store.raw import Held, RawAnswers
 from runner.store.readings import Readings
@@ -61,6 +64,7 @@ class Store:
     clock: Callable[[], datetime]
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
+    budget: Callable[[str, Secret], Budget]
 
 
 @contextmanager
@@ -95,6 +99,7 @@ def open_store(job: Job) -> Iterator[Store]:
             lambda: server_clock(database),
             partial(FlatReadings, database),
             Queries(database),
+            partial(Budget, database),
         )
 
 
@@ -119,11 +124,32 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
     return AirNowSource(Path(directory or ""), sites)
 
 
+def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
+    """Return the budget that the job's requests come from; None where they need none.
+
+    A sandbox of the job's own has no key that others use, and without any limit there is nothing
+    to keep. Everybody else shares, with the embedded server, too: several processes may use it,
+    and a permit costs some 5 ms of the seconds between two requests. A dry run asks as others do.
+    """
+    limit = job.config.rate_limit
+    limited = limit.delay_s or limit.max_per_hour
+    if job.source_kind != "aqicn" or not limit.shared or not limited or not key:
+        return None
+    return store.budget(job.config.source.base_url, key)
+
+
+def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
+    """Return what hands out the job's permits: from a budget where there is one."""
+    if budget is None:
+        return Pacer(job.pace.delay_s, job.pace.max_per_hour, job.stop)
+    return SharedPacer(budget, Limits.of(job.pace), outage, job.stop)
+
+
 @contextmanager
 def open_api(
     job: Job,
     key: Secret,
-    pacer: Pacer,
+    pacer: Pacing,
     names: Mapping[int, str],
     failed: FailedTries,
     keep: Keep | None = None,

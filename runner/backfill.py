@@ -15,7 +15,15 @@ import structlog
 
 from runner import __version__
 from runner.asking import Source
-from runner.assembly import Store, api_key, open_api, open_store, replay_source
+from runner.assembly import (
+    Store,
+    api_key,
+    budget_of,
+    open_api,
+    open_store,
+    pacer_of,
+    replay_source,
+)
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
 from runner.core.plan import Plan, Skip, plan_json
@@ -23,12 +31,13 @@ from runner.core.stations import Station
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.progress import watch
 from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
 from runner.sources.patience import FailedTries
+from runner.store.budget import Budget
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
 from runner.tables import console, plan_lines
@@ -53,8 +62,9 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
         work = prepare(job, store, only_failed=only_failed)
         if work is None:
             return job.outcome()
-        _begin(job, store, work)
-        outcome = _execute(job, store, work, key)
+        budget = budget_of(job, store, key)
+        _begin(job, store, work, budget)
+        outcome = _execute(job, store, work, key, budget)
         outcome = _validated(job, store, work, outcome)
         if not job.config.dry_run:
             _record_end(job, store, outcome)
@@ -91,7 +101,7 @@ def reported(job: Job, store: Store, outcome: Outcome) -> Outcome:
     return replace(outcome, stopped_by=outcome.stopped_by or job.stop.exit_code)
 
 
-def _begin(job: Job, store: Store, work: Work) -> None:
+def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
     """Make collections and indexes, note the stations and the run, and announce what comes."""
     plan = work.plan
     if job.config.dry_run:
@@ -105,7 +115,8 @@ def _begin(job: Job, store: Store, work: Work) -> None:
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
-    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC))))
+    used = budget.used() if budget and plan.requests else None
+    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC), used)))
     into = (
         f", writing nothing to {job.database_name}"
         if job.config.dry_run
@@ -136,11 +147,12 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
         )
 
 
-def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
+def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | None) -> Outcome:
     plan = work.plan
     outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    pacer = pacer_of(job, budget, outage)
     failed = FailedTries()
-    with _open_source(job, store, work, key, outage, failed) as (source, pacer):
+    with _open_source(job, store, work, key, pacer, outage, failed) as source:
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         with renewing, watch(plan, console(stderr=True)) as watcher:
             executed = Engine(
@@ -157,6 +169,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
             job.outcome(),
             stations=executed.stations,
             requests=pacer.permits,
+            budget_wait_s=pacer.waited_s,
             failed_requests=failed.failed,
             throttled_requests=failed.throttled,
             rejects_not_kept=store.rejects.dropped,
@@ -167,19 +180,23 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
 
 @contextmanager
 def _open_source(
-    job: Job, store: Store, work: Work, key: Secret, outage: Outage, failed: FailedTries
-) -> Iterator[tuple[Source, Pacer]]:
-    limit = job.config.rate_limit
-    pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
+    job: Job,
+    store: Store,
+    work: Work,
+    key: Secret,
+    pacer: Pacing,
+    outage: Outage,
+    failed: FailedTries,
+) -> Iterator[Source]:
     if work.files:
         with closing(work.files) as files:
-            yield files, pacer
+            yield files
     elif work.held:
-        yield replay_source(job, store, work.held), pacer
+        yield replay_source(job, store, work.held)
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
         with open_api(job, key, pacer, names, failed, _keep(job, store, outage)) as source:
-            yield source, pacer
+            yield source
 
 
 def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:

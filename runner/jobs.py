@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from runner.assembly import open_store, sandbox_server
+from runner.assembly import budget_of, open_store, sandbox_server
 from runner.backfill import reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
@@ -79,10 +79,14 @@ def plan(job: Job) -> Outcome:
     """Show what a backfill would fetch, why, and what it would cost; asks no API."""
     with open_store(job) as store:
         work = prepare(job, store)
+        budget = budget_of(job, store, job.context.environment.secret("AQICN_API_KEY"))
+        used = (
+            budget.used() if budget else None
+        )  # not known without the key, which a plan needs not
     if work is not None:
         if not job.says_json:
             console().print(plan_table(work.plan))
-        job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC))))
+        job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC), used)))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
     return job.outcome()
 

@@ -154,10 +154,12 @@ class RateLimit:
     Attributes:
         delay_s: seconds between the starts of two requests.
         max_per_hour: requests in any 3600 seconds; 0 for no limit.
+        shared: whether all who use the same key and database keep these limits together.
     """
 
     delay_s: float = 4.0
     max_per_hour: int = 1000
+    shared: bool = True
 
 
 @dataclass(slots=True)

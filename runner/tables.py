@@ -127,8 +127,15 @@ def _minute(hour: int) -> str:
     return iso(hour)[:16].replace("T", " ")
 
 
-def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
-    """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC)."""
+def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = None) -> list[str]:
+    """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC).
+
+    Args:
+        plan: what will be done.
+        wanted: the range asked for, UTC.
+        now: when it begins, UTC.
+        used: requests of the last hour out of the shared budget; None where it is not shared.
+    """
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
     range_text = f"{_minute(wanted.start)} to {_minute(wanted.end)} UTC"
@@ -153,9 +160,12 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
         return [*lines, "  requests  none: this source asks no API"]
     share = plan.pace.quota_share(plan.requests)
     limit = f", at most {plan.pace.max_per_hour:,} an hour" if plan.pace.max_per_hour else ""
-    used = f" ({share:.0%} of the hourly quota)" if share is not None else ""
+    quota = f" ({share:.0%} of the hourly quota)" if share is not None else ""
     end = now + timedelta(seconds=plan.duration_s)
-    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{used}")
+    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{quota}")
+    if used is not None:
+        said = f"{used:,} requests" if used else "no request"
+        lines.append(f"  budget    shared by all with this key: {said} in the last hour")
     lines.append(
         f"  duration  {duration_text(plan.duration_s)}, until about {end:%Y-%m-%d %H:%M:%S} UTC"
     )

@@ -20,7 +20,7 @@ from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadT
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.shutdown import StopFlag
 from runner.sources.patience import (
@@ -123,7 +123,7 @@ class HttpClient:
     def __init__(
         self,
         base_url: str,
-        pacer: Pacer,
+        pacer: Pacing,
         stop: StopFlag,
         redact: Callable[[str], str],
         policy: RetryPolicy,

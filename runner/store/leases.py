@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
+from runner.clock import elapsed_s
 from runner.core.errors import LeaseError, StoreError
 from runner.core.status import Holder
 from runner.store.checkpoint_document import NAME
@@ -93,7 +93,7 @@ class Leases:
             LeaseError: another run works on it.
             StoreError: MongoDB could not do it.
         """
-        asked_at = _now()
+        asked_at = elapsed_s()
         free = {
             "$or": [
                 {"$ne": [{"$type": "$lease.expires_at"}, "date"]},
@@ -123,7 +123,7 @@ class Leases:
         """
         with self._lock:
             renewed_at = self._held.get(station_idx, -math.inf)
-        if _now() - renewed_at >= self._seconds / 2:
+        if elapsed_s() - renewed_at >= self._seconds / 2:
             self.check(station_idx)
 
     def check(self, station_idx: int) -> None:
@@ -133,7 +133,7 @@ class Leases:
             LeaseError: it is not ours any more.
             StoreError: MongoDB could not answer.
         """
-        asked_at = _now()
+        asked_at = elapsed_s()
         mine = {"station_idx": station_idx, "lease.owner": self._owner}
         with store_errors(NAME):
             renewed = self._collection.update_one(mine, [{"$set": self._lease()}]).matched_count
@@ -175,7 +175,7 @@ class Leases:
 
     def _renew_all(self) -> None:
         while not self._ended.wait(self._seconds / _RENEWALS):
-            asked_at = _now()
+            asked_at = elapsed_s()
             with self._lock:
                 held = [*self._held]
             if not held:
@@ -201,10 +201,3 @@ class Leases:
                 self._collection.update_many(mine, {"$unset": {"lease": ""}})
         except StoreError as error:  # they expire by themselves
             log.warning("lease.not_released", error=error.message)
-
-
-def _now() -> float:
-    """Return seconds of a clock that goes on while the machine sleeps, and never jumps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
