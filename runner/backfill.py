@@ -27,6 +27,7 @@ from runner.assembly import (
 from runner.core.errors import RunnerError
 from runner.core.outcome import Outcome
 from runner.core.plan import Plan, Skip, plan_json
+from runner.core.recorded import by_station
 from runner.core.stations import Station
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
@@ -249,10 +250,11 @@ def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
 def _record_end(job: Job, store: Store, outcome: Outcome) -> None:
     """Note the outcome in `ingest_runs`; a database that is gone costs a warning, not the summary.
 
-    The stations are left out: their state is in `ingest_checkpoints` and in outcome.json, and a
-    document has a largest size.
+    Of the stations only the account is kept: their state is in `ingest_checkpoints` and in
+    outcome.json, and a document has a largest size.
     """
     document = {name: value for name, value in outcome.to_json().items() if name != "stations"}
+    document["accounts"] = by_station(outcome.stations)
     try:
         store.runs.finished(outcome.run_id, json.loads(job.redact(json.dumps(document))))
     except RunnerError as error:

@@ -35,7 +35,7 @@ from runner.tables import (
     status_line,
     status_table,
 )
-from runner.validation import validate
+from runner.validation import recorded_outcome, validate
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -171,7 +171,8 @@ def validate_stored(job: Job) -> Outcome:
         selection = choose_stations(job, store)
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
-        verdict = validate(job, store, selection.stations, store.runs.latest_outcome())
+        outcome_of_run = recorded_outcome(job, store, selection.stations)
+        verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(verdict.lines))

@@ -116,6 +116,7 @@ class _Report:
         self._made: dict[str, str] = {}
 
     def make(self, stations: Sequence[int]) -> Pages:
+        from runner.quality.files import station_path, write_stations  # noqa: PLC0415 - as above
         from runner.report.digest import digest  # noqa: PLC0415 - brings polars
         from runner.report.notebooks import PAGE, tasks  # noqa: PLC0415 - as above
 
@@ -123,6 +124,9 @@ class _Report:
         self._notebooks.mkdir(mode=0o700, exist_ok=True)
         self._write(self._run.directory / _DIGEST, digest(self._run.document))
         chosen = [*stations] or self._run.with_findings[: settings.station_pages]
+        directory = self._run.directory  # runs of older versions lack the stations' files
+        lacking = [idx for idx in chosen if not station_path(directory, idx).exists()]
+        write_stations(directory, map(self._run.station, lacking), job.redact)
         for task, executed in self._execute(tasks(self._run, chosen, summary=settings.summary)):
             self._page(task, executed)
         path = self._made.pop(PAGE, "")

@@ -18,6 +18,7 @@ from runner.assembly import Store
 from runner.conf_files import standard_checks
 from runner.core.errors import RunnerError
 from runner.core.intervals import iso
+from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.job import Job
@@ -44,7 +45,7 @@ def validate(
         job: for its settings and its directory.
         store: read only.
         stations: to check.
-        outcome: of the run in hand or of the last one, as JSON; None where there is none.
+        outcome: of the run in hand or of a recorded one, as JSON; None where there is none.
     """
     began = time.monotonic()
     try:
@@ -61,6 +62,19 @@ def validate(
     elapsed = round(time.monotonic() - began, 1)
     log.info("quality.checked", status=str(verdict.status), elapsed_s=elapsed)
     return verdict
+
+
+def recorded_outcome(
+    job: Job, store: Store, stations: Sequence[Station]
+) -> Mapping[str, Any] | None:
+    """Return the newest recorded outcome of a run that was asked for these stations and hours.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    ids = [station.idx for station in stations]
+    told = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes())
+    return next(filter(None, told), None)
 
 
 def _broken(job: Job, why: str) -> Verdict:

@@ -11,7 +11,13 @@ from runner.core.stations import Station
 from runner.core.verdict import Status
 from runner.quality.aggregates import hour_grid
 from runner.quality.document import Identity, document
-from runner.quality.files import DOCUMENT, write_aggregates, write_failures, write_hours
+from runner.quality.files import (
+    DOCUMENT,
+    write_aggregates,
+    write_failures,
+    write_hours,
+    write_stations,
+)
 from runner.quality.grid import Scope
 from runner.quality.inspection import Load, inspect
 from runner.quality.judgement import CheckResult, judge, statuses
@@ -78,6 +84,7 @@ def assess(
         now=scope.now,
     )
     text = redact(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False))
+    write_stations(directory, made["stations"], redact)
     (directory / DOCUMENT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return made
 

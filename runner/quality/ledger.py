@@ -98,6 +98,10 @@ class RunLedger:
         requests: tries of requests, all of them.
         failed_requests: those that came to nothing: 5xx, timeouts, broken answers.
         throttled_requests: those refused for asking too often.
+        of_more_hours: whether the run was asked for more hours than are checked; where in them
+            something failed is not recorded.
+        of_more_stations: whether it was asked for more stations; its requests cannot be told apart,
+            windows and readings are those of the stations checked.
     """
 
     run_id: str
@@ -106,6 +110,8 @@ class RunLedger:
     requests: int = 0
     failed_requests: int = 0
     throttled_requests: int = 0
+    of_more_hours: bool = False
+    of_more_stations: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the form in quality.json."""
@@ -142,4 +148,6 @@ def run_ledger(outcome: Mapping[str, Any]) -> RunLedger | None:
         requests=int(outcome.get("requests", 0)),
         failed_requests=int(outcome.get("failed_requests", 0)),
         throttled_requests=int(outcome.get("throttled_requests", 0)),
+        of_more_hours=bool(outcome.get("of_more_hours")),
+        of_more_stations=bool(outcome.get("of_more_stations")),
     )

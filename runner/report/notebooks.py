@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from runner.quality.files import station_path
 from runner.report.run_files import RunFiles
 
 PAGE = "02_quality_report"
@@ -29,13 +29,13 @@ class Task:
         name: of the executed copy and the page, without ending.
         title: of the page.
         source: the notebook.
-        parameters: besides RUN_DIR.
+        parameters: besides RUN_DIR; paths only.
     """
 
     name: str
     title: str
     source: Path
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_page(self) -> bool:
@@ -55,7 +55,8 @@ def tasks(run: RunFiles, stations: list[int], *, summary: bool) -> list[Task]:
     for idx in stations:
         source = builtin_notebooks() / "03_station_detail.ipynb"
         title = f"Station {idx} {run.station(idx)['name']}".strip()
-        made.append(Task(f"03_station_{idx}", title, source, {"STATION": idx}))
+        given = {"STATION_FILE": str(station_path(run.directory, idx))}
+        made.append(Task(f"03_station_{idx}", title, source, given))
     if summary:
         made.append(_task("04_air_quality_summary", "Air quality"))
     return made

@@ -198,6 +198,21 @@ class RunFiles:
         return (pl.col(column) + pl.duration(hours=self.offset_h)).dt.strftime(_LOCAL)
 
 
+def station_of(path: Path) -> int:
+    """Return the station that a file of `quality/stations/` is about.
+
+    Raises:
+        ConfigError: it cannot be read, or is no such file.
+    """
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["station_idx"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}",
+            hint="A station's file is quality/stations/<station index>.json in a run directory",
+        ) from None
+
+
 def latest_run(places: Iterable[Path]) -> Path | None:
     """Return the newest run with a quality.json under `runs/` of the first place that has one.
 

@@ -13,7 +13,7 @@ from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
 from runner.report.pixels import hours_image
-from runner.report.run_files import RunFiles, open_run
+from runner.report.run_files import RunFiles, open_run, station_of
 
 _MOST_GAPS = 25
 _MOST_SAMPLES = 5
@@ -33,18 +33,27 @@ class StationPage:
     station_idx: int
 
     @classmethod
-    def of(cls, run_dir: str | Path | None = None, station: int | None = None) -> StationPage:
+    def of(
+        cls, run_dir: str | Path | None = None, station_file: str | Path | None = None
+    ) -> StationPage:
         """Open a run; by default the newest one, and in it the station that looks worst.
+
+        Args:
+            run_dir: the run; None for the run that the station's file is of.
+            station_file: one of `quality/stations/`.
 
         Raises:
             ConfigError: there is no such run, or no such station in it.
         """
-        run = open_run(run_dir)
-        if station is None and not run.stations:
-            raise ConfigError("the run has no station")
-        page = cls(run, run.stations[0]["station_idx"] if station is None else int(station))
-        run.station(page.station_idx)
-        return page
+        if station_file is None:
+            run = open_run(run_dir)
+            if not run.stations:
+                raise ConfigError("the run has no station")
+            return cls(run, run.stations[0]["station_idx"])
+        station_idx = station_of(Path(station_file))
+        run = open_run(run_dir or Path(station_file).absolute().parents[2])
+        run.station(station_idx)
+        return cls(run, station_idx)
 
     def summary(self) -> Markup:
         """Name and numbers."""

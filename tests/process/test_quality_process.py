@@ -97,6 +97,39 @@ def test_a_station_that_fails_is_incomplete_rather_than_of_poor_quality(
     assert made["actions"][0]["kind"] == "retry"
 
 
+def test_validate_judges_by_a_run_only_what_that_run_was_asked_for(
+    runner: Runner, database: Mongo
+) -> None:
+    assert database.name
+    of_runs = ("R01", "R02", "R03", "R05")
+    with Sandbox({1584: "Da Nang"}, Climatology(1)) as api:  # it does not know 13658
+        ask = (f"source.base_url={api.url}", *MONTH, *CHECKED, "quality.fail_on=never")
+        runner(*ask, "stations=da_nang", expect=4, AQICN_API_KEY="anything")
+
+    def judged(*words: str) -> dict[str, Any]:
+        runner("job=validate", *ask, *words)
+        made = quality(runner)
+        validate(made)
+        return {one["id"]: one for one in made["checks"] if one["id"] in of_runs} | {"": made}
+
+    whole = judged("stations=da_nang")
+    assert [whole[one]["status"] for one in of_runs] == ["fail", "fail", "pass", "fail"]
+    part = judged("stations.ids=[1584]")  # what failed was the other one's
+    assert [part[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    assert part[""]["ledger"]["windows"]["planned"] == part[""]["ledger"]["windows"]["ok"] == 5
+    assert "more stations" in part["R05"]["message"]
+    inside = judged("stations.ids=[1584]", "backfill.end_date=2023-01-15")
+    assert [inside[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    doubtful = judged("stations=da_nang", "backfill.end_date=2023-01-15")
+    assert [doubtful[one]["status"] for one in of_runs] == ["skip", "skip", "pass", "skip"]
+    assert "more hours" in doubtful["R01"]["message"]
+    for words in ("backfill.end_date=2023-02-02", "stations.ids=[1584,1583]"):
+        other = judged("stations=da_nang", words)
+        assert {other[one]["status"] for one in of_runs} == {"skip"}
+        assert "no recorded run" in other["R01"]["message"]
+        assert other[""]["ledger"] is None
+
+
 def test_every_record_is_accounted_for_however_odd(runner: Runner, database: Mongo) -> None:
     class Odd(Climatology):
         def records(self, station_idx: int, window: Interval) -> list[Record]:

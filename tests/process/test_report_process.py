@@ -103,13 +103,15 @@ def test_a_run_leaves_pages_that_need_nothing_and_tell_no_secret(
     assert len((directory / "summary.md").read_text("utf-8").splitlines()) <= 20
 
 
-def test_parameters_are_the_run_directory_and_a_station(runner: Runner) -> None:
+def test_parameters_are_paths_and_nothing_else(runner: Runner) -> None:
     backfill(runner)
     for path in executed(quality(runner)):
         given = json.loads(path.read_text("utf-8"))["metadata"]["papermill"]["parameters"]
         assert given.pop("RUN_DIR") == str(quality(runner).parent)
-        assert all(isinstance(value, int) for value in given.values()), given
-        assert set(given) <= {"STATION"}
+        number = path.stem.removeprefix("03_station_")
+        file = quality(runner) / "stations" / f"{number}.json"
+        assert given == ({} if number == path.stem else {"STATION_FILE": str(file)})
+        assert not given or file.is_file()
 
 
 def test_the_queries_are_shown_with_their_answers_and_write_nothing(

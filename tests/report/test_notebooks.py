@@ -36,7 +36,7 @@ def test_parameters_stand_in_one_cell_and_default_to_the_newest_run(path: Path) 
     exec("".join(tagged[0]["source"]), namespace)  # noqa: S102 - our own cell
     del namespace["__builtins__"]
     assert namespace.pop("RUN_DIR") is None
-    assert namespace in ({}, {"STATION": None})
+    assert namespace in ({}, {"STATION_FILE": None})
 
 
 def test_the_documented_notebooks_are_there() -> None:

@@ -99,6 +99,22 @@ def test_the_worst_station_comes_first(tmp_path: Path) -> None:
         run.station(424242)
 
 
+def test_a_station_is_named_by_its_file_in_whatever_run(tmp_path: Path) -> None:
+    run = run_of(world(tmp_path))
+    file = run.directory / "stations" / "8767.json"
+    for page in (StationPage.of(None, file), StationPage.of(str(tmp_path), str(file))):
+        assert (page.run.directory, page.station_idx) == (run.directory, 8767)
+    assert StationPage.of(tmp_path).station_idx == run.stations[0]["station_idx"]
+    assert json.loads(file.read_text("utf-8")) == run.station(8767)
+    for broken in ("", "[]", '{"station_idx": "x"}'):
+        file.write_text(broken)
+        with pytest.raises(ConfigError, match=r"quality/stations/8767\.json"):
+            StationPage.of(tmp_path, file)
+    file.write_text('{"station_idx": 424242}')
+    with pytest.raises(ConfigError, match="424242"):
+        StationPage.of(tmp_path, file)
+
+
 def test_everything_from_outside_is_escaped() -> None:
     hostile = "<script>x</script>\x1b[31m & \u202e"
     for made in (paragraph(hostile), table(("a", hostile), [(hostile, None)])):
