@@ -1,0 +1,1 @@
+"""Measurements. Every figure is a ratio taken in one run: machines differ, and are shared."""
