@@ -97,7 +97,8 @@ if __name__ == "__main__":
         case "drain":
             seconds = drain(given[0], *map(int, given[1:4]))
         case "insert":
-            seconds = insert(given[0], given[1], *map(int, given[2:5]), given[5])
+            first, hours, stations = map(int, given[2:5])
+            seconds = insert(given[0], given[1], first, hours, stations, given[5])
         case _:
             seconds = probe(given[0], given[1], *map(int, given[2:5]))
     sys.stdout.write(f"{seconds}\n")

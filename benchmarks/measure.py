@@ -8,11 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -101,22 +100,6 @@ def mongod() -> Iterator[tuple[str, MongoClient[dict[str, Any]]]]:
         MongoClient[dict[str, Any]](uri, tz_aware=True) as client,
     ):
         yield uri, client
-
-
-def alternate(legs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
-    """Run all legs in turn, backwards in odd rounds; return the costs, round by round."""
-    costs: dict[str, list[Cost]] = {name: [] for name in legs}
-    for number in range(rounds):
-        order = list(legs) if number % 2 == 0 else list(reversed(legs))
-        for name in order:
-            costs[name].append(legs[name]())
-    return costs
-
-
-def times_as_fast(costs: Mapping[str, Sequence[Cost]], name: str, than: str) -> float:
-    """Return the median over the rounds of how many times as fast a leg is than another."""
-    pairs = zip(costs[name], costs[than], strict=True)
-    return median(other.wall_s / mine.wall_s for mine, other in pairs)
 
 
 def machine() -> str:
