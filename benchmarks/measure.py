@@ -39,11 +39,13 @@ class Cost:
         wall_s: seconds from its start to its end.
         cpu_s: seconds of processor time, user and system.
         peak_mb: most memory it held (resident), 10^6 bytes.
+        said: what it wrote, both streams.
     """
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    said: str = ""
 
     def __str__(self) -> str:
         return f"{self.wall_s:.2f} s wall, {self.cpu_s:.2f} s CPU, {self.peak_mb:.0f} MB peak"
@@ -74,11 +76,11 @@ def cost_of(
             check=True,
         )
     code, wall_s, cpu_s, kib = json.loads(said.read_text("utf-8"))
+    text = (directory / "output.txt").read_text("utf-8")
     if code != expect:
-        text = (directory / "output.txt").read_text("utf-8")[-2000:]
-        msg = f"{' '.join(command)}: exit {code}\n{text}"
+        msg = f"{' '.join(command)}: exit {code}\n{text[-2000:]}"
         raise RuntimeError(msg)
-    return Cost(wall_s, cpu_s, kib * 1024 / 1e6)
+    return Cost(wall_s, cpu_s, kib * 1024 / 1e6, text)
 
 
 def median_cost(costs: Sequence[Cost]) -> Cost:
