@@ -7,7 +7,7 @@ from operator import or_
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25, EPA_PM10, Scale
+from runner.core.aqi import AQICN_PM25, EPA_PM10, Breakpoints
 from runner.quality.catalogue import Found, Params, row_check, station_check
 from runner.quality.frames import FILLERS, HOUR_MS, NUMBERS, POLLUTANTS, WEATHER, usable
 from runner.quality.grid import StationData
@@ -150,7 +150,7 @@ def finer_above_coarser(params: Params) -> pl.Expr:
     return fine > float(params["factor"]) * coarse + float(params["margin"])
 
 
-def concentration(index: pl.Expr, scale: Scale) -> pl.Expr:
+def concentration(index: pl.Expr, scale: Breakpoints) -> pl.Expr:
     """Return the concentration, ug/m3, of a sub-index: `concentration_of`, as an expression."""
     pieces = list(zip(scale.knots, scale.knots[1:], strict=False))
     value = pl.lit(None, pl.Float64)
