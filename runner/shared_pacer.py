@@ -5,11 +5,11 @@ and lets one request through. All that is on the server's clock; the answer to a
 what time it was there at some moment between question and answer. A slot is not used before it
 has come even if that moment was the last one possible, and it is given up if it may be over by more
 than `Limits.late_s` in case it was the first one: `runner.store.budget` explains why that keeps
-every hour. A slot that is not used is lost, to this process and to all others, which is safe.
+every hour. A slot that was not used is given back with the next reservation.
 
 One slot is reserved at a time while the database answers fast. Where a round trip is long, so that
 permits come slower than the pace, they are reserved in blocks. Only what is reserved is lost when a
-process dies: at most a twentieth of an hour's requests, and 50.
+process ends or dies: at most a twentieth of an hour's requests, and 50.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _ROUND_TRIPS = 20
 """A block lasts for so many round trips, which then cost a twentieth of the time at most."""
 _LOOK_S = 0.25
 """Seconds before a slot at which a pause of others is looked for."""
-_FRESH_S = 0.5
-"""Seconds for which what was seen of a pause is believed."""
+_FRESH_S, _LONGEST_FRESH_S = 0.5, 5.0
+"""Seconds for which what was seen of a pause is believed; the more, the longer looking takes."""
 _LONG_WAIT_S = 30.0
 _SAY_EVERY_S = 600.0
 
@@ -66,8 +66,9 @@ def block_size(round_trip_s: float, interval_s: float, before: int, largest: int
         before: the size of the block before; one slow answer does not make a large block.
         largest: the largest allowed.
     """
-    wanted = math.ceil(_ROUND_TRIPS * round_trip_s / interval_s) if interval_s > 0 else largest
-    return max(1, min(wanted, 2 * before, largest))
+    most = min(2 * before, largest)
+    lasts_s = _ROUND_TRIPS * round_trip_s
+    return most if lasts_s >= most * interval_s else max(1, math.ceil(lasts_s / interval_s))
 
 
 class SharedPacer:
@@ -100,6 +101,7 @@ class SharedPacer:
         self._turn = threading.Lock()
         self._pausing = threading.Lock()
         self._block: deque[_Permit] = deque()
+        self._unused: list[datetime] = []
         self._block_size = 1
         self._round_trip_s = 0.0
         self._reserved_s = -math.inf
@@ -187,23 +189,27 @@ class SharedPacer:
 
     def _ask_for_slots(self) -> tuple[Reservation, float, float]:
         """Return what was reserved, and our time before and after."""
+        unused, self._unused = self._unused, []  # at the first try only
         asked_s = self._clock()
-        made = self._budget.reserve(self._limits, self._block_size)
+        made = self._budget.reserve(self._limits, self._block_size, unused)
         return made, asked_s, self._clock()
 
     def _use(self, permit: _Permit) -> bool:
         """Wait for a slot; return whether it may still be used by then."""
         slot_s = max(self._clock(), permit.from_s, self._next_s)
         if not self._is_paused(permit):
-            self._sleep_until(lambda: slot_s - _LOOK_S)
-            if self._clock() - self._seen_s > _FRESH_S:
+            self._sleep_until(lambda: slot_s - _LOOK_S - self._round_trip_s)
+            fresh_s = min(_ROUND_TRIPS * self._round_trip_s, _LONGEST_FRESH_S)
+            if self._clock() - self._seen_s > max(_FRESH_S, fresh_s):
                 self._see(self._outage.outlast(self._budget.paused_until))
             self._sleep_until(lambda: max(slot_s, self._held_until_s))
         self._stop.check()
         if self._is_paused(permit):
+            self._unused += [permit.slot, *(other.slot for other in self._block)]
             self._block.clear()
             return False
         if self._clock() > permit.until_s:
+            self._unused.append(permit.slot)
             return False
         self._next_s = max(slot_s, self._held_until_s) + self._limits.delay_ms / 1000
         return True

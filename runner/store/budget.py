@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -49,9 +49,9 @@ MOST_SLOTS = 1000
 """Slots kept, and so the largest number of requests counted in one window."""
 
 _GUARD_SHARE = 0.01
-_ANSWER_S = 10.0
-"""A server that takes longer does not answer. It must stay below half the guard: what is granted
-after that is too old to be used."""
+_SHORTEST_ANSWER_S, _LONGEST_ANSWER_S = 1.0, 10.0
+"""Seconds. A server that takes longer than it may to be found, within these bounds, does not
+answer. The upper one must stay below half the guard: what is granted later is too old to use."""
 _HASH_ROUNDS = 100_000
 _HASH_BYTES = 16
 
@@ -97,7 +97,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Slots that belong to whoever asked for them; those not used are lost.
+    """Slots that belong to whoever asked for them.
 
     Attributes:
         slots: ascending, on the server's clock.
@@ -124,19 +124,25 @@ class Budget:
         self._collection = open_collection(database, NAME).with_options(
             write_concern=WriteConcern("majority", j=True)
         )
+        found_s = database.client.options.server_selection_timeout
+        self._answer_s = min(max(found_s, _SHORTEST_ANSWER_S), _LONGEST_ANSWER_S)
         host = _host(base_url)
         self._about = {"_id": fingerprint(host, key), "source": host}
 
-    def reserve(self, limits: Limits, count: int = 1) -> Reservation:
+    def reserve(
+        self, limits: Limits, count: int = 1, unused: Sequence[datetime] = ()
+    ) -> Reservation:
         """Append slots to the schedule, as early as the limits allow.
 
-        Done twice because an answer got lost, it wastes slots and breaks no limit.
+        Done twice because an answer got lost, it wastes slots and breaks no limit; but `unused`
+        slots must not be given back twice: another process may have a slot at the same moment.
 
         Args:
             limits: of the process that asks.
             count: how many, at most `limits.most` where that is not 0.
+            unused: slots reserved before, which nobody used, nor will.
         """
-        made = self._update(reservation(limits, count))
+        made = self._update(reservation(limits, count, unused))
         return Reservation(tuple(made["granted"]), made["granted_at"], made.get("paused_until"))
 
     def pause(self, seconds: float) -> datetime:
@@ -152,7 +158,7 @@ class Budget:
 
     def paused_until(self) -> datetime | None:
         """Return the end of the last pause on the server's clock; None without one ever."""
-        with store_errors(NAME), pymongo.timeout(_ANSWER_S):
+        with store_errors(NAME), pymongo.timeout(self._answer_s):
             found = self._collection.find_one({"_id": self._about["_id"]}, {"paused_until": 1})
         return found.get("paused_until") if found else None
 
@@ -169,7 +175,7 @@ class Budget:
             {"$match": {"_id": self._about["_id"]}},
             {"$project": {"used": {"$size": slots}}},
         ]
-        with store_errors(NAME), pymongo.timeout(_ANSWER_S):
+        with store_errors(NAME), pymongo.timeout(self._answer_s):
             found = next(self._collection.aggregate(look), {"used": 0})
         return int(found["used"])
 
@@ -186,7 +192,7 @@ class Budget:
             )
             return cast("Document", made)  # never None after an upsert
 
-        with store_errors(NAME), pymongo.timeout(_ANSWER_S):
+        with store_errors(NAME), pymongo.timeout(self._answer_s):
             return _twice(update)
 
 
@@ -198,7 +204,9 @@ def _twice(update: Callable[[], Document]) -> Document:
         return update()
 
 
-def reservation(limits: Limits, count: int, now: Any = "$$NOW") -> list[Document]:
+def reservation(
+    limits: Limits, count: int, unused: Sequence[datetime] = (), now: Any = "$$NOW"
+) -> list[Document]:
     """Return the update that appends slots: the whole arithmetic of the schedule.
 
     A slot is the latest of: the present; the end of the pause; a delay after the slot before,
@@ -207,10 +215,14 @@ def reservation(limits: Limits, count: int, now: Any = "$$NOW") -> list[Document
     Args:
         limits: of the process that asks.
         count: slots to append.
+        unused: slots to take out, each once.
         now: the present, an expression.
     """
     young = {"$gt": ["$$this", {"$subtract": [now, limits.keep_ms]}]}
-    kept = {"$filter": {"input": {"$ifNull": ["$slots", []]}, "cond": young}}
+    used: Any = {"$ifNull": ["$slots", []]}
+    if unused:
+        used = {"$reduce": {"input": [*unused], "initialValue": used, "in": _without_one()}}
+    kept = {"$filter": {"input": used, "cond": young}}
     last = {
         "$ifNull": [{"$arrayElemAt": ["$$value", -1]}, {"$arrayElemAt": ["$slots", -1]}],
     }
@@ -227,6 +239,15 @@ def reservation(limits: Limits, count: int, now: Any = "$$NOW") -> list[Document
         {"$set": {"granted": granted, "granted_at": now}},
         {"$set": {"slots": newest}},
     ]
+
+
+def _without_one() -> Document:
+    """Return the slots in $$value without one that equals $$this."""
+    at = {"$indexOfArray": ["$$value", "$$this"]}
+    before = {"$slice": ["$$value", "$$at"]}
+    after = {"$slice": ["$$value", {"$add": ["$$at", 1]}, MOST_SLOTS]}
+    rest = {"$cond": [{"$lt": ["$$at", 0]}, "$$value", {"$concatArrays": [before, after]}]}
+    return {"$let": {"vars": {"at": at}, "in": rest}}
 
 
 def fingerprint(host: str, key: Secret) -> str:

@@ -50,7 +50,7 @@ def main() -> None:
                 return
 
         budget.used()  # connected
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201 - to the test that started this process
         sys.stdin.readline()
         thread = threading.Thread(target=ask)
         thread.start()
