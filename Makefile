@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean
+.PHONY: help demo test test-lowest chaos bench-quality check fuzz format clean
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -33,6 +33,9 @@ N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
 	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
+
+bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks.quality --report docs/performance.md
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
