@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean bench-plan
+.PHONY: help demo test test-lowest chaos check fuzz format clean bench-plan bench-quality
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -36,6 +36,8 @@ chaos: $(READY)  ## Kill the product N times (200) in every way, and compare wha
 
 bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over ten years
 	$(BIN)/python -m benchmarks.plan
+bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks.quality --report docs/performance.md
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Figures of this machine: each file prints its own, `python -m benchmarks.NAME`."""
+"""Figures of this machine, ratios where they can be: `python -m benchmarks.NAME` prints its own."""

@@ -10,7 +10,7 @@ import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
 from runner.quality.frames import POLLUTANTS
-from runner.quality.grid import StationData, month, utc
+from runner.quality.grid import StationData, month, month_text, utc
 
 _DAY_H = 24
 _SPIKE_WINDOW_H = 7
@@ -36,11 +36,13 @@ def flat_lines(data: StationData, params: Params) -> Found:
     """
     evaluated, runs = 0, []
     for name in POLLUTANTS:
-        if not (hours := params.get(name)):
+        values = data.hours[name].count()
+        if not values or not (hours := params.get(name)):
             continue
-        evaluated += data.hours[name].count()
+        evaluated += values
         runs.append(
-            data.hours.filter(pl.col(name) > 0)
+            data.hours.select("hour", name)
+            .filter(pl.col(name) > 0)
             .with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("piece"))
             .with_columns(pl.struct("piece", name).rle_id().alias("run"))
             .group_by("run", maintain_order=True)
@@ -114,7 +116,8 @@ def warmest_hour(data: StationData, params: Params) -> Found:
     between the warmest and the coldest hour, which have no peak to speak of.
     """
     by_hour = (
-        data.hours.filter(pl.col("t").is_not_null())
+        data.hours.select("day", "hod", "t")
+        .filter(pl.col("t").is_not_null())
         .group_by(month(), "hod")
         .agg(pl.col("t").mean(), pl.len().alias("n"))
         .sort("month", "hod")
@@ -129,7 +132,8 @@ def warmest_hour(data: StationData, params: Params) -> Found:
         .filter(pl.col("n") >= params["hours"], pl.col("range") >= 2)  # noqa: PLR2004 - degC, above
     )
     outside = ~pl.col("peak_hour").is_between(params["from"], params["to"])
-    return Found(months.height, months.filter(outside).select(_idx(data), "month", "peak_hour"))
+    wrong = months.filter(outside).select(_idx(data), month_text(), "peak_hour")
+    return Found(months.height, wrong)
 
 
 @station_check("T06", "Days that repeat the day before, hour by hour",

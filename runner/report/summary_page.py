@@ -12,6 +12,7 @@ from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table
 from runner.report.run_files import RunFiles, open_run
+from runner.report.scale import breakpoints
 
 _MOST_STATIONS = 40
 _HOURS_OF_A_VALID_DAY = 18
@@ -168,6 +169,10 @@ class SummaryPage:
             f"Mean over the stations with at least {_DAYS_OF_A_VALID_MONTH} valid days in a month; "
             "a month without a bar has no such station."
         )
+
+    def scale(self) -> Markup:
+        """The scale behind the µg/m³: breakpoints and sources."""
+        return breakpoints()
 
     def footer(self) -> Markup:
         """Whose readings these are."""

@@ -86,6 +86,11 @@ def test_the_air_is_summed_up_with_a_named_scale_and_named_limits(tmp_path: Path
     page = SummaryPage(run_of(world(tmp_path)))
     assert "aqicn_pm25" in page.introduction().html
     assert "WHO 2021" in page.exceedances().html
+    scale = page.scale().html
+    assert "<td>51 to" not in scale  # a breakpoint is where one line ends and the next begins
+    assert "<td>50 to 100</td><td>12 to 35.5</td>" in scale
+    assert "40 CFR 58, appendix G" in scale
+    assert "aqicn.org/faq" in scale
     assert "svg" in page.hour_of_day().html
 
 

@@ -12,6 +12,7 @@ from runner.core.text import harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
+from runner.report.scale import SCALE_SOURCE
 from runner.report.sections.header import SCALE
 from runner.report.sections.pieces import clipped, folded
 from runner.report.sections.words import share
@@ -36,6 +37,7 @@ def provenance(run: RunFiles) -> Markup:
         ("Scale", clipped(f"{SCALE}: the concentration of one hour is put through breakpoints made "
                           f"for 24 hours (AQI {_KNOTS} µg/m³). Not the daily AQI. Whether "
                           "AQICN took over the breakpoints of May 2024 is not known.", 600)),
+        ("Scale's source", clipped(SCALE_SOURCE, 600)),
         ("Versions", clipped(versions, 300)),
         ("Same question", f"fingerprint <code>{clipped(document['config']['fingerprint'])}</code>"),
         *_compared(document),
