@@ -42,7 +42,7 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
 
 def _flaws(document: Mapping[str, Any]) -> list[str]:
     """Return a line where a sandbox spoilt the readings on purpose."""
-    flaws = document["origin"]["flaws"]
+    flaws = document["origin"].get("flaws")
     if not flaws:
         return []
     told = [f"{one['kind'].replace('_', ' ')} at {one['station_idx']}" for one in flaws]

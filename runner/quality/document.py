@@ -46,7 +46,8 @@ class Identity:
         database: its name.
         source: where the readings come from.
         origin: whose they are (`providers`: aqicn, airnow, invented, ...), the flaws that a
-            sandbox put into them (`flaws`: station_idx, kind, start, end), `api_fails_on_purpose`.
+            sandbox put into them (`flaws`: station_idx, kind, start, end), `api_fails_on_purpose`;
+            empty where that is not known.
         versions: of the package, polars and the server.
         resume_command: the exact command that goes on where the run ended; empty without.
         retry_command: the exact command that tries failed stations again; empty without.
@@ -119,12 +120,7 @@ def document(
         },
         "database": identity.database,
         "source": identity.source,
-        "origin": {
-            "providers": [identity.source],
-            "flaws": [],
-            "api_fails_on_purpose": False,
-            **identity.origin,
-        },
+        "origin": dict(identity.origin),
         "window": {
             "start": iso(scope.window.start),
             "end": iso(scope.window.end),
