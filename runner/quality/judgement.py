@@ -141,8 +141,9 @@ def _status(check: Check, rule: Rule, tally: Tally, failed: float) -> Status:
     if not tally.evaluated:
         return Status.SKIP
     share = _share(check, failed, tally.evaluated)
+    count = max(0, tally.evaluated - failed) if check.from_below else failed
     for bound, status in ((rule.fail, Status.FAIL), (rule.warn, Status.WARN)):
-        if bound and bound.passed_by(failed, share, from_below=check.from_below):
+        if bound and bound.passed_by(count, share, from_below=check.from_below):
             return status
     return Status.PASS
 
