@@ -19,8 +19,9 @@ from runner.job import Job
 from runner.pacing import Pacer, Pacing
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
+from runner.sandbox.flaws import Flawed
 from runner.sandbox.server import Sandbox
-from runner.sandbox.values import Replay
+from runner.sandbox.values import Replay, Values
 from runner.secrets import Secret
 from runner.shared_pacer import SharedPacer
 from runner.sources.aqicn import AqicnSource, Keep
@@ -31,7 +32,7 @@ from runner.sources.replay import ReplaySource
 from runner.store.budget import Budget, Limits
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
-from runner.store.connection import connect, server_clock
+from runner.store.connection import connect, server_clock, server_version
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock."""
+    """The collections of one database, and its server's clock and version."""
 
     stations: Stations
     readings: Readings
@@ -62,6 +63,7 @@ class Store:
     revisions: Revisions
     runs: Runs
     clock: Callable[[], datetime]
+    version: Callable[[], str]
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
     budget: Callable[[str, Secret], Budget]
@@ -97,6 +99,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Revisions(database),
             Runs(database),
             lambda: server_clock(database),
+            lambda: server_version(database),
             partial(FlatReadings, database),
             Queries(database),
             partial(Budget, database),
@@ -206,9 +209,12 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     """Return a sandbox for some stations; it serves inside a with block."""
     settings = job.config.sandbox
+    values: Values = Climatology(settings.seed, missing_rate=settings.missing_share)
+    if settings.replay:
+        values = Replay(_replayed(settings.replay, job))
     return Sandbox(
         names,
-        Replay(_replayed(settings.replay, job)) if settings.replay else Climatology(settings.seed),
+        Flawed(values, job.flaws),
         Faults(**asdict(settings.faults), seed=settings.seed),
         port=settings.port,
     )

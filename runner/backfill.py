@@ -29,6 +29,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Plan, Skip, plan_json
 from runner.core.recorded import by_station
 from runner.core.stations import Station
+from runner.core.text import counted
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
@@ -97,7 +98,7 @@ def reported(job: Job, store: Store, outcome: Outcome) -> Outcome:
     settings = job.config.report
     if settings.enabled and outcome.verdict and outcome.verdict.path and not job.stop.asked:
         ask_queries(job, store)
-        pages = make_report(job, job.context.run_dir, required=settings.required)
+        pages = make_report(job, job.context.run_dir, required=bool(settings.required))
         outcome = replace(outcome, report=pages)
     return replace(outcome, stopped_by=outcome.stopped_by or job.stop.exit_code)
 
@@ -143,8 +144,9 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
     refused = store.stations.ensure(stations).refused
     if refused:
         job.tell(
-            f"{len(refused)} stations were not added to waqi_stations: its validator asks for more"
-            " than is known of them (coordinates). Their readings are fetched all the same."
+            f"Not added to waqi_stations: {counted(len(refused), 'stations')}. Its validator asks"
+            " for more than is known of them (coordinates). Their readings are fetched all the"
+            " same."
         )
 
 
@@ -240,6 +242,7 @@ def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
         "job": job.name,
         "command": job.redact(job.command()),
         "source": job.source_kind,
+        "origin": job.origin(entry.station.idx for entry in plan.stations),
         "started_at": job.started_at,
         "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
         "versions": {"runner": __version__, "python": platform.python_version()},

@@ -6,7 +6,8 @@ import json
 import shlex
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import structlog
 
 from runner.config import Config, JobContext, date_range
-from runner.core.intervals import Interval
+from runner.core.flaw import Flaw, Kind
+from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.secrets import Redactor
@@ -129,6 +131,39 @@ class Job:
     def says_json(self) -> bool:
         """Whether standard output is for one JSON document alone."""
         return self.config.job.output is Output.json
+
+    @property
+    def flaws(self) -> list[Flaw]:
+        """What is wrong with the sandbox's readings, on purpose."""
+        return [
+            Flaw(one.station, Kind(one.kind.value), one.day, one.hour, one.hours, one.value or 0.0)
+            for one in self.config.sandbox.flaws
+        ]
+
+    def origin(self, stations: Iterable[int], kept_of: Sequence[str] = ()) -> dict[str, Any]:
+        """Return whose the readings of some stations are, and their flaws, as JSON.
+
+        Args:
+            stations: their indices.
+            kept_of: the sources of the kept answers, with source=replay.
+        """
+        providers, flaws, faulty = [self.source_kind], [], False
+        if self.source_kind == "replay" and kept_of:
+            providers = [*kept_of]
+        if self.source_kind == "aqicn" and self.database_name.endswith(SANDBOX_SUFFIX):
+            providers = ["sandbox"]
+        if self.source_kind == "sandbox":
+            providers = ["airnow" if self.config.sandbox.replay else "invented"]
+            chosen = frozenset(stations)
+            flaws = [
+                {"station_idx": flaw.station_idx, "kind": str(flaw.kind),
+                 "start": iso(when.start), "end": iso(when.end)}
+                for flaw in self.flaws if flaw.station_idx in chosen
+                for when in flaw.within(self.wanted)
+            ]  # fmt: skip
+            faults = asdict(self.config.sandbox.faults)
+            faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
+        return {"providers": providers, "flaws": flaws, "api_fails_on_purpose": faulty}
 
     def tell(self, text: str) -> None:
         """Say something to the person, without secrets; where JSON is printed, beside it."""

@@ -19,6 +19,7 @@ from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.core.status import VERSION as STATUS_VERSION
 from runner.core.status import status_json
+from runner.core.text import counted
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
@@ -110,7 +111,8 @@ def status(job: Job) -> Outcome:
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(
-        f"{len(stations):,} stations in {job.database_name}: {status_line(stations, checkpoints)}"
+        f"{counted(len(stations), 'stations')} in {job.database_name}: "
+        f"{status_line(stations, checkpoints)}"
     )
     return job.outcome()
 
@@ -127,7 +129,10 @@ def reset(job: Job) -> Outcome:
         ids = [*(station.idx for station in stations.stations), *stations.unknown]
         forgotten = 0 if job.config.dry_run else store.checkpoints.reset(ids)
     would = " (dry run: nothing was changed)" if job.config.dry_run else ""
-    job.tell(f"Forgot the progress of {forgotten} of {len(ids)} stations; readings stay.{would}")
+    job.tell(
+        f"Forgot the progress of {forgotten} of {counted(len(ids), 'stations')}; "
+        f"readings stay.{would}"
+    )
     return job.outcome()
 
 
@@ -141,7 +146,10 @@ def rejects(job: Job) -> Outcome:
     if found:
         console().print(rejects_table(found))
     stations = len({item.station_idx for item in found})
-    job.tell(f"{total:,} records of {stations:,} stations rejected in {job.database_name}")
+    job.tell(
+        f"{counted(total, 'records')} of {counted(stations, 'stations')} rejected "
+        f"in {job.database_name}"
+    )
     return job.outcome()
 
 
@@ -158,10 +166,11 @@ def dedupe(job: Job) -> Outcome:
                     values = ", ".join(str(item.get("aqi")) for item in left)
                     job.tell(f"station {station_idx}, {ts}: {len(left)} differ (aqi {values})")
     job.tell(
-        f"{removed:,} exact doubles {'removed' if act else 'found; confirm=true removes them'}"
+        f"{counted(removed, 'exact doubles')} "
+        f"{'removed' if act else 'found; confirm=true removes them'}"
     )
     if differing:
-        job.tell(f"{differing:,} hours have documents that differ: decide, and delete one by _id")
+        job.tell(f"Hours whose documents differ: {differing:,}. Decide, and delete one by _id")
     return job.outcome()
 
 
@@ -184,7 +193,8 @@ def validate_stored(job: Job) -> Outcome:
 def report(job: Job) -> Outcome:
     """Make the page and the notebooks of a finished run again; asks no database and no API."""
     run_dir = run_to_report(job)
-    pages = make_report(job, run_dir, job.config.stations.ids, required=True)
+    required = job.config.report.required is not False
+    pages = make_report(job, run_dir, job.config.stations.ids, required=required)
     outcome = replace(job.outcome(), report=pages)
     job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(pages.lines))

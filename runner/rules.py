@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.quality_rules import broken_quality_rules
+from runner.sandbox_rules import broken_flaw_rules
 from runner.settings import Config, JobName, Output, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
@@ -48,6 +49,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
     "prune.older_than_days": (1, 36_500, "days"),
+    "sandbox.missing_share": (0, 0.05, "share of the hours"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
     "sandbox.faults.rate_429": (0, 1, "share of the requests"),
     "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),
@@ -76,6 +78,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _source(config.source)
     yield from _database(config.mongo.database)
     yield from broken_quality_rules(config.quality)
+    yield from broken_flaw_rules(config.sandbox.flaws)
     replay = config.sandbox.replay
     if replay is not None and not Path(replay).is_dir():
         yield f"sandbox.replay={replay}: there is no such directory"

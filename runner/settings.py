@@ -12,6 +12,7 @@ from enum import Enum
 
 from runner.quality_settings import Quality
 from runner.report_settings import Report
+from runner.sandbox_settings import Flaw
 
 
 class JobName(Enum):
@@ -347,12 +348,16 @@ class Sandbox:
     Attributes:
         seed: of the invented readings and the faults.
         replay: directory of AirNow files to serve; None for invented readings.
+        missing_share: share of the invented hours without a record, 0..0.05.
+        flaws: what is wrong with the readings, on purpose.
         port: on 127.0.0.1; 0 for any free one.
         faults: what it does wrong.
     """
 
     seed: int = 1
     replay: str | None = None
+    missing_share: float = 0.02
+    flaws: list[Flaw] = field(default_factory=list)
     port: int = 0
     faults: Faults = field(default_factory=Faults)
 

@@ -18,7 +18,7 @@ from runner.core.intervals import Interval, Intervals, intersect, iso, total_hou
 from runner.core.outcome import duration_text
 from runner.core.plan import Plan, Skip
 from runner.core.stations import Station
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 
 MOST_ROWS = 200
 """Rows printed of a table; the rest of a plan stands in plan.json."""
@@ -139,9 +139,9 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
     range_text = f"{_minute(wanted.start)} to {_minute(wanted.end)} UTC"
-    lines = [f"Plan: {len(plan.stations):,} stations, {range_text}"]
+    lines = [f"Plan: {counted(len(plan.stations), 'stations')}, {range_text}"]
     if skips:
-        lines.append(f"  skipped   {sum(skips.values()):,} stations ({_counted(skips)})")
+        lines.append(f"  skipped   {counted(sum(skips.values()), 'stations')} ({_counted(skips)})")
     not_held = sum(total_hours(entry.not_held) for entry in plan.stations)
     if not_held:
         lines.append(f"  not kept  {not_held:,} station-hours have no kept answer, and stay")
@@ -153,8 +153,8 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
             lines.append(f"  nothing to fetch; covered already: {covered:,} station-hours")
         return lines
     lines.append(
-        f"  work      {plan.hours:,} station-hours in {plan.windows:,} windows of up to"
-        f" {plan.batch_hours} h ({_counted(reasons)})"
+        f"  work      {counted(plan.hours, 'station-hours')} in {counted(plan.windows, 'windows')}"
+        f" of up to {plan.batch_hours} h ({_counted(reasons)})"
     )
     if not plan.paced:
         return [*lines, "  requests  none: this source asks no API"]

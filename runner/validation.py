@@ -105,7 +105,7 @@ def _validate(
     documents = extract(stations, job.wanted, flat, directory, now, job.stop.check)
     elapsed = round(time.monotonic() - began, 2)
     log.info("quality.extracted", documents=documents, elapsed_s=elapsed)
-    identity = _identity(job, stations)
+    identity = _identity(job, store, stations)
     scope = Scope(
         job.wanted,
         now,
@@ -186,11 +186,11 @@ def _resume_command(job: Job) -> str:
     return job.command("job=backfill") if job.name == "validate" else job.resume_command
 
 
-def _identity(job: Job, stations: Sequence[Station]) -> Identity:
+def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     """Return what quality.json says of the run. The fingerprint is of the question asked."""
     import polars as pl  # noqa: PLC0415 - heavy
 
-    from runner.quality.document import Identity  # noqa: PLC0415 - brings polars
+    from runner.quality.document import STATIONS, Identity  # noqa: PLC0415 - brings polars
 
     backfill, source = job.config.backfill, job.config.source
     named = (backfill.start_date, backfill.end_date, backfill.years, backfill.days)
@@ -202,17 +202,21 @@ def _identity(job: Job, stations: Sequence[Station]) -> Identity:
     }
     text = json.dumps(subject, sort_keys=True, default=str)
     told = {"range": f"{iso(job.wanted.start)}..{iso(job.wanted.end)}", "source": job.source_kind}
+    ids = [station.idx for station in stations]
+    kept_of = store.raw.held(ids).sources if job.source_kind == "replay" else ()
     return Identity(
         run_id=job.run_id,
         job=job.name,
         command=job.redact(job.command()),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
-        subject={**told, "stations": [station.idx for station in stations]},
+        subject={**told, "stations": ids},
         database=job.database_name,
         source=job.source_kind,
-        versions={"runner": __version__, "polars": pl.__version__},
+        origin=job.origin(ids, kept_of),
+        versions={"runner": __version__, "polars": pl.__version__, "mongod": store.version()},
         resume_command=job.redact(_resume_command(job)),
         retry_command=job.redact(job.command("job=retry")),
         rejects_command=job.redact(job.command("job=rejects")),
         dedupe_command=job.redact(job.command("job=dedupe")),
+        report_command=job.redact(job.command("job=report", f"stations.ids=[{STATIONS}]")),
     )

@@ -13,6 +13,7 @@ from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import PLAN_VERSION, Mode, Plan, build_plan, plan_json
 from runner.core.selection import Box, Selection, Selector, select
+from runner.core.text import counted
 from runner.job import Job
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     if only_failed:
         failed = {idx: c for idx, c in checkpoints.items() if c.status is Status.FAILED}
         if not failed:
-            job.tell(f"None of the {len(selection.stations)} stations failed: nothing to retry.")
+            job.tell(
+                f"None of {counted(len(selection.stations), 'stations')} failed: nothing to retry."
+            )
             return None
         chosen = tuple(station for station in selection.stations if station.idx in failed)
         selection = replace(selection, stations=chosen, unknown=())
@@ -164,7 +167,7 @@ def _files(job: Job, selection: Selection) -> AirNowSource:
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
         raise ConfigError(
             f"source=airnow: the files in {source.path} speak of none of the "
-            f"{len(selection.stations)} chosen stations",
+            f"{counted(len(selection.stations), 'chosen stations')}",
             hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
         )
     return files
@@ -175,7 +178,7 @@ def _held(job: Job, store: Store, selection: Selection) -> Held:
     if not held.hours:
         raise ConfigError(
             f"source=replay: {job.database_name} has no kept answer of any of the "
-            f"{len(selection.stations)} chosen stations",
+            f"{counted(len(selection.stations), 'chosen stations')}",
             hint="Answers are kept by runs with source.keep_raw=true, for source.raw_days",
         )
     return held

@@ -27,6 +27,21 @@ class Cause(StrEnum):
 CAUSES = tuple(Cause)
 """In the order in which the worse wins where a gap has as many hours of one as of another."""
 
+CAUSE_WORDS = {
+    "source_empty": "the source had nothing",
+    "not_fetched": "not fetched yet",
+    "rejected": "rejected",
+    "lost": "lost after it was stored",
+}
+"""What a person is told of a cause, everywhere the same."""
+
+
+def missing_words(hours: Mapping[str, int]) -> str:
+    """Return the missing hours by cause: `24 h the source had nothing, 3 h rejected`."""
+    return ", ".join(
+        f"{count:,} h {CAUSE_WORDS.get(cause, cause)}" for cause, count in hours.items() if count
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class StationLedger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from runner.report.run_files import RunFiles
 
 PAGE = "02_quality_report"
 """The notebook that becomes report.html."""
+_OURS = re.compile(rf"{PAGE}|01_validation_queries|03_station_-?\d+|04_air_quality_summary")
 
 
 @cache
@@ -19,6 +21,11 @@ def builtin_notebooks() -> Path:
     here = Path(__file__).resolve().parents[1]
     packaged = here / "notebooks"
     return packaged if packaged.is_dir() else here.parent / "notebooks"
+
+
+def is_ours(name: str) -> bool:
+    """Whether an executed copy or a page of that name, without ending, is of our making."""
+    return _OURS.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 
 from runner.core.errors import ConfigError
+from runner.core.text import counted
+from runner.quality.ledger import CAUSE_WORDS
 from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
@@ -108,7 +110,8 @@ class StationPage:
             return paragraph(
                 "The run kept no hours of this station (quality.keep_readings=false).", "note"
             )
-        return hours_image(hours, self.run.zone)
+        marked = self.run.flags.filter(pl.col("station_idx") == self.station_idx)["day"]
+        return hours_image(hours, self.run.zone, set(marked))
 
     def course(self) -> Markup:
         """The days, with marks where a check found something."""
@@ -131,22 +134,9 @@ class StationPage:
 
     def flags(self) -> pl.DataFrame:
         """Return day (text, local) and check of everything that the checks kept of this station."""
-        pieces = [pl.DataFrame(schema={"day": pl.String, "check": pl.String})]
-        for check in self.run.findings(self.station_idx):
-            rows = self.run.failures(check["id"], self.station_idx)
-            if (day := self._day_of(rows)) is not None:
-                named = rows.select(day.alias("day"), pl.lit(check["id"]).alias("check"))
-                pieces.append(named.drop_nulls().unique(maintain_order=True))
-        return pl.concat(pieces).sort("day", "check")
-
-    def _day_of(self, rows: pl.DataFrame) -> pl.Expr | None:
-        """Return the local day of the rows of a check, which have an instant or a day."""
-        if rows.height and rows.schema.get("day") == pl.Date:
-            return pl.col("day").dt.strftime("%Y-%m-%d")
-        for name in ("ts", "start"):
-            if rows.height and isinstance(rows.schema.get(name), pl.Datetime):
-                return self.run.local(name).str.head(10)
-        return None
+        return self.run.flags.filter(pl.col("station_idx") == self.station_idx).select(
+            pl.col("day").dt.strftime("%Y-%m-%d"), "check"
+        )
 
     def gaps(self) -> Markup:
         """The longest gaps, and why."""
@@ -157,14 +147,16 @@ class StationPage:
             self.run.local("start"),
             self.run.local("end").alias("end"),
             "hours",
-            pl.col("cause").str.replace_all("_", " "),
+            pl.col("cause").replace(CAUSE_WORDS),
             pl.col("detail").fill_null(""),
         )
         zone = self.run.zone
         shown = table((f"from ({zone})", f"to ({zone})", "hours", "cause", "detail"), rows.rows())
         if gaps.height <= _MOST_GAPS:
             return shown
-        return shown + paragraph(f"{gaps.height - _MOST_GAPS:,} shorter gaps stand in gaps.csv.")
+        return shown + paragraph(
+            f"In gaps.csv: {counted(gaps.height - _MOST_GAPS, 'shorter gaps')}."
+        )
 
     def hour_of_day(self) -> Markup:
         """The daily course against that of the other stations."""
@@ -184,9 +176,10 @@ class StationPage:
                                        self.run.zone)  # fmt: skip
         others = diurnal.filter(pl.col("n") > 0)["station_idx"].n_unique() - 1
         return chart + paragraph(
-            f"Blue: this station, median between the quartiles; dashed: median of {others} others."
+            f"Blue: this station, median between the quartiles; dashed: median of "
+            f"{counted(others, 'others')}."
         )
 
     def footer(self) -> Markup:
         """Whose readings these are."""
-        return attribution(self.run.document["source"])
+        return attribution(self.run.document)

@@ -34,6 +34,7 @@ Compose = Callable[..., Config]
         "mongo.embedded.port=70000",
         "sandbox.faults.rate_429=1.1",
         "sandbox.faults.rate_5xx=nan",
+        "sandbox.missing_share=0.06",
         "source.retry.max_attempts=0",
         "source.read_timeout_s=0",
     ],
@@ -68,6 +69,15 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["mongo.database="], "1 to 50 characters"),
         (["sandbox.faults.rate_429=0.6", "sandbox.faults.rate_5xx=0.6"], "more than 1"),
         (["sandbox.replay=/no/such/directory"], "no such directory"),
+        (["sandbox.flaws=[{kind: gap, day: 08-20}]"], "sandbox.flaws[0].station"),
+        (["sandbox.flaws=[{station: 1, day: 20-08}]"], "write 08-20 for every year"),
+        (["sandbox.flaws=[{station: 1}]"], "sandbox.flaws[0].day="),
+        (["sandbox.flaws=[{station: 1, day: 08-20, hour: 24}]"], "allowed are 0 to 23"),
+        (["sandbox.flaws=[{station: 1, day: 08-20, hours: 0}]"], "allowed are 1 to 8,784"),
+        (["sandbox.flaws=[{station: 1, day: 08-20, value: 5}]"], "a gap has no value"),
+        (["sandbox.flaws=[{station: 1, day: 08-20, kind: spike}]"], "a spike needs an index"),
+        (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: 0}]"], "allowed are 0.01"),
+        (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: nan}]"], "allowed are 0.01"),
     ],
 )
 def test_impossible_settings_are_refused(

@@ -91,6 +91,6 @@ def _requests(account: Mapping[str, Any] | None) -> str:
     if not account or not account["requests"]:
         return ""
     return note(
-        f"{account['requests']:,} requests; {account['retries']:,} came to nothing and were tried "
-        f"again, {account['rate_limited']:,} were refused for asking too often."
+        f"Requests: {account['requests']:,}. Of these came to nothing and were tried again: "
+        f"{account['retries']:,}; were refused for asking too often: {account['rate_limited']:,}."
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.aqi import AQICN_PM25
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
@@ -43,7 +43,7 @@ def provenance(run: RunFiles) -> Markup:
         *_compared(document),
     ]  # fmt: skip
     listed = "".join(f"<div><dt>{name}</dt><dd>{html}</dd></div>" for name, html in facts)
-    terms = f'<div class="terms">{attribution(document["source"]).html}</div>'
+    terms = f'<div class="terms">{attribution(document).html}</div>'
     return Markup(f'<dl class="facts wide-facts">{listed}</dl>{_settings(run)}{terms}')
 
 
@@ -53,9 +53,9 @@ def _compared(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("Compared with", "no earlier run of the same stations and range")]
     told = [
         f"run {compare['with']} ({compare.get('status')})",
-        f"{compare['common_days']:,} station-days in both",
-        f"{compare['lost_readings']:,} readings lost",
-        f"{compare['changed_days']:,} days with other values",
+        f"{counted(compare['common_days'], 'station-days')} in both",
+        f"{counted(compare['lost_readings'], 'readings')} lost",
+        f"{counted(compare['changed_days'], 'days')} with other values",
     ]
     if capture := (compare.get("counts") or {}).get("capture"):
         told.append(f"capture was {share(capture)}")
