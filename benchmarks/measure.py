@@ -67,7 +67,7 @@ def cost_of(
     """
     said = directory / "cost.json"
     with (directory / "output.txt").open("w", encoding="utf-8") as output:
-        subprocess.run(  # noqa: S603 - our own command line
+        subprocess.run(
             [sys.executable, "-S", "-E", "-c", _START, str(said), *command],
             cwd=directory,
             env={**environment},

@@ -19,7 +19,7 @@ from runner.store.embedded import embedded
 @contextmanager
 def api(*arguments: str) -> Iterator[str]:
     """Serve the loopback API in a process of its own; yield its URL."""
-    process = subprocess.Popen(  # noqa: S603 - our own server
+    process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.api", *arguments],
         cwd=REPOSITORY,
         env=clean_environment(),

@@ -71,7 +71,6 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
         if not job.config.dry_run:
             _record_end(job, store, outcome)
     log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
-    job.write_json("outcome.json", outcome.to_json())
     job.tell(outcome.summary())
     if outcome.verdict:
         job.tell("\n".join(outcome.verdict.lines))
@@ -157,7 +156,8 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
     failed = FailedTries()
     with _open_source(job, store, work, key, pacer, outage, failed) as source:
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
-        with renewing, watch(plan, console(stderr=True)) as watcher:
+        alone = not job.context.shares_terminal
+        with renewing, watch(plan, console(stderr=True), alone=alone) as watcher:
             executed = Engine(
                 plan,
                 source,

@@ -46,29 +46,38 @@ _LOOK_S = 0.2
 
 
 def run(config: Config, context: JobContext) -> Outcome:
-    """Do the configured job; never raises, so that a sweep goes on and the exit code is right."""
+    """Do the configured job; never raises, so that a sweep goes on and the exit code is right.
+
+    However it ends, its outcome is in outcome.json.
+    """
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     redact = Redactor(context.environment)
     job = Job(config, context, run_id, started_at, StopFlag(context.stop), redact)
     with logging_to(context.run_dir, config.log_level.name, run_id, redact):
-        try:
-            return JOBS[job.name](job)
-        except RunnerError as error:
-            log.info("job.refused", error=error.message)
-            job.complain("\n".join(filter(None, (error.message, error.hint))))
-            return replace(
-                job.outcome(),
-                error="" if job.stop.exit_code else error.message,
-                hint=error.hint,
-                configuration_error=isinstance(error, ConfigError),
-            )
-        except Exception as error:  # the last resort: a defect of ours, told in one line
-            log.exception("job.broke")
-            job.complain(
-                f"internal error ({type(error).__name__}); details: {context.run_dir / LOG_NAME}"
-            )
-            return replace(job.outcome(), error=f"internal error ({type(error).__name__})")
+        outcome = _attempt(job)
+        job.write_json("outcome.json", outcome.to_json())
+    return outcome
+
+
+def _attempt(job: Job) -> Outcome:
+    try:
+        return JOBS[job.name](job)
+    except RunnerError as error:
+        log.info("job.refused", error=error.message)
+        job.complain("\n".join(filter(None, (error.message, error.hint))))
+        return replace(
+            job.outcome(),
+            error="" if job.stop.exit_code else error.message,
+            hint=error.hint,
+            configuration_error=isinstance(error, ConfigError),
+        )
+    except Exception as error:  # the last resort: a defect of ours, told in one line
+        log.exception("job.broke")
+        job.complain(
+            f"internal error ({type(error).__name__}); details: {job.context.run_dir / LOG_NAME}"
+        )
+        return replace(job.outcome(), error=f"internal error ({type(error).__name__})")
 
 
 def retry(job: Job) -> Outcome:
@@ -183,7 +192,6 @@ def validate_stored(job: Job) -> Outcome:
         outcome_of_run = recorded_outcome(job, store, selection.stations)
         verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
-    job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(verdict.lines))
     if outcome.report:
         job.tell("\n".join(outcome.report.lines))
@@ -196,7 +204,6 @@ def report(job: Job) -> Outcome:
     required = job.config.report.required is not False
     pages = make_report(job, run_dir, job.config.stations.ids, required=required)
     outcome = replace(job.outcome(), report=pages)
-    job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(pages.lines))
     return outcome
 

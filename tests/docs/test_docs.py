@@ -40,6 +40,8 @@ def test_every_command_in_the_documents_composes(
     sweeps = [word for word in words if "," in word and "[" not in word]
     for sweep in sweeps:  # one option is enough to see that it composes; each has a test of its own
         words[words.index(sweep)] = sweep.split(",")[0]
+    first = {"profile=glob(*)": "profile=none", "worker=range(8)": "worker=0"}
+    words = [first.get(word, word) for word in words]
     assert main([*words, "--cfg", "job"]) == 0, capsys.readouterr().err
 
 
