@@ -378,7 +378,7 @@ class Config:
         limits: how much may go wrong.
         prune: what job=prune removes.
         sandbox: the loopback API.
-        dry_run: fetch and validate, write nothing to the database.
+        dry_run: fetch and validate; nothing is written but the requests in the shared budget.
         log_level: the least severe lines that are logged.
     """
 

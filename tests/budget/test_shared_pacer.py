@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from runner.clock import elapsed_s
 from runner.core.errors import StoppedError, StoreUnavailableError
 from runner.core.plan import Pace
 from runner.secrets import Secret
 from runner.shared_pacer import SharedPacer
 from runner.shutdown import StopFlag
-from runner.store.budget import NAME, Budget, Limits
+from runner.store.budget import NAME, Budget, Limits, Reservation
 from runner.store.outage import Outage
 from tests.budget.slow import slow_way
 from tests.chaos.servers import Mongod
@@ -128,6 +130,49 @@ def test_a_stop_ends_a_long_wait_and_nobody_else_waits_for_a_turn(database: Mong
     for thread in threads:
         thread.join()
     assert (len(stopped), mine.permits, len(slots_of(database))) == (3, 1, 2)
+
+
+class Noting(Budget):
+    """Notes what is given back with each reservation."""
+
+    def __init__(self, database: Mongo) -> None:
+        super().__init__(database, URL, KEY)
+        self.given_back: list[int] = []
+
+    def reserve(
+        self, limits: Limits, count: int = 1, unused: Sequence[datetime] = ()
+    ) -> Reservation:
+        self.given_back.append(len(unused))
+        return super().reserve(limits, count, unused)
+
+
+class Suspending(StopFlag):
+    """A machine that is suspended for some seconds while this process sleeps for the first time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.ahead_s = 0.0
+        self._seconds = seconds
+
+    def clock(self) -> float:
+        return elapsed_s() + self.ahead_s
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.ahead_s = self._seconds
+
+
+@pytest.mark.parametrize(("suspended_s", "given_back"), [(8, [0, 0]), (30, [0, 0, 1])])
+def test_a_slot_that_is_over_for_too_long_is_given_back_and_not_used(
+    database: Mongo, suspended_s: float, given_back: list[int]
+) -> None:
+    schedule, stop = Noting(database), Suspending(suspended_s)
+    limits = Limits.of(Pace(0.5, ONE_BY_ONE))
+    mine = SharedPacer(schedule, limits, Outage(5, stop), stop, stop.clock)
+    mine.acquire()
+    mine.acquire()
+    assert schedule.given_back == given_back
+    assert mine.permits == len(slots_of(database)) == 2
 
 
 def test_a_slow_database_does_not_slow_the_pace_because_permits_are_reserved_in_blocks(
