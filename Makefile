@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean bench-plan
+.PHONY: help demo test test-lowest chaos check fuzz format clean bench-plan simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -36,6 +36,9 @@ chaos: $(READY)  ## Kill the product N times (200) in every way, and compare wha
 
 bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over ten years
 	$(BIN)/python -m benchmarks.plan
+
+simulate: $(READY)  ## Ten years of 12,000 stations fetched by 16 runs, with faults and quotas, in a minute
+	$(BIN)/python -m benchmarks.simulate_fleet
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
