@@ -46,6 +46,7 @@ class Mode(Enum):
 
     resume = "resume"
     gaps = "gaps"
+    missing = "missing"
     refetch = "refetch"
 
 
@@ -129,7 +130,8 @@ class Backfill:
         batch_size: hours a request asks for.
         workers: stations worked on at the same time.
         lag_hours: full hours left to the live job; nothing newer is fetched.
-        mode: resume: what is not covered; gaps: covered hours without a reading; refetch: all.
+        mode: resume: what is not covered; gaps: covered hours without a reading; missing: both;
+            refetch: all.
         lookback_hours: hours before the covered end that are read again, for late corrections.
         recheck_empty_after_days: days after which hours the source had nothing for are gaps again.
         lease_s: seconds after which the stations of a run that was killed are free for another.

@@ -89,7 +89,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         job.tell(remark)
     mode = Mode(job.config.backfill.mode.value)
     checkpoints = store.checkpoints.load(
-        [station.idx for station in selection.stations], with_empty=mode is Mode.GAPS
+        [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
     )
     named = set(job.config.stations.ids)
     wanted: Interval | Callable[[int], Interval] = job.wanted
@@ -145,7 +145,7 @@ def _check_clock(job: Job, store: Store) -> None:
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
     """Return, by station index, the covered hours without a reading; {} unless they are wanted."""
     settings = job.config.backfill
-    if settings.mode.name != Mode.GAPS:
+    if not Mode(settings.mode.value).looks_for_gaps:
         return {}
     asked_since = hour_of(job.started_at) - 24 * settings.recheck_empty_after_days
     found: dict[int, Intervals] = {}

@@ -40,8 +40,15 @@ class Mode(StrEnum):
     """Hours that are not covered."""
     GAPS = "gaps"
     """Hours that are covered and yet have no reading, unless the source said so lately."""
+    MISSING = "missing"
+    """Both: hours that are not covered, and covered ones without a reading."""
     REFETCH = "refetch"
     """All hours, covered or not; what changed is updated."""
+
+    @property
+    def looks_for_gaps(self) -> bool:
+        """Whether hours matter that are covered and have no reading."""
+        return self in (Mode.GAPS, Mode.MISSING)
 
 
 class Why(StrEnum):
@@ -229,20 +236,24 @@ def build_plan(
         unknown: ids asked for that are no known station.
         offers: whether the source has the station at all.
         mode: which hours of the range are fetched.
-        gaps: for mode gaps, by station index: covered hours without a reading, to be asked again.
-        lookback_hours: for mode resume: hours before the covered end to be read again.
+        gaps: for modes gaps and missing, by station index: covered hours without a reading, to be
+            asked again.
+        lookback_hours: for modes resume and missing: hours before the covered end to be read again.
         held: the only hours the source can speak of, by station index; None for all.
     """
 
     def pieces_of(checkpoint: Checkpoint | None, interval: Interval) -> tuple[Intervals, Why]:
-        if mode is Mode.GAPS:
-            holes = (
-                intersect((interval,), gaps.get(checkpoint.station_idx, ())) if checkpoint else ()
-            )
-            return enclose(holes, batch_hours), Why.GAPS
         if mode is Mode.REFETCH:
             return (interval,), Why.REFETCH
-        return _uncovered(checkpoint, interval, lookback_hours)
+        known = gaps.get(checkpoint.station_idx, ()) if checkpoint else ()
+        holes = intersect((interval,), known)
+        if mode is Mode.GAPS:
+            return enclose(holes, batch_hours), Why.GAPS
+        pieces, why = _uncovered(checkpoint, interval, lookback_hours)
+        if mode is Mode.MISSING and holes:
+            why = why if pieces else Why.GAPS
+            pieces = enclose(union((*pieces, *holes)), batch_hours)
+        return pieces, why
 
     entries = []
     for station in stations:

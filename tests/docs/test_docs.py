@@ -22,6 +22,7 @@ COMMAND = re.compile(r"^(?:# )?(python -m runner\b.*)$", re.MULTILINE)
 def commands() -> Iterator[str]:
     """Yield every command line of the documents and of the files' headers."""
     texts = [README, CONTRIBUTING]
+    texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))]
     texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "conf").rglob("*.yaml"))]
     for text in texts:
         for line in COMMAND.findall(text):
@@ -68,10 +69,12 @@ def test_make_demo_and_make_test_come_first() -> None:
     assert lines[1].startswith("make test ")
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/nightly.md", "docs/scale.md"]
+)
 def test_every_file_the_documents_name_exists(document: str) -> None:
     text = (REPOSITORY / document).read_text("utf-8")
-    named = re.findall(r"`((?:conf|runner|tests|notebooks|docs)/[\w./-]*[\w/])`", text)
+    named = re.findall(r"`((?:conf|runner|tests|notebooks|docs|benchmarks)/[\w./-]*[\w/])`", text)
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
