@@ -95,6 +95,21 @@ def test_the_bounds_of_an_index_are_where_it_begins_and_ends(table: Breakpoints)
             assert table.index(max(low - step / 2, 0.0)) != index
 
 
+@tables
+def test_the_lower_bound_has_the_index_and_the_upper_has_not_or_the_other_way_round(
+    table: Breakpoints,
+) -> None:
+    for index in range(1, table.knots[-1][1] + 100):
+        bounds = table.concentrations(index)
+        if bounds is None:
+            continue
+        low, high = bounds
+        has_low, has_high = table.rounding != "up", table.rounding == "up"
+        assert (table.index(low) == index) == has_low, (index, low)
+        if math.isfinite(high) and high != table.knots[-1][0]:
+            assert (table.index(high) == index) == has_high, (index, high)
+
+
 @given(any_table, st.integers(min_value=0, max_value=900))
 def test_whatever_lies_in_the_bounds_of_an_index_has_it(table: Breakpoints, index: int) -> None:
     bounds = table.concentrations(index)

@@ -29,6 +29,7 @@ def test_what_is_no_concentration_is_null_in_a_column() -> None:
 def test_a_column_of_hours_has_the_nowcast_of_every_hour() -> None:
     hours = [None if n % 7 in (2, 3) else (n * 37 % 101) / 3 - 2 for n in range(60)]
     hours[40:50] = [None] * 10
+    hours[20:36] = [-1.0, -3.0, -2.0, 0.0] * 4  # nothing above zero for more than twelve hours
     frame = pl.DataFrame({"hour": hours}, {"hour": pl.Float64}).select(nowcast_of(pl.col("hour")))
     expected = [nowcast(hours[at::-1]) for at in range(60)]
     for found, wanted in zip(frame["hour"].to_list(), expected, strict=True):

@@ -64,7 +64,7 @@ def test_both_ends_of_every_printed_row_have_the_printed_index(
                 assert found == int(index), (pollutant, averaging, row)
 
 
-@pytest.mark.parametrize("scale", [EPA_2012, EPA_2024], ids=str)
+@pytest.mark.parametrize("scale", [EPA_2012, EPA_2024], ids=["epa_2012", "epa_2024"])
 @pytest.mark.parametrize(
     ("pollutant", "value", "averaging", "index"),
     [
@@ -84,8 +84,9 @@ def test_epa_s_worked_examples(
     assert scale.sub_index(pollutant, value, unit, averaging) == index
 
 
-def test_epa_s_example_of_ozone_of_one_hour_is_one_less_here() -> None:
-    """The document rounds 147.487 (0.162 ppm) to 148, against its own rule: nearest is 147."""
+def test_ozone_of_one_hour_is_rounded_to_the_nearest_index_too() -> None:
+    """148 is quoted for 0.162 ppm (R package con2aqi, from EPA's document of 2016). The line gives
+    147.487, and the rule of the documents, nearest, 147; not compared with the printed page."""
     assert EPA_2012.sub_index("o3", 0.162, "ppm", "1h") == 147
 
 
@@ -133,7 +134,7 @@ def test_beyond_500_the_hazardous_line_goes_on(
     assert scale.sub_index(pollutant, value, unit, averaging) == index
 
 
-@pytest.mark.parametrize("scale", [EPA_2012, EPA_2024], ids=str)
+@pytest.mark.parametrize("scale", [EPA_2012, EPA_2024], ids=["epa_2012", "epa_2024"])
 def test_blank_places_of_epa_s_tables_have_no_index(scale: Scale) -> None:
     assert scale.sub_index("o3", 0.201, "ppm", "8h") is None
     assert scale.sub_index("o3", 0.124, "ppm", "1h") is None
