@@ -212,7 +212,7 @@ def actions(
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
         title = result.check.title.partition(":")[0]
-        told = f"to see every hour of the stations that {result.check.id} blames ({title})"
+        told = f"see every hour of the stations that {result.check.id} blames ({title})"
         add("look", told, command, result.stations)
     if int(stations["rejected_h"].sum()):
         add("rejects", "hours whose record was refused: see why", identity.rejects_command)
