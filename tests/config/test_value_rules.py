@@ -67,6 +67,8 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["mongo.database="], "1 to 50 characters"),
         (["sandbox.faults.rate_429=0.6", "sandbox.faults.rate_5xx=0.6"], "more than 1"),
         (["sandbox.replay=/no/such/directory"], "no such directory"),
+        (["job=validate", "quality.run_dir=nowhere"], "a run's directory, with quality/"),
+        (["quality.run_dir=nowhere"], "only job=validate"),
     ],
 )
 def test_impossible_settings_are_refused(
