@@ -92,11 +92,18 @@ def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
     return reported(job, store, replace(outcome, verdict=verdict))
 
 
-def reported(job: Job, store: Store, outcome: Outcome) -> Outcome:
-    """Make the report of what was just checked; a stop on the way there ends the run."""
+def reported(job: Job, store: Store | None, outcome: Outcome) -> Outcome:
+    """Make the report of what was just checked; a stop on the way there ends the run.
+
+    Args:
+        job: for its settings.
+        store: is asked the validation queries; None where there is no database.
+        outcome: with the verdict.
+    """
     settings = job.config.report
     if settings.enabled and outcome.verdict and outcome.verdict.path and not job.stop.asked:
-        ask_queries(job, store)
+        if store is not None:
+            ask_queries(job, store)
         pages = make_report(job, job.context.run_dir, required=bool(settings.required))
         outcome = replace(outcome, report=pages)
     return replace(outcome, stopped_by=outcome.stopped_by or job.stop.exit_code)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -36,7 +37,7 @@ from runner.tables import (
     status_line,
     status_table,
 )
-from runner.validation import recorded_outcome, validate
+from runner.validation import recorded_outcome, validate, validate_again
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -185,6 +186,9 @@ def dedupe(job: Job) -> Outcome:
 
 def validate_stored(job: Job) -> Outcome:
     """Check the stored readings of the chosen stations and range; fetches nothing."""
+    if job.config.quality.run_dir:
+        verdict = validate_again(job, Path(job.config.quality.run_dir))
+        return _told(job, reported(job, None, replace(job.outcome(), verdict=verdict)))
     with open_store(job) as store:
         selection = choose_stations(job, store)
         if selection.unknown:
@@ -192,7 +196,14 @@ def validate_stored(job: Job) -> Outcome:
         outcome_of_run = recorded_outcome(job, store, selection.stations)
         verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
-    job.tell("\n".join(verdict.lines))
+    return _told(job, outcome)
+
+
+def _told(job: Job, outcome: Outcome) -> Outcome:
+    """Tell a verdict and its report."""
+    if outcome.verdict:
+        job.tell("
+".join(outcome.verdict.lines))
     if outcome.report:
         job.tell("\n".join(outcome.report.lines))
     return outcome

@@ -79,6 +79,8 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _database(config.mongo.database)
     yield from broken_quality_rules(config.quality)
     yield from broken_flaw_rules(config.sandbox.flaws)
+    if config.quality.run_dir is not None and config.job.name.name != "validate":
+        yield "quality.run_dir: only job=validate judges what a run has kept"
     replay = config.sandbox.replay
     if replay is not None and not Path(replay).is_dir():
         yield f"sandbox.replay={replay}: there is no such directory"

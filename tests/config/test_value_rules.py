@@ -78,6 +78,8 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["sandbox.flaws=[{station: 1, day: 08-20, kind: spike}]"], "a spike needs an index"),
         (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: 0}]"], "allowed are 0.01"),
         (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: nan}]"], "allowed are 0.01"),
+        (["job=validate", "quality.run_dir=nowhere"], "a run's directory, with quality/"),
+        (["quality.run_dir=nowhere"], "only job=validate"),
     ],
 )
 def test_impossible_settings_are_refused(
