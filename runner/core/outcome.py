@@ -328,7 +328,8 @@ class Outcome:
             f"Total records rejected: {tally.rejects:,}{self._not_kept()}",
             *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
             f"Coverage: {Coverage.of(self.stations)}",
-            f"Total API requests: {self.requests:,}{self._budget_wait()}",
+            f"Total API requests: {self.requests:,}",
+            *self._budget_wait(),
             f"Duration: {duration_text(self.duration.total_seconds())}",
             f"Success rate: {self.success_rate:.1f}%",
             RULE,
@@ -341,10 +342,11 @@ class Outcome:
             return ""
         return f" ({self.rejects_not_kept:,} of them over limits.rejects, not kept)"
 
-    def _budget_wait(self) -> str:
+    def _budget_wait(self) -> list[str]:
         if self.budget_wait_s < _WORTH_TELLING_S:
-            return ""
-        return f" ({duration_text(self.budget_wait_s)} waited for the budget shared with others)"
+            return []
+        waited = duration_text(self.budget_wait_s)
+        return [f"Waited for the budget shared by all with this key: {waited}"]
 
     def _skip_reasons(self) -> str:
         counts: dict[str, int] = {}

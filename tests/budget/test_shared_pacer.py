@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from runner.clock import elapsed_s
 from runner.core.errors import StoppedError, StoreUnavailableError
@@ -107,6 +108,19 @@ def test_a_pause_by_one_reaches_another_who_has_reserved_a_slot_already(database
     waiting.join()
     assert time.monotonic() - began > 2
     assert other.permits == 2
+
+
+def test_a_long_wait_and_the_pause_of_another_are_told(database: Mongo) -> None:
+    stop = StopFlag()
+    budget(database).reserve(Limits.of(Pace(60, 0)))
+    budget(database).pause(90)
+    threading.Timer(0.3, stop.ask).start()
+    with capture_logs() as logs, pytest.raises(StoppedError):
+        pacer(database, Pace(60, 0), stop).acquire()
+    told = {line["event"]: line for line in logs}
+    assert set(told) == {"budget.paused", "budget.waiting"}
+    assert 60 < told["budget.paused"]["pause_s"] <= told["budget.waiting"]["wait_s"] <= 90
+    assert told["budget.waiting"]["used_last_hour"] == 1
 
 
 def test_a_stop_ends_a_long_wait_and_nobody_else_waits_for_a_turn(database: Mongo) -> None:

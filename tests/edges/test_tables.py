@@ -228,3 +228,10 @@ def test_a_long_example_of_a_reject_takes_no_room_from_station_reason_and_count(
     assert "-476599   time_not_on_the_hour" in row
     assert "12,345" in row
     assert "…" in row
+
+
+@pytest.mark.parametrize(("used", "said"), [(0, "no request"), (1234, "1,234 requests")])
+def test_the_plan_says_how_much_of_a_shared_budget_the_last_hour_took(used: int, said: str) -> None:
+    lines = plan_lines(plan_of(), RANGE, NOW, used)
+    assert f"  budget    shared by all with this key: {said} in the last hour" in lines
+    assert len(lines) == len(plan_lines(plan_of(), RANGE, NOW)) + 1
