@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import signal
@@ -117,8 +118,12 @@ def test_a_stopped_sweep_starts_no_further_job_and_says_so(
     assert not [*(cwd / "multirun").glob("*/*/1")]
 
 
-def test_a_launcher_that_is_not_installed_names_the_extra(run: Run) -> None:
-    run("-m", "job=status", "hydra/launcher=submitit_local").refused("hydra/launcher")
+@pytest.mark.parametrize("name", ["joblib", "ray"])
+def test_a_launcher_that_is_not_installed_names_the_extra(run: Run, name: str) -> None:
+    if importlib.util.find_spec(name) is not None:
+        pytest.skip(f"the extra {name} is installed")
+    run("-m", "job=status", f"hydra/launcher={name}").refused(f"backfill-runner[{name}]")
+    run("-m", "job=status", "hydra/launcher=no_such").refused("hydra/launcher=no_such")
 
 
 def test_a_second_sweep_in_the_same_directory_shows_nothing_of_the_first(
