@@ -202,8 +202,7 @@ def validate_stored(job: Job) -> Outcome:
 def _told(job: Job, outcome: Outcome) -> Outcome:
     """Tell a verdict and its report."""
     if outcome.verdict:
-        job.tell("
-".join(outcome.verdict.lines))
+        job.tell("\n".join(outcome.verdict.lines))
     if outcome.report:
         job.tell("\n".join(outcome.report.lines))
     return outcome
