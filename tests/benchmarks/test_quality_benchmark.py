@@ -33,6 +33,9 @@ def test_bounds_that_are_missed_are_told() -> None:
     kept = [measured("extraction", 100), measured("checks", 34), measured("page", 9, page_bytes=5)]
     assert ratio(kept) == 0.34
     assert [*broken_bounds(kept)] == []
+    assert "0.34 (at most 0.35); in processor time, mongod's left out, 0.34." in table(
+        kept, 5, 1, 1
+    )
     assert "| checks | 34.0 | 35.0 |" in table(kept, 5_000_000, 195, 3)
     missed = [measured("extraction", 100), measured("checks", 36, 301),
               measured("page", 9, page_bytes=5_000_001)]  # fmt: skip
