@@ -101,7 +101,7 @@ def _validate(
         frozenset(known),
     )
     previous = find_previous(
-        settings.compare,
+        settings.compare if job.config.worker is None else "none",  # never twice the same stations
         job.context.run_dir.resolve(),
         job.run_id,
         identity.fingerprint,

@@ -24,6 +24,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from runner.core.checkpoint import Checkpoint, Empties, Status, Tally, without_hours
+from runner.core.errors import FailedElsewhereError
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
@@ -90,16 +91,25 @@ class Checkpoints:
             with store_errors(NAME):
                 self._collection.bulk_write(updates, ordered=False)
 
-    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> Intervals:
+    def begin(
+        self, station_idx: int, wanted: Interval, now: datetime, *, even_failed: bool = True
+    ) -> Intervals:
         """Take a station, and set it to in_progress over a range; what is covered stays.
 
         A checkpoint is made where there is none, and filled up where it was written by hand.
+
+        Args:
+            station_idx: the station.
+            wanted: the range.
+            now: the present, aware.
+            even_failed: whether to take a station that failed.
 
         Returns:
             What is covered.
 
         Raises:
             LeaseError: another run works on the station.
+            FailedElsewhereError: it failed, and is not to be taken then.
             StoreError: MongoDB could not do it, or the stored document cannot be understood.
         """
         defaults: Document = {
@@ -120,6 +130,10 @@ class Checkpoints:
         if self._leases:
             self._leases.claim(station_idx)
         before = self.load([station_idx]).get(station_idx)
+        if before and before.status is Status.FAILED and not even_failed:
+            if self._leases:
+                self._leases.release(station_idx)
+            raise FailedElsewhereError(before.error_message or "it failed in another run")
         covered = before.covered if before else ()
         changes = {
             "station_idx": station_idx,
