@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from runner.quality_rules import broken_quality_rules
 from runner.sandbox_rules import broken_flaw_rules
-from runner.settings import Config, JobName, Output, Source, SourceKind
+from runner.settings import Config, JobName, Mode, Output, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -48,6 +48,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "report.cell_timeout_s": (1, 86_400, "seconds"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
+    "worker": (0, 99_999, "any number that tells it apart"),
     "prune.older_than_days": (1, 36_500, "days"),
     "sandbox.missing_share": (0, 0.05, "share of the hours"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
@@ -97,6 +98,12 @@ def _backfill(config: Config) -> Iterator[str]:
             f"backfill.years={chosen.years} and backfill.days={chosen.days} exclude each other; "
             f"write backfill=two_years backfill.years={chosen.years}, "
             f"or backfill=last_30_days backfill.days={chosen.days}"
+        )
+    again = chosen.mode is not Mode.resume or chosen.lookback_hours > 0
+    if config.worker is not None and (again or config.dry_run):
+        yield (
+            f"worker={config.worker}: workers share hours that are not covered, each is asked for "
+            "once; so no dry_run, backfill.mode=resume and backfill.lookback_hours=0 only"
         )
 
 

@@ -380,6 +380,8 @@ class Config:
         limits: how much may go wrong.
         prune: what job=prune removes.
         sandbox: the loopback API.
+        worker: which of several equal runs this is, that share the stations by leases, and wait for
+            those that others work on; None for a run of its own.
         dry_run: fetch and validate; nothing is written but the requests in the shared budget.
         log_level: the least severe lines that are logged.
     """
@@ -395,5 +397,6 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     prune: Prune = field(default_factory=Prune)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    worker: int | None = None
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

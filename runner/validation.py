@@ -165,7 +165,7 @@ def _judged(job: Job, inputs: Inputs) -> Verdict:
         inputs.known,
     )
     previous = find_previous(
-        settings.compare,
+        settings.compare if job.config.worker is None else "none",  # never twice the same stations
         job.context.run_dir.resolve(),
         job.run_id,
         inputs.identity.fingerprint,

@@ -274,7 +274,8 @@ class Outcome:
     def success_rate(self) -> float:
         """Share of the selected stations whose whole range is covered now, percent."""
         done = sum(
-            item.state is State.COMPLETED or item.skip is Skip.COVERED for item in self.stations
+            item.state is State.COMPLETED or item.skip in (Skip.COVERED, Skip.ELSEWHERE)
+            for item in self.stations
         )
         return 100.0 * done / len(self.stations) if self.stations else 100.0
 

@@ -75,6 +75,8 @@ class Skip(StrEnum):
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
     LEASED = "leased by another run"
+    ELSEWHERE = "done by another run"
+    """Covered by another run since the plan was made."""
     NOT_KEPT = "no kept answer"
     """Hours of a replay for which no answer was kept; they stay as they were."""
 

@@ -31,6 +31,7 @@ from runner.core.checkpoint import (
     Tally,
     without_hours,
 )
+from runner.core.errors import FailedElsewhereError
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
@@ -103,16 +104,25 @@ class Checkpoints:
             with store_errors(NAME):
                 self._collection.bulk_write(updates, ordered=False)
 
-    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> Progress:
+    def begin(
+        self, station_idx: int, wanted: Interval, now: datetime, *, even_failed: bool = True
+    ) -> Progress:
         """Take a station, and set it to in_progress over a range; what is covered stays.
 
         A checkpoint is made where there is none, and filled up where it was written by hand.
+
+        Args:
+            station_idx: the station.
+            wanted: the range.
+            now: the present, aware.
+            even_failed: whether to take a station that failed.
 
         Returns:
             How far the station is.
 
         Raises:
             LeaseError: another run works on the station.
+            FailedElsewhereError: it failed, and is not to be taken then.
             StoreError: MongoDB could not do it, or the stored document cannot be understood.
         """
         defaults: Document = {
@@ -133,6 +143,10 @@ class Checkpoints:
         if self._leases:
             self._leases.claim(station_idx)
         before = self.load([station_idx]).get(station_idx)
+        if before and before.status is Status.FAILED and not even_failed:
+            if self._leases:
+                self._leases.release(station_idx)
+            raise FailedElsewhereError(before.error_message or "it failed in another run")
         progress = Progress(before.covered, before.empty) if before else Progress()
         covered = progress.covered
         changes = {

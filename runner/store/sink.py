@@ -8,7 +8,7 @@ from datetime import datetime
 
 from runner.core.checkpoint import Empties, Progress, Tally
 from runner.core.intervals import Interval, Intervals
-from runner.core.plan import StationPlan
+from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
@@ -17,6 +17,9 @@ from runner.store.outage import Outage
 from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
+
+_HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
+"""A station planned for one of these that is failed now has failed in another run since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,12 @@ class MongoSink:
     def begin(self, entry: StationPlan) -> Progress:
         """Take the station and set its checkpoint to in_progress; return how far it is."""
         idx = entry.station.idx
-        return self.outage.outlast(lambda: self.checkpoints.begin(idx, entry.wanted, self.now()))
+        may_have_failed = entry.why not in _HAD_NOT_FAILED
+        return self.outage.outlast(
+            lambda: self.checkpoints.begin(
+                idx, entry.wanted, self.now(), even_failed=may_have_failed
+            )
+        )
 
     def store(
         self,

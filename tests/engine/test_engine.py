@@ -12,12 +12,13 @@ from runner.core.checkpoint import Empties, Empty, Progress, Tally
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
+    FailedElsewhereError,
     LeaseError,
     Scope,
     StoreUnavailableError,
 )
 from runner.core.intervals import Interval, Intervals, to_datetime, union
-from runner.core.outcome import State, StationOutcome
+from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reject
 from runner.core.stations import Station
@@ -104,6 +105,7 @@ def execute(
     *,
     stop: StopFlag | None = None,
     workers: int = 4,
+    shared: bool = False,
 ) -> Executed:
     return Engine(
         plan,
@@ -113,6 +115,7 @@ def execute(
         workers=workers,
         stop=stop or StopFlag(),
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        shared=shared,
     ).execute()
 
 
@@ -308,6 +311,65 @@ def test_hours_the_source_itself_has_no_value_for_fail_nothing() -> None:
     executed = execute(plan, dashes)
     assert executed.stations[0].state is State.COMPLETED
     assert executed.stations[0].tally.rejected_hours == 10
+
+
+class HeldByAnother(Journal):
+    """Station 1 is another run's, for three looks; then that run has fetched all of it."""
+
+    looks = 0
+
+    def begin(self, entry: StationPlan) -> Progress:
+        super().begin(entry)
+        if entry.station.idx != 1:
+            return Progress(entry.covered)
+        self.looks += 1
+        if self.looks <= 3:
+            raise LeaseError("leased by run other", free_in_s=0.01)
+        return Progress((RANGE,))
+
+
+def test_a_run_that_shares_waits_for_another_to_the_end_and_asks_nothing_twice() -> None:
+    asked: list[int] = []
+
+    def noting(station: Station, window: Interval) -> Answer:
+        asked.append(station.idx)
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2), noting, HeldByAnother(), workers=1, shared=True)
+    elsewhere, done = executed.stations
+    assert set(asked) == {2}
+    assert (elsewhere.state, elsewhere.skip) == (State.SKIPPED, Skip.ELSEWHERE)
+    assert (elsewhere.covered_before, elsewhere.missing_hours) == (RANGE.hours, 0)
+    assert done.state is State.COMPLETED
+    outcome = Outcome(job="backfill", run_id="r", stations=executed.stations)
+    assert (outcome.exit_code, outcome.success_rate) == (0, 100.0)
+
+
+def test_a_run_that_shares_stops_waiting_when_it_is_asked_to_stop() -> None:
+    class Forever(HeldByAnother):
+        def begin(self, entry: StationPlan) -> Progress:
+            self.looks = 0
+            if len(self.events) > 5:
+                stop.ask()
+            return super().begin(entry)
+
+    stop = StopFlag()
+    executed = execute(plan_of(1), sink=Forever(), shared=True, stop=stop)
+    assert executed.stations[0].skip is Skip.LEASED
+
+
+def test_a_station_that_failed_in_another_run_meanwhile_is_not_asked_for_again() -> None:
+    class Failed(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            super().begin(entry)
+            raise FailedElsewhereError("Unknown station")
+
+    journal = Failed()
+    executed = execute(plan_of(1), sink=journal)
+    assert [event[0] for event in journal.events] == ["begin"]
+    (outcome,) = executed.stations
+    assert (outcome.skip, outcome.detail) == (Skip.FAILED, "Unknown station")
+    assert executed.error is None
 
 
 def test_a_leased_station_is_tried_again_at_the_end_and_then_skipped_with_its_holder() -> None:

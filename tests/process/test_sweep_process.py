@@ -221,3 +221,30 @@ def test_workers_of_a_sweep_that_was_killed_save_and_end(
     assert windows == slow_api.stats()["requests"] < WINDOWS
     outcomes = [*summary_path(runner).parent.glob("*/outcome.json")]
     assert [json.loads(path.read_text("utf-8"))["exit_code"] for path in outcomes] == [143] * 3
+
+
+@needs_joblib
+def test_eight_workers_share_the_stations_and_ask_for_no_window_twice(
+    runner: Runner, database: Mongo
+) -> None:
+    ids = [*range(1, 21)]
+    names = {idx: f"Station {idx}" for idx in ids}
+    with Sandbox(names, Climatology(1), Faults(latency_ms=50)) as api:
+        done = runner(
+            *("-m", "worker=range(8)", "hydra/launcher=joblib", "hydra.launcher.n_jobs=8"),
+            *(f"stations.ids=[{','.join(map(str, ids))}]", *MONTH, *FAST),
+            *("backfill.batch_size=24", "backfill.workers=2", f"source.base_url={api.url}"),
+            *(f"+stations.named={{{','.join(f'{idx}: S' for idx in ids)}}}",),
+            AQICN_API_KEY=KEY,
+        )
+        assert api.stats()["requests"] == len(ids) * 14
+    rows = summary(runner)["jobs"]
+    assert [(row["state"], row["exit_code"]) for row in rows] == [("done", 0)] * 8
+    assert sum(row["fetched"] for row in rows) == len(ids)
+    assert sum(row["fetched"] > 0 for row in rows) > 1, "one worker did everything"
+    assert summary(runner)["totals"]["stations"] == len(ids)
+    assert "done by another run: " in done.stdout
+    checkpoints = [*database["ingest_checkpoints"].find()]
+    assert {item["status"] for item in checkpoints} == {"completed"}
+    assert sum(item["windows"] for item in checkpoints) == len(ids) * 14
+    assert not [item for item in checkpoints if "lease" in item]

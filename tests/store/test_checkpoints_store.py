@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from runner.core.checkpoint import Checkpoint, Empty, Progress, Status, Tally
-from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.errors import FailedElsewhereError, StoreError, UnsupportedCollectionError
 from runner.core.intervals import Interval, to_datetime, union
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
@@ -268,6 +268,19 @@ def test_the_documented_recipe_groups_by_status(
         "completed": 1,
         "failed": 1,
     }
+
+
+def test_a_station_that_failed_is_taken_only_where_it_is_meant(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    checkpoints.fail(HANOI, "Unknown station", LATER)
+    before = document(database)
+    with pytest.raises(FailedElsewhereError, match="Unknown station"):
+        checkpoints.begin(HANOI, RANGE, LATER, even_failed=False)
+    assert document(database) == before
+    checkpoints.begin(HANOI, RANGE, LATER)
+    assert load(checkpoints).status is Status.IN_PROGRESS
 
 
 def test_the_documented_recipe_resets_failed_stations(
