@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     broken = [*broken_bounds(measured)]
     print(*broken, sep="\n")
     if asked.report:
-        command = f"make bench-quality ({asked.rounds} rounds on {machine()})"
-        write_section(asked.report, "quality", f"`{command}`\n\n{text}")
+        made = f"`make bench-quality`: {machine()}; rounds: {asked.rounds}."
+        write_section(asked.report, "quality", f"{made}\n\n{text}")
     return 1 if broken else 0
 
 
