@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean
+.PHONY: help demo test test-lowest chaos check fuzz format clean bench bench-quick bench-plan bench-quality simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -33,6 +33,20 @@ N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
 	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
+
+bench: $(READY)  ## Measure the load beside a plain loop and the ceilings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks --report docs/performance.md
+
+bench-quick: $(READY)  ## The same in a minute; fails where a figure is not half as good as it should be
+	$(BIN)/python -m benchmarks --quick
+
+bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over ten years
+	$(BIN)/python -m benchmarks.plan
+bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks.quality --report docs/performance.md
+
+simulate: $(READY)  ## Ten years of 12,000 stations fetched by 16 runs, with faults and quotas, in a minute
+	$(BIN)/python -m benchmarks.simulate_fleet
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from runner.assembly import Store, api_key, open_client, open_store, wanted_country
+from runner.assembly import (
+    Store,
+    api_key,
+    budget_of,
+    open_client,
+    open_store,
+    pacer_of,
+    wanted_country,
+)
 from runner.config import bundled_stations
 from runner.core.country import Country, look_through, overlap, tiles
 from runner.core.errors import ConfigError, RunnerError, Scope, SourceError
@@ -24,11 +32,12 @@ from runner.core.sightings import Refused, Sighting, objection, placed
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.job import Job
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.aqicn_stations import AqicnStations
 from runner.sources.patience import FailedTries
 from runner.sources.station_files import stations_of
+from runner.store.outage import Outage
 from runner.store.stations import StationsRecorded
 
 log = structlog.get_logger()
@@ -95,18 +104,18 @@ def find_stations(job: Job) -> Outcome:
     census = Census(wanted_country(job), Selector(chosen.name, box), frozenset(chosen.ids))
     from_file = job.config.discover.file
     key = None if from_file else api_key(job)
-    requests = 0
+    requests, waited_s = 0, 0.0
     with open_store(job) as store:
         broken: RunnerError | None = None
         try:
             if key is None:
                 _read(Path(from_file or ""), census)
             else:
-                with _asking(job, key) as (api, pacer):
+                with _asking(job, store, key) as (api, pacer):
                     try:
                         _ask(job, api, census, store)
                     finally:
-                        requests = pacer.permits
+                        requests, waited_s = pacer.permits, pacer.waited_s
         except ConfigError:
             raise
         except RunnerError as error:
@@ -116,13 +125,13 @@ def find_stations(job: Job) -> Outcome:
     job.tell("\n".join(_lines(job, census, recorded, requests)))
     if broken is not None:
         raise broken
-    return job.outcome()
+    return replace(job.outcome(), requests=requests, budget_wait_s=waited_s)
 
 
 @contextmanager
-def _asking(job: Job, key: Secret) -> Iterator[tuple[AqicnStations, Pacer]]:
-    limit = job.config.rate_limit
-    pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
+def _asking(job: Job, store: Store, key: Secret) -> Iterator[tuple[AqicnStations, Pacing]]:
+    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    pacer = pacer_of(job, budget_of(job, store, key), outage)
     names = {**bundled_stations(), **job.config.stations.named}
     with open_client(job, pacer, names, FailedTries()) as client:
         yield AqicnStations(client, key), pacer

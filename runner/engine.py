@@ -19,8 +19,16 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import Empties, Tally, note_empties, tally_window, without_hours
+from runner.core.checkpoint import (
+    Empties,
+    Progress,
+    Tally,
+    note_empties,
+    tally_window,
+    without_hours,
+)
 from runner.core.errors import (
+    FailedElsewhereError,
     LeaseError,
     RunnerError,
     Scope,
@@ -48,6 +56,8 @@ log = structlog.get_logger()
 
 _FEWEST_UNUSABLE = 10
 """Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
+_SHARED_LOOK_S = 1.0
+"""How often a run that shares its stations looks whether another has finished with one."""
 _SIGNAL_CHECK_S = 0.2
 """How often the main thread wakes, so that Python can run signal handlers."""
 
@@ -55,11 +65,12 @@ _SIGNAL_CHECK_S = 0.2
 class Sink(Protocol):
     """Where readings go, and where progress is kept. All methods raise StoreError."""
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take a station for this run alone; return what is covered of it.
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take a station for this run alone; return how far it is, whatever the plan thought.
 
         Raises:
             LeaseError: another run works on it.
+            FailedElsewhereError: another run failed on it since the plan was made.
         """
         ...
 
@@ -131,6 +142,8 @@ class Engine:
         stop: finishes the windows in hand and leaves the rest.
         reject_share: share of a window's records that may be unusable, 0..1.
         now: the present, UTC; no reading may lie after it.
+        shared: other runs like this one work on the same stations: wait for what they have, as long
+            as they live, rather than once for the time of a lease.
     """
 
     def __init__(
@@ -144,6 +157,7 @@ class Engine:
         stop: StopFlag,
         reject_share: float = 1.0,
         now: Callable[[], datetime],
+        shared: bool = False,
     ) -> None:
         self._plan = plan
         self._asker = Asker(source, now)
@@ -152,6 +166,7 @@ class Engine:
         self._workers = workers
         self._stop = stop
         self._reject_share = reject_share
+        self._shared = shared
         self._lock = Lock()
         self._fatal: RunnerError | None = None
         self._leased: deque[tuple[int, StationPlan, float]] = deque()
@@ -191,7 +206,7 @@ class Engine:
                 self._stop.sleep(free_at - time.monotonic())
             except StoppedError:
                 return
-            self._run_station(position, entry, outcomes, last_try=True)
+            self._run_station(position, entry, outcomes, last_try=not self._shared)
 
     def _run_station(
         self,
@@ -206,38 +221,51 @@ class Engine:
         The other run may be dead: its lease then runs out, and what it left is fetched here.
         """
         try:
-            covered = self._sink.begin(entry)
+            covered, empty = self._sink.begin(entry)
         except LeaseError as error:
-            log.warning(
-                "station.skipped" if last_try else "station.waiting",
-                station_idx=entry.station.idx,
-                reason=error.message,
-                up_to_s=0 if last_try else round(error.free_in_s),
-            )
+            self._tell_leased(entry, error, last_try=last_try)
+            wait_s = min(error.free_in_s, _SHARED_LOOK_S) if self._shared else error.free_in_s
             outcome = replace(
                 self._untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
             )
             if not last_try:
                 with self._lock:
-                    self._leased.append((position, entry, time.monotonic() + error.free_in_s))
+                    self._leased.append((position, entry, time.monotonic() + wait_s))
                     outcomes[position] = outcome
                 return
+        except FailedElsewhereError as error:
+            skip = Skip.FAILED
+            outcome = replace(
+                self._untouched(entry), state=State.SKIPPED, skip=skip, detail=error.message
+            )
         except RunnerError as error:
             self._end_run(error)
             outcome = replace(self._untouched(entry), detail=error.message)
         else:
+            pieces = entry.pieces
             if covered != entry.covered:  # another run was here between the plan and now
-                left = entry.pieces if entry.is_present else subtract(entry.pieces, covered)
+                left = pieces if entry.is_present else subtract(pieces, covered)
                 entry = replace(entry, covered=covered, pieces=left)
-            outcome = self._fetch_station(entry)
+            outcome = self._fetch_station(entry, empty)
+            if pieces and not entry.pieces and outcome.state is State.COMPLETED:
+                outcome = replace(outcome, state=State.SKIPPED, skip=Skip.ELSEWHERE)
             self._leave(entry.station)
         outcomes[position] = outcome
         self._watcher.station_done(outcome)
 
-    def _fetch_station(self, entry: StationPlan) -> StationOutcome:
+    def _tell_leased(self, entry: StationPlan, error: LeaseError, *, last_try: bool) -> None:
+        level = log.debug if self._shared else log.warning
+        level(
+            "station.skipped" if last_try else "station.waiting",
+            station_idx=entry.station.idx,
+            reason=error.message,
+            up_to_s=0 if last_try else round(error.free_in_s),
+        )
+
+    def _fetch_station(self, entry: StationPlan, empty: Empties) -> StationOutcome:
         station = entry.station
         outcome = self._untouched(entry)
-        covered, empty = entry.covered, entry.empty
+        covered = entry.covered
         logger = log.bind(station_idx=station.idx)
         try:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)

@@ -13,6 +13,7 @@ from enum import Enum
 from runner.discovery_settings import Country, Discovery
 from runner.quality_settings import Quality
 from runner.report_settings import Report
+from runner.sandbox_settings import Flaw
 
 
 class JobName(Enum):
@@ -48,7 +49,15 @@ class Mode(Enum):
 
     resume = "resume"
     gaps = "gaps"
+    missing = "missing"
     refetch = "refetch"
+
+
+class Output(Enum):
+    """How a job shows what it found; spelt as typed in `output=NAME`."""
+
+    table = "table"
+    json = "json"
 
 
 class LogLevel(Enum):
@@ -69,11 +78,13 @@ class Job:
         confirm: yes to `job=reset` of every station, and to what `job=dedupe` and `job=prune` would
             remove.
         rejects: what `job=replay` tries again: the kept rejects.
+        output: table for a person, or json: one document, alone on standard output.
     """
 
     name: JobName = JobName.backfill
     confirm: bool = False
     rejects: bool = False
+    output: Output = Output.table
 
 
 @dataclass(slots=True)
@@ -122,7 +133,8 @@ class Backfill:
         batch_size: hours a request asks for.
         workers: stations worked on at the same time.
         lag_hours: full hours left to the live job; nothing newer is fetched.
-        mode: resume: what is not covered; gaps: covered hours without a reading; refetch: all.
+        mode: resume: what is not covered; gaps: covered hours without a reading; missing: both;
+            refetch: all.
         lookback_hours: hours before the covered end that are read again, for late corrections.
         recheck_empty_after_days: days after which hours the source had nothing for are gaps again.
         lease_s: seconds after which the stations of a run that was killed are free for another.
@@ -148,10 +160,12 @@ class RateLimit:
     Attributes:
         delay_s: seconds between the starts of two requests.
         max_per_hour: requests in any 3600 seconds; 0 for no limit.
+        shared: whether all who use the same key and database keep these limits together.
     """
 
     delay_s: float = 4.0
     max_per_hour: int = 1000
+    shared: bool = True
 
 
 @dataclass(slots=True)
@@ -341,12 +355,16 @@ class Sandbox:
     Attributes:
         seed: of the invented readings and the faults.
         replay: directory of AirNow files to serve; None for invented readings.
+        missing_share: share of the invented hours without a record, 0..0.05.
+        flaws: what is wrong with the readings, on purpose.
         port: on 127.0.0.1; 0 for any free one.
         faults: what it does wrong.
     """
 
     seed: int = 1
     replay: str | None = None
+    missing_share: float = 0.02
+    flaws: list[Flaw] = field(default_factory=list)
     port: int = 0
     faults: Faults = field(default_factory=Faults)
 
@@ -369,7 +387,9 @@ class Config:
         sandbox: the loopback API.
         country: what job=stations keeps to.
         discover: how job=stations finds stations.
-        dry_run: fetch and validate, write nothing to the database.
+        worker: which of several equal runs this is, that share the stations by leases, and wait for
+            those that others work on; None for a run of its own.
+        dry_run: fetch and validate; nothing is written but the requests in the shared budget.
         log_level: the least severe lines that are logged.
     """
 
@@ -386,5 +406,6 @@ class Config:
     sandbox: Sandbox = field(default_factory=Sandbox)
     country: Country = field(default_factory=Country)
     discover: Discovery = field(default_factory=Discovery)
+    worker: int | None = None
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

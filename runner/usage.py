@@ -27,7 +27,7 @@ SETTINGS = (
     ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
     ("backfill.years=2", "calendar years back from the end; start_date comes first"),
     ("backfill.batch_size=168", "hours a request"),
-    ("backfill.mode=resume", "gaps: covered hours without a reading; refetch: everything again"),
+    ("backfill.mode=resume", "gaps: covered hours without a reading; missing: both; refetch: all"),
     ("backfill.workers=4", "stations at a time"),
     ("rate_limit.delay_s=4", "seconds between two requests"),
     ("rate_limit.max_per_hour=1000", "requests an hour; 0: no limit"),
@@ -43,8 +43,7 @@ Environment, or a file .env in the working directory
   AQICN_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (directory of your own YAML, as --config-dir)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
-  3 the quality gate failed | 4 incomplete, run again to resume
-  130, 143 stopped by a signal, run again to resume"""
+  3 the quality gate failed | 4 incomplete, 130, 143 stopped by a signal: run again to resume"""
 
 
 def help_page(directories: Sequence[Path]) -> str:

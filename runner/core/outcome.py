@@ -29,6 +29,8 @@ _KEPT = " (changed at the source; see ingest_revisions)"
 MOST_LISTED = 20
 """Failed stations named in the summary; the rest are counted and stand in outcome.json."""
 
+_WORTH_TELLING_S = 5.0
+
 
 class Exit(IntEnum):
     """Process exit codes (130 and 143 are 128 + signal)."""
@@ -176,6 +178,7 @@ class Outcome:
         requests: requests made, retries included.
         failed_requests: those that came to nothing: 5xx, timeouts, broken answers.
         throttled_requests: those refused for asking too often.
+        budget_wait_s: seconds waited for the shared budget, beyond the run's own pace.
         started_at: UTC.
         ended_at: UTC.
         dry_run: whether nothing was written.
@@ -207,6 +210,7 @@ class Outcome:
     retry_command: str = ""
     failed_requests: int = 0
     throttled_requests: int = 0
+    budget_wait_s: float = 0.0
     verdict: Verdict | None = None
     report: Pages | None = None
     observed: Mapping[str, int] = field(default_factory=dict)
@@ -273,7 +277,8 @@ class Outcome:
     def success_rate(self) -> float:
         """Share of the selected stations whose whole range is covered now, percent."""
         done = sum(
-            item.state is State.COMPLETED or item.skip is Skip.COVERED for item in self.stations
+            item.state is State.COMPLETED or item.skip in (Skip.COVERED, Skip.ELSEWHERE)
+            for item in self.stations
         )
         return 100.0 * done / len(self.stations) if self.stations else 100.0
 
@@ -290,6 +295,7 @@ class Outcome:
             "requests": self.requests,
             "failed_requests": self.failed_requests,
             "throttled_requests": self.throttled_requests,
+            "budget_wait_s": round(self.budget_wait_s, 3),
             "windows": self.windows,
             "quality": None if self.verdict is None else self.verdict.to_json(),
             "report": None if self.report is None else self.report.to_json(),
@@ -329,6 +335,7 @@ class Outcome:
             *([f"Present observations: {self._observed()}"] if self.observed else []),
             f"Coverage: {Coverage.of(self.stations)}",
             f"Total API requests: {self.requests:,}",
+            *self._budget_wait(),
             f"Duration: {duration_text(self.duration.total_seconds())}",
             f"Success rate: {self.success_rate:.1f}%",
             RULE,
@@ -343,6 +350,12 @@ class Outcome:
         if not self.rejects_not_kept:
             return ""
         return f" ({self.rejects_not_kept:,} of them over limits.rejects, not kept)"
+
+    def _budget_wait(self) -> list[str]:
+        if self.budget_wait_s < _WORTH_TELLING_S:
+            return []
+        waited = duration_text(self.budget_wait_s)
+        return [f"Waited for the budget shared by all with this key: {waited}"]
 
     def _skip_reasons(self) -> str:
         counts: dict[str, int] = {}

@@ -76,11 +76,9 @@ def plan_present(
     entries = []
     for station in stations:
         known = checkpoints.get(station.idx)
-        covered, empty = (known.covered, known.empty) if known else ((), ())
+        covered = known.covered if known else ()
         entries.append(
-            StationPlan(
-                station, one, pieces=(window,), covered=covered, empty=empty, why=Why.PRESENT
-            )
+            StationPlan(station, one, pieces=(window,), covered=covered, why=Why.PRESENT)
         )
     entries += [StationPlan(Station(idx), one, skip=Skip.UNKNOWN) for idx in unknown]
     return Plan(tuple(entries), window.hours, pace)
@@ -110,8 +108,8 @@ def floored(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     moment = moment_in(record)
     if moment is None or moment[0] > now:
         return {**record}
-    utc, written = moment
-    begin = to_datetime(hour_of(utc))
+    utc, hour, written = moment
+    begin = to_datetime(hour)
     if begin == utc:
         return {**record}
     local = datetime.fromisoformat(written["s"].replace(" ", "T")).replace(tzinfo=UTC)

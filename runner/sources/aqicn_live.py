@@ -15,7 +15,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from runner.core.intervals import Interval, hour_of
+from runner.core.intervals import Interval
 from runner.core.present import Observed, floored
 from runner.core.readings import Answer, moment_in
 from runner.core.stations import Station
@@ -100,7 +100,7 @@ class AqicnLive:
         moment = moment_in(record)
         if moment is None or moment[0] > self._now() or record.get("idx") != station.idx:
             return Observed.UNUSABLE
-        hour = hour_of(moment[0])
+        hour = moment[1]
         if not window.start <= hour < window.end:
             return Observed.STALE if hour < window.start else Observed.LEFT
         if record.get("aqi") in ("-", None):

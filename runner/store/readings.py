@@ -48,6 +48,7 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
+from runner.store.object_ids import ObjectIds
 
 NAME = "waqi_station_readings"
 
@@ -88,6 +89,7 @@ class Readings:
         self._wanted = wanted
         self._is_timeseries = False
         self._can_replace = True
+        self._ids = ObjectIds()
 
     def check(self) -> None:
         """Say whether the collection can be written to, without writing anything.
@@ -290,7 +292,8 @@ class Readings:
         """Insert; an hour that another writer stored first is left to the next look."""
         if not new:
             return 0
-        documents: list[Document] = [{**reading} for reading in new]  # pymongo adds _id to them
+        ids = self._ids.take(len(new))
+        documents = [{"_id": _id, **reading} for _id, reading in zip(ids, new, strict=True)]
         try:
             return len(self._collection.insert_many(documents, ordered=False).inserted_ids)
         except BulkWriteError as error:

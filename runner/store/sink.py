@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.checkpoint import Empties, Tally
+from runner.core.checkpoint import Empties, Progress, Tally
 from runner.core.intervals import Interval, Intervals
-from runner.core.plan import StationPlan
+from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
@@ -17,6 +17,9 @@ from runner.store.outage import Outage
 from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
+
+_HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
+"""A station planned for one of these that is failed now has failed in another run since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,16 @@ class MongoSink:
     source: str
     now: Callable[[], datetime]
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take the station and set its checkpoint to in_progress; return what is covered.
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take the station and set its checkpoint to in_progress; return how far it is.
 
         For a present observation the checkpoint keeps its state and its range.
         """
         idx, wanted = entry.station.idx, _range(entry)
-        return self.outage.outlast(lambda: self.checkpoints.begin(idx, wanted, self.now()))
+        may_have_failed = entry.why not in _HAD_NOT_FAILED
+        return self.outage.outlast(
+            lambda: self.checkpoints.begin(idx, wanted, self.now(), even_failed=may_have_failed)
+        )
 
     def store(
         self,
@@ -105,9 +111,9 @@ class DrySink:
 
     readings: Readings
 
-    def begin(self, entry: StationPlan) -> Intervals:
+    def begin(self, entry: StationPlan) -> Progress:
         """Write nothing."""
-        return entry.covered
+        return Progress(entry.covered)
 
     def store(
         self,

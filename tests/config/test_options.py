@@ -172,6 +172,14 @@ def test_demo_needs_no_key_no_server_and_little_time(composed: Compose) -> None:
     assert demo.sandbox.faults.rate_timeout == 0
 
 
+def test_demo_spoils_three_of_its_stations_and_no_others(composed: Compose) -> None:
+    demo = composed("profile=demo")
+    spoilt = {flaw.station: flaw.kind.name for flaw in demo.sandbox.flaws}
+    assert set(spoilt.values()) == {"flat_line", "spike", "gap"}
+    assert set(spoilt) < set(demo.stations.named)
+    assert len(demo.stations.named) > len(spoilt)
+
+
 def test_command_line_beats_the_profile(composed: Compose) -> None:
     demo = composed(
         "profile=demo", "stations=hue", "rate_limit.delay_s=1", "backfill.batch_size=24"

@@ -53,7 +53,8 @@ def test_a_label_within_an_hour_goes_to_its_beginning_and_never_further(
     assert timedelta() <= before[0] - after[0] < timedelta(hours=1)
     assert (after[0].minute, after[0].second) == (0, 0)
     assert hour_of(before[0]) == hour_of(after[0])
-    assert after[1]["tz"] == tz
+    assert before[1] == after[1] == hour_of(after[0])
+    assert after[2]["tz"] == tz
 
 
 def test_a_moment_in_the_future_and_one_that_cannot_be_read_stay_as_they_are() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner.core.aqi import (
     AQICN_PM25,
     LOWEST_CONCENTRATION,
-    Scale,
+    Breakpoints,
     concentration_of,
     sub_index,
 )
@@ -100,4 +100,4 @@ def test_a_scale_that_does_not_rise_from_zero_is_refused(
     knots: tuple[tuple[float, int], ...],
 ) -> None:
     with pytest.raises(ValueError, match="knots must rise"):
-        Scale("crooked", knots)
+        Breakpoints("crooked", knots)
