@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,12 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and b"popen_loky" in command:
             found.append(int(stat.parent.name))
     return found
+
+
+def blocks_sigint(pid: int) -> bool:
+    """Return whether a process holds Ctrl-C back, as a worker without a job must."""
+    (mask,) = re.findall(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) & 1 << signal.SIGINT - 1)
 
 
 def alive(pids: list[int]) -> list[int]:
@@ -202,6 +209,7 @@ def test_a_stop_reaches_every_worker_each_saves_and_none_is_left_behind(
     wait_for(lambda: [*runner.directory.glob("multirun/*/*/3/outcome.json")])
     wait_for(lambda: len(database["waqi_station_readings"].distinct("meta.station_idx")) == 3)
     workers = children(process.pid)
+    wait_for(lambda: sum(map(blocks_sigint, workers)) == 1)
     lines = [str(Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in workers]
     for pid in workers if signum == signal.SIGINT else ():
         os.kill(pid, signum)
