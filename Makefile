@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean bench bench-quick bench-plan bench-quality simulate
+.PHONY: help demo test test-lowest test-ray chaos check fuzz format clean bench bench-quick bench-plan bench-quality simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -28,6 +28,14 @@ test-lowest:  ## Run the quick tests against the oldest supported dependencies
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt 'hatchling>=1.26' editables
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/python -m pytest -m "not slow"
+
+RAY := .venv-ray
+# In an environment of its own: Ray is large, and wants an older cloudpickle than joblib.
+test-ray:  ## Run sweeps on a real Ray cluster of two nodes on this machine
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-ray.txt
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(RAY)/bin/python -m pytest tests/process/test_ray_process.py
 
 N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -64,4 +72,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) $(RAY) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

@@ -3,16 +3,20 @@
     python -m benchmarks.api [--latency-ms 0] [--changed 0.01]
 
 prints its URL and serves until it is ended. Every station has every hour; a value follows from
-station and hour, so that a leg's result can be checked. `/_stats` says how many were asked.
+station and hour, so that a leg's result can be checked. `/_stats` says how many requests came since
+it was asked last, and how many seconds lie between the first and the last of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _HOUR_S = 3600
@@ -57,7 +61,7 @@ def _hour(text: str) -> int:
 class _Api(asyncio.Protocol):
     """One connection, kept alive; answers in the order of the requests."""
 
-    asked = 0
+    arrivals: ClassVar[list[float]] = []
     latency_s = 0.0
     changed = 0.0
 
@@ -86,8 +90,10 @@ class _Api(asyncio.Protocol):
     def _answer(self, target: str) -> bytes:
         split = urlsplit(target)
         if split.path == "/_stats":
-            return b'{"asked":%d}' % _Api.asked
-        _Api.asked += 1
+            arrivals, _Api.arrivals = _Api.arrivals, []
+            span_s = arrivals[-1] - arrivals[0] if arrivals else 0.0
+            return json.dumps({"asked": len(arrivals), "span_s": span_s}).encode()
+        _Api.arrivals.append(time.monotonic())
         feed = unquote(split.path).split("/")[2]
         query = parse_qs(split.query)
         return body(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import requests
 from pymongo import MongoClient
 
 from benchmarks.api import aqi
@@ -21,6 +22,8 @@ FIRST = int(datetime(2022, 1, 1, tzinfo=UTC).timestamp()) // 3600
 WEEK = 168
 READINGS = "waqi_station_readings"
 CHANGED = 0.01
+PACED_STATIONS = 8
+"""More than there are workers, so that all of these have one to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,36 @@ class Job:
         """Return the seconds of reading all that is stored, week by week, alone."""
         return self._ceiling("probe", self.uri, "ours_regu", *self._range)
 
+    def small(self, years: int) -> Cost:
+        """Load so many years of one station into an empty database."""
+        self.client.drop_database("small")
+        return self._runner("small", "regular", stations=1, hours=years * 8760)
+
+    def paced(self, latency_ms: int, pace_s: float, count: int) -> float:
+        """Return the seconds between the first and the last of some paced requests."""
+        self.client.drop_database("paced")
+        with api("--latency-ms", str(latency_ms)) as url:
+            pace = (f"rate_limit.delay_s={pace_s}", "rate_limit.max_per_hour=0")
+            self._runner(
+                "paced",
+                "regular",
+                "backfill.batch_size=6",
+                *pace,
+                url=url,
+                stations=PACED_STATIONS,
+                hours=6 * count // PACED_STATIONS,
+            )
+            stats = requests.get(f"{url}/_stats", timeout=10).json()
+        if stats["asked"] != count:
+            raise RuntimeError(f"{stats} instead of {count} requests")
+        return float(stats["span_s"])
+
+    def command(self, *arguments: str) -> Cost:
+        """Run this interpreter with some arguments."""
+        secrets = {"MONGO_URI": self.uri, "AQICN_API_KEY": "any", "MONGO_DB": "ours_regu"}
+        command = [sys.executable, *arguments]
+        return cost_of(command, self.directory, clean_environment(**secrets))
+
     def check(self, name: str) -> None:
         """Make sure that a database holds every reading once, with its value.
 
@@ -144,6 +177,7 @@ class Job:
         stations: int | None = None,
         hours: int | None = None,
     ) -> Cost:
+        """Run `python -m runner` for all or some of the work, with more overrides."""
         ids = range(1, (stations or self.stations) + 1)
         named = ",".join(f"{idx}: Station {idx}" for idx in ids)
         command = [
@@ -153,7 +187,11 @@ class Job:
             f"stations.ids=[{','.join(map(str, ids))}]",
             f"backfill.start_date={_iso(FIRST)}",
             f"backfill.end_date={_iso(FIRST + (hours or self.hours))}",
-            "rate_limit=unlimited",
+            *(
+                []
+                if any(item.startswith("rate_limit.") for item in more)
+                else ["rate_limit=unlimited"]
+            ),
             "quality=off",
             "report=none",
             f"mongo.database={name}",
@@ -169,9 +207,7 @@ class Job:
         return float(self._run("benchmarks.ceilings", *arguments).said)
 
     def _run(self, module: str, *arguments: str) -> Cost:
-        secrets = {"MONGO_URI": self.uri, "AQICN_API_KEY": "any"}
-        command = [sys.executable, "-m", module, *arguments]
-        return cost_of(command, self.directory, clean_environment(**secrets))
+        return self.command("-m", module, *arguments)
 
 
 def _iso(hour: int) -> str:

@@ -64,7 +64,8 @@ _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
 
 _OF_HYDRA = (
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra/launcher"),
-    "hydra.launcher.n_jobs",
+    *("hydra.launcher.n_jobs", "hydra.launcher.ray.init.address"),
+    *("hydra.launcher.ray.init.num_cpus", "hydra.launcher.ray.remote.num_cpus"),
 )
 """Hydra's own settings that may be set: where files go, and how a sweep's jobs are started."""
 

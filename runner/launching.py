@@ -17,12 +17,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 
-from runner import sweep_files
+from runner import engines, sweep_files
 from runner.core.sweep import JobState, PlannedJob, SweepPlan
 from runner.task import JobTask, Process
-from runner.workers import end_idle_workers, launch_apart
+from runner.workers import launch_apart
 
 _LAUNCHES = 2
 """Times a job is started that was lost with its worker, before it could leave an outcome."""
@@ -50,11 +50,9 @@ class Launching:
         self._plan = plan
         self._process = process
         self._in_workers = self._plan.launcher != "basic"
-        _shape(config, len(self._plan.jobs))
-        context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
-        self._launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=task, config=config
-        )
+        self._config = config
+        self._context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+        self._task = task
 
     def run(self) -> Exception | None:
         """Run all jobs; return what kept the launcher from it, None where nothing did."""
@@ -77,7 +75,14 @@ class Launching:
         overrides = [self._overrides(job) for job in jobs]
 
         def launch() -> Sequence[JobReturn]:
-            return self._launcher.launch(overrides, initial_job_idx=0)
+            try:
+                engines.prepare(self._config, len(jobs))
+                launcher = Plugins.instance().instantiate_launcher(
+                    hydra_context=self._context, task_function=self._task, config=self._config
+                )
+                return launcher.launch(overrides, initial_job_idx=0)
+            finally:
+                engines.put_away()  # in this thread: with it Ray's processes end
 
         stop_file = Path(self._plan.directory, sweep_files.STOP)
         try:
@@ -88,8 +93,6 @@ class Launching:
                     returned = launch()
         except Exception as error:  # noqa: BLE001 - whatever an engine raises when it loses a worker
             return error
-        finally:
-            end_idle_workers()
         for job, one in zip(jobs, returned, strict=True):
             self._keep(job, one)
         return None
@@ -110,19 +113,6 @@ class Launching:
         if came_back and not (run_dir / sweep_files.OUTCOME).exists():
             with suppress(OSError):
                 sweep_files.write_outcome(run_dir, outcome, self._process.redact)
-
-
-def _shape(config: DictConfig, jobs: int) -> None:
-    """Let joblib start no worker without a job, and give a worker one job at a time."""
-    launcher = config.hydra.launcher
-    if "n_jobs" in launcher:
-        from joblib import cpu_count  # noqa: PLC0415 - an extra
-
-        workers = int(launcher.n_jobs)
-        workers = workers if workers > 0 else max(1, cpu_count() + 1 + workers)
-        with read_write(launcher), open_dict(launcher):
-            launcher.n_jobs = min(workers, jobs)
-            launcher.batch_size = "1"
 
 
 def _quoted(text: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,14 +60,6 @@ def launch_apart(launch: Callable[[], Result], stop: StopFlag, stop_file: Path) 
     if errors:
         raise errors[0]
     return results[0]
-
-
-def end_idle_workers() -> None:
-    """End the workers that joblib keeps for the next time, if it was used at all."""
-    if "joblib" in sys.modules:
-        from joblib.externals.loky import get_reusable_executor  # noqa: PLC0415 - an extra
-
-        get_reusable_executor().shutdown(wait=True)
 
 
 class _Watch:

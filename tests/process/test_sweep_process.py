@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ MONTH = ("backfill.start_date=2023-01-01", "backfill.end_date=2023-01-15")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
 HAS_JOBLIB = importlib.util.find_spec("joblib") is not None
 needs_joblib = pytest.mark.skipif(not HAS_JOBLIB, reason="the extra joblib is not installed")
+START, END = datetime(2023, 1, 1, tzinfo=UTC), datetime(2023, 2, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 KEY = "canary-sweep-0a1b2c3d"
 WINDOWS = 3 * 31
 
@@ -61,6 +65,12 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and b"popen_loky" in command:
             found.append(int(stat.parent.name))
     return found
+
+
+def blocks_sigint(pid: int) -> bool:
+    """Return whether a process holds Ctrl-C back, as a worker without a job must."""
+    (mask,) = re.findall(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) & 1 << signal.SIGINT - 1)
 
 
 def alive(pids: list[int]) -> list[int]:
@@ -188,19 +198,29 @@ def test_a_worker_that_is_killed_costs_its_windows_in_flight_and_no_job(
 def test_a_stop_reaches_every_worker_each_saves_and_none_is_left_behind(
     runner: Runner, database: Mongo, slow_api: Sandbox, signum: int
 ) -> None:
-    """Ctrl-C reaches all processes of a terminal at once, a SIGTERM only the sweep's own."""
-    process = runner.start(*by_station(slow_api), AQICN_API_KEY=KEY)
+    """Ctrl-C reaches all processes of a terminal at once, a SIGTERM only the sweep's own.
+
+    One of the workers has nothing to do any more: it must not die of it, and take the others along.
+    """
+    done = {"station_idx": 8767, "status": "completed", "start_ts": START, "target_end_ts": END}
+    database["ingest_checkpoints"].insert_one({**done, "last_processed_ts": END - HOUR})
+    four = ("stations.ids=[1584],[8641],[13658],[8767]", "hydra.launcher.n_jobs=4")
+    process = runner.start(*by_station(slow_api), *four, AQICN_API_KEY=KEY)
+    wait_for(lambda: [*runner.directory.glob("multirun/*/*/3/outcome.json")])
     wait_for(lambda: len(database["waqi_station_readings"].distinct("meta.station_idx")) == 3)
     workers = children(process.pid)
+    wait_for(lambda: sum(map(blocks_sigint, workers)) == 1)
     lines = [str(Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in workers]
     for pid in workers if signum == signal.SIGINT else ():
         os.kill(pid, signum)
     code, out, err = stop(process, signum)
     assert code == 128 + signum, out + err
-    assert states(runner) == ["stopped"] * 3
+    assert states(runner) == [*["stopped"] * 3, "done"]
+    assert "launcher" not in err
+    assert len(workers) == 4
     assert alive(workers) == []
     assert database["ingest_checkpoints"].count_documents({"lease": {"$exists": True}}) == 0
-    windows = sum(item["windows"] for item in database["ingest_checkpoints"].find())
+    windows = sum(item.get("windows", 0) for item in database["ingest_checkpoints"].find())
     assert windows == slow_api.stats()["requests"] < WINDOWS, "a window in hand was not saved"
     produced = [out, err, *lines, *files(runner)]
     assert not [text for text in produced if KEY in text]
