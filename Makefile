@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest chaos check fuzz format clean
+.PHONY: help demo test test-lowest test-ray chaos check fuzz format clean bench bench-quick bench-plan bench-quality simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -29,10 +29,32 @@ test-lowest:  ## Run the quick tests against the oldest supported dependencies
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/python -m pytest -m "not slow"
 
+RAY := .venv-ray
+# In an environment of its own: Ray is large, and wants an older cloudpickle than joblib.
+test-ray:  ## Run sweeps on a real Ray cluster of two nodes on this machine
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-ray.txt
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(RAY)/bin/python -m pytest tests/process/test_ray_process.py
+
 N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
 	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
+
+bench: $(READY)  ## Measure the load beside a plain loop and the ceilings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks --report docs/performance.md
+
+bench-quick: $(READY)  ## The same in a minute; fails where a figure is not half as good as it should be
+	$(BIN)/python -m benchmarks --quick
+
+bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over ten years
+	$(BIN)/python -m benchmarks.plan
+bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks.quality --report docs/performance.md
+
+simulate: $(READY)  ## Ten years of 12,000 stations fetched by 16 runs, with faults and quotas, in a minute
+	$(BIN)/python -m benchmarks.simulate_fleet
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
@@ -50,4 +72,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) $(RAY) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

@@ -25,6 +25,8 @@ _NOISE = re.compile(
     r"Set the environment variable|To append to your config|Error merging override)"
 )
 
+_EXTRAS = ("joblib", "ray")
+"""Launchers that are installed as an extra of the same name."""
 _TYPES = {"Integer": "a whole number", "Float": "a number"}
 
 _MEANINGS: tuple[tuple[str, str], ...] = (
@@ -137,6 +139,9 @@ def _yaml(error: yaml.YAMLError) -> str:
 def _missing(error: MissingConfigException, directories: Sequence[Path]) -> str:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     options = list(error.options or ())
+    if group == "hydra/launcher" and name in _EXTRAS:
+        install = f"pip install 'air-quality-backfill-runner[{name}]'"
+        return f"hydra/launcher={name} is an extra that is not installed: {install}"
     where = _file_named_in(str(error), directories)
     told = f"{where}{group}={name}: there is no such option"
     misnamed = wrong_ending(directories, group, name)

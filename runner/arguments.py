@@ -8,8 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.advice import known_keys, mapping_of, text_keys, unknown_key
-from runner.conf_files import GROUPS, PRIVATE_DIR_VARIABLE, builtin_dir, standard_checks
+from runner.advice import explain, known_keys, mapping_of, text_keys, unknown_key
+from runner.conf_files import (
+    GROUPS,
+    PRIVATE_DIR_VARIABLE,
+    builtin_dir,
+    profile_slips,
+    standard_checks,
+)
 from runner.core.errors import ConfigError
 from runner.quality_rules import no_such_check
 from runner.secrets import Environment
@@ -25,6 +31,7 @@ _ALONE = (
     "--shell-completion",
     "-sc",
 )
+_SWEEP = frozenset({"--multirun", "-m"})
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 _WITH_VALUE: dict[str, tuple[str, ...]] = {
     "--cfg": ("job", "hydra", "all"),
@@ -55,7 +62,11 @@ _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
 }
 """Flags of the job this one replaces, and the override each became; empty for none."""
 
-_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra/launcher")
+_OF_HYDRA = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra/launcher"),
+    *("hydra.launcher.n_jobs", "hydra.launcher.ray.init.address"),
+    *("hydra.launcher.ray.init.num_cpus", "hydra.launcher.ray.remote.num_cpus"),
+)
 """Hydra's own settings that may be set: where files go, and how a sweep's jobs are started."""
 
 _SPELLINGS = {
@@ -71,7 +82,7 @@ _SPELLINGS = {
 }
 
 
-_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects"}
+_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects", "output": "job.output"}
 """Settings of jobs that are typed without their group: `job=prune confirm=true`."""
 
 
@@ -100,6 +111,11 @@ class Arguments:
         return [*private, *self.flags, *self.overrides]
 
     @property
+    def is_sweep(self) -> bool:
+        """Whether every value of a list is a job of its own, and nothing is only to be shown."""
+        return bool(self.flags) and set(self.flags) <= _SWEEP
+
+    @property
     def directories(self) -> list[Path]:
         """Where the YAML files are."""
         return [builtin_dir(), *([self.private_dir] if self.private_dir else [])]
@@ -112,6 +128,11 @@ class Arguments:
         if any("*" in value for value in given) and self.private_dir:
             paths += sorted((self.private_dir / "profile").glob("*.yaml"))
         return [path for path in paths if path.is_file()]
+
+    def explain(self, error: Exception) -> str:
+        """Return what went wrong while these arguments were composed, in one to five lines."""
+        slips = [slip for path in self.profiles() for slip in profile_slips(path)]
+        return slips[0] if slips else explain(error, self.directories)
 
 
 def parse(argv: Sequence[str], environment: Environment) -> Arguments:
@@ -128,7 +149,7 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
         _refuse(line.old)
         for word in line.words:
             _check_override(word)
-    sweep = {"-m", "--multirun"} & set(line.flags)
+    sweep = _SWEEP & set(line.flags)
     private = line.private_dir or environment.get(PRIVATE_DIR_VARIABLE)
     return Arguments(
         tuple(line.flags),

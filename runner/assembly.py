@@ -10,31 +10,36 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.asking import Source
 from runner.config import missing_key_message
+from runner.core.country import Country, country_of
 from runner.core.errors import AqicnClientError, ConfigError, SourceError
 from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.job import Job
 from runner.openaq_side import openaq_side
-from runner.pacing import Pacer
+from runner.pacing import Pacer, Pacing
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
+from runner.sandbox.flaws import Flawed
 from runner.sandbox.server import Sandbox
-from runner.sandbox.values import Replay
+from runner.sandbox.values import Replay, Values
 from runner.secrets import Secret
+from runner.shared_pacer import SharedPacer
 from runner.sources.aqicn import AqicnSource, Keep
 from runner.sources.aqicn_answers import AnswerReader
+from runner.sources.aqicn_live import AqicnLive
 from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
+from runner.store.budget import Budget, Limits
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock
+from runner.store.connection import connect, server_clock, server_version
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.outage import Outage
 from runner.store.queries import Queries
 from runner.store.raw import Held, RawAnswers
 from runner.store.readings import Readings
@@ -49,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock."""
+    """The collections of one database, and its server's clock and version."""
 
     stations: Stations
     readings: Readings
@@ -62,8 +67,10 @@ class Store:
     revisions: Revisions
     runs: Runs
     clock: Callable[[], datetime]
+    version: Callable[[], str]
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
+    budget: Callable[[str, Secret], Budget]
 
 
 @contextmanager
@@ -97,8 +104,10 @@ def open_store(job: Job) -> Iterator[Store]:
             Revisions(database),
             Runs(database),
             lambda: server_clock(database),
+            lambda: server_version(database),
             partial(FlatReadings, database),
             Queries(database),
+            partial(Budget, database),
         )
 
 
@@ -108,7 +117,7 @@ def api_key(job: Job) -> Secret:
     Raises:
         ConfigError: it is needed and not set.
     """
-    name = {"aqicn": "AQICN_API_KEY", "openaq": "OPENAQ_API_KEY"}.get(job.source_kind)
+    name = job.key_name
     if name is None:
         return Secret("sandbox-needs-no-key")
     key = job.context.environment.secret(name)
@@ -124,47 +133,90 @@ def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSourc
     return AirNowSource(Path(directory or ""), sites)
 
 
+def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
+    """Return the budget that the job's requests come from; None where they need none.
+
+    A sandbox of the job's own has no key that others use, and without any limit there is nothing
+    to keep. Everybody else shares, with the embedded server, too: several processes may use it,
+    and a permit costs some 5 ms of the seconds between two requests. A dry run asks as others do.
+    """
+    limit = job.config.rate_limit
+    limited = limit.delay_s or limit.max_per_hour
+    if job.key_name is None or not limit.shared or not limited or not key:
+        return None
+    return store.budget(job.config.source.base_url, key)
+
+
+def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
+    """Return what hands out the job's permits: from a budget where there is one."""
+    if budget is None:
+        return Pacer(job.pace.delay_s, job.pace.max_per_hour, job.stop)
+    return SharedPacer(budget, Limits.of(job.pace), outage, job.stop)
+
+
 @contextmanager
-def open_api(
-    job: Job,
-    key: Secret,
-    pacer: Pacer,
-    names: Mapping[int, str],
-    failed: FailedTries,
-    keep: Keep | None = None,
-) -> Iterator[Source]:
-    """Open the AQICN API, or a sandbox that speaks it, until the block ends.
+def open_client(
+    job: Job, pacer: Pacing, names: Mapping[int, str], failed: FailedTries
+) -> Iterator[HttpClient]:
+    """Open the way to the AQICN API, or to a sandbox that speaks it, until the block ends.
 
     Args:
         job: for its settings.
-        key: the API key.
         pacer: gives a permit for every request.
         names: the stations a sandbox knows.
         failed: counts the tries that came to nothing.
-        keep: keeps the answers; None where they are not kept.
     """
     source = job.config.source
     server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
     with server as sandbox:
         base_url = sandbox.url if sandbox else source.base_url
         with closing(http_client(job, base_url, pacer, failed, AqicnClientError)) as client:
-            history = source.history
-            yield AqicnSource(
-                client,
-                key,
-                history_path=history.path,
-                start_param=history.start_param,
-                end_param=history.end_param,
-                token_param=history.token_param,
-                name=job.source_kind,
-                keep=keep,
-            )
+            yield client
+
+
+def history_source(job: Job, client: HttpClient, key: Secret, keep: Keep | None) -> AqicnSource:
+    """Return the source that asks the configured history endpoint.
+
+    Args:
+        job: for its settings.
+        client: to the API.
+        key: the API key.
+        keep: keeps the answers; None where they are not kept.
+    """
+    history = job.config.source.history
+    return AqicnSource(
+        client,
+        key,
+        history_path=history.path,
+        start_param=history.start_param,
+        end_param=history.end_param,
+        token_param=history.token_param,
+        name=job.source_kind,
+        keep=keep,
+    )
+
+
+def live_source(
+    job: Job, client: HttpClient, key: Secret, store: Store, outage: Outage
+) -> AqicnLive:
+    """Return the source of the present observations."""
+
+    def is_taken(station_idx: int, hour: int) -> bool:
+        return outage.outlast(lambda: store.readings.has_off_hour(station_idx, hour))
+
+    return AqicnLive(client, key, job.now, is_taken)
+
+
+def wanted_country(job: Job) -> Country:
+    """Return the country that stations must lie in."""
+    chosen = job.config.country
+    return country_of(chosen.name, chosen.parts, chosen.words, chosen.others)
 
 
 def http_client(
     job: Job,
     base_url: str,
-    pacer: Pacer,
+    pacer: Pacing,
     failed: FailedTries,
     failure: type[SourceError],
     secret_headers: Mapping[str, Secret] | None = None,
@@ -208,9 +260,12 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     """Return a sandbox for some stations; it serves inside a with block."""
     settings = job.config.sandbox
+    values: Values = Climatology(settings.seed, missing_rate=settings.missing_share)
+    if settings.replay:
+        values = Replay(_replayed(settings.replay, job))
     return Sandbox(
         names,
-        Replay(_replayed(settings.replay, job)) if settings.replay else Climatology(settings.seed),
+        Flawed(values, job.flaws),
         Faults(**asdict(settings.faults), seed=settings.seed),
         port=settings.port,
         openaq=openaq_side(job, names),

@@ -18,27 +18,35 @@ from runner.asking import Source
 from runner.assembly import (
     Store,
     api_key,
-    open_api,
+    budget_of,
+    history_source,
+    live_source,
+    open_client,
     open_store,
+    pacer_of,
     replay_source,
 )
 from runner.core.concentrations import MeasuredHour
 from runner.core.errors import RunnerError
-from runner.core.outcome import ATTRIBUTIONS, Outcome
+from runner.core.outcome import ATTRIBUTIONS, Outcome, State
 from runner.core.plan import Plan, Skip, plan_json
+from runner.core.recorded import by_station
 from runner.core.stations import Station
+from runner.core.text import counted
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
 from runner.openaq_assembly import attributions_of, open_openaq
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.progress import watch
 from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
+from runner.sources.aqicn_live import AqicnLive
 from runner.sources.openaq import Keep as KeepMeasured
 from runner.sources.openaq_archive import OpenAqArchive
 from runner.sources.patience import FailedTries
+from runner.store.budget import Budget
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
 from runner.tables import console, plan_lines
@@ -63,14 +71,14 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
         work = prepare(job, store, only_failed=only_failed)
         if work is None:
             return job.outcome()
-        _begin(job, store, work)
-        outcome = _execute(job, store, work, key)
+        budget = budget_of(job, store, key)
+        _begin(job, store, work, budget)
+        outcome = _execute(job, store, work, key, budget)
         note_attributions(job, outcome.attributions)
         outcome = _validated(job, store, work, outcome)
         if not job.config.dry_run:
             _record_end(job, store, outcome)
     log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
-    job.write_json("outcome.json", outcome.to_json())
     job.tell(outcome.summary())
     if outcome.verdict:
         job.tell("\n".join(outcome.verdict.lines))
@@ -83,26 +91,41 @@ def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
     """Check what is stored now, unless the run wrote nothing or was stopped."""
     if not job.config.quality.enabled or job.config.dry_run:
         return outcome
+    if job.asks_present:
+        lines = ("Quality: not checked after one observation; job=validate checks a range",)
+        return replace(outcome, verdict=Verdict(lines=lines))
     if job.stop.asked or outcome.error:
         lines = ("Quality: not checked, because the run ended early; job=validate checks it",)
         return replace(outcome, verdict=Verdict(lines=lines))
     skipped = (Skip.UNKNOWN, Skip.NOT_OFFERED)
     stations = [entry.station for entry in work.plan.stations if entry.skip not in skipped]
+    if job.config.worker is not None:  # the others check what they fetched
+        mine = (State.COMPLETED, State.FAILED)
+        stations = [item.station for item in outcome.stations if item.state in mine]
+        if not stations:
+            return outcome
     verdict = validate(job, store, stations, outcome.to_json())
     return reported(job, store, replace(outcome, verdict=verdict))
 
 
-def reported(job: Job, store: Store, outcome: Outcome) -> Outcome:
-    """Make the report of what was just checked; a stop on the way there ends the run."""
+def reported(job: Job, store: Store | None, outcome: Outcome) -> Outcome:
+    """Make the report of what was just checked; a stop on the way there ends the run.
+
+    Args:
+        job: for its settings.
+        store: is asked the validation queries; None where there is no database.
+        outcome: with the verdict.
+    """
     settings = job.config.report
     if settings.enabled and outcome.verdict and outcome.verdict.path and not job.stop.asked:
-        ask_queries(job, store)
-        pages = make_report(job, job.context.run_dir, required=settings.required)
+        if store is not None:
+            ask_queries(job, store)
+        pages = make_report(job, job.context.run_dir, required=bool(settings.required))
         outcome = replace(outcome, report=pages)
     return replace(outcome, stopped_by=outcome.stopped_by or job.stop.exit_code)
 
 
-def _begin(job: Job, store: Store, work: Work) -> None:
+def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
     """Make collections and indexes, note the stations and the run, and announce what comes."""
     plan = work.plan
     if job.config.dry_run:
@@ -118,7 +141,8 @@ def _begin(job: Job, store: Store, work: Work) -> None:
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
-    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC))))
+    used = budget.used() if budget and plan.requests else None
+    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC), used)))
     into = (
         f", writing nothing to {job.database_name}"
         if job.config.dry_run
@@ -144,18 +168,21 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
     refused = store.stations.ensure(stations).refused
     if refused:
         job.tell(
-            f"{len(refused)} stations were not added to waqi_stations: its validator asks for more"
-            " than is known of them (coordinates). Their readings are fetched all the same."
+            f"Not added to waqi_stations: {counted(len(refused), 'stations')}. Its validator asks"
+            " for more than is known of them (coordinates). Their readings are fetched all the"
+            " same."
         )
 
 
-def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
+def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | None) -> Outcome:
     plan = work.plan
     outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    pacer = pacer_of(job, budget, outage)
     failed = FailedTries()
-    with _open_source(job, store, work, key, outage, failed) as (source, pacer):
+    with _open_source(job, store, work, key, pacer, outage, failed) as source:
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
-        with renewing, watch(plan, console(stderr=True)) as watcher:
+        alone = not job.context.shares_terminal
+        with renewing, watch(plan, console(stderr=True), alone=alone) as watcher:
             executed = Engine(
                 plan,
                 source,
@@ -165,13 +192,16 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
                 stop=job.stop,
                 reject_share=job.config.limits.reject_share,
                 now=job.now,
+                shared=job.config.worker is not None,
             ).execute()
         return replace(
             job.outcome(),
             stations=executed.stations,
             requests=pacer.permits,
+            budget_wait_s=pacer.waited_s,
             failed_requests=failed.failed,
             throttled_requests=failed.throttled,
+            observed=source.observed if isinstance(source, AqicnLive) else {},
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
@@ -181,25 +211,32 @@ def _execute(job: Job, store: Store, work: Work, key: Secret) -> Outcome:
 
 @contextmanager
 def _open_source(
-    job: Job, store: Store, work: Work, key: Secret, outage: Outage, failed: FailedTries
-) -> Iterator[tuple[Source, Pacer]]:
-    limit = job.config.rate_limit
-    pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
+    job: Job,
+    store: Store,
+    work: Work,
+    key: Secret,
+    pacer: Pacing,
+    outage: Outage,
+    failed: FailedTries,
+) -> Iterator[Source]:
     if work.files:
         if isinstance(work.files, OpenAqArchive):
             work.files.keep = keep_measured(job, store, outage)
         with closing(work.files) as files:
-            yield files, pacer
+            yield files
     elif work.held:
-        yield replay_source(job, store, work.held), pacer
+        yield replay_source(job, store, work.held)
     elif job.source_kind == "openaq":
         keep = keep_measured(job, store, outage)
         with open_openaq(job, key, pacer, failed, keep) as openaq:
-            yield openaq, pacer
+            yield openaq
     else:
         names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-        with open_api(job, key, pacer, names, failed, _keep(job, store, outage)) as source:
-            yield source, pacer
+        with open_client(job, pacer, names, failed) as client:
+            if job.asks_present:
+                yield live_source(job, client, key, store, outage)
+            else:
+                yield history_source(job, client, key, _keep(job, store, outage))
 
 
 def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
@@ -252,11 +289,12 @@ def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
 
 
 def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
-    settings = json.dumps(asdict(job.config), sort_keys=True, default=str)
+    settings = json.dumps({**asdict(job.config), "worker": None}, sort_keys=True, default=str)
     return {
         "job": job.name,
         "command": job.redact(job.command()),
         "source": job.source_kind,
+        "origin": job.origin(entry.station.idx for entry in plan.stations),
         "started_at": job.started_at,
         "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
         "versions": {"runner": __version__, "python": platform.python_version()},
@@ -273,10 +311,13 @@ def note_attributions(job: Job, attributions: Sequence[Mapping[str, Any]]) -> No
 def _record_end(job: Job, store: Store, outcome: Outcome) -> None:
     """Note the outcome in `ingest_runs`; a database that is gone costs a warning, not the summary.
 
-    The stations are left out: their state is in `ingest_checkpoints` and in outcome.json, and a
-    document has a largest size.
+    Of the stations only the account is kept: their state is in `ingest_checkpoints` and in
+    outcome.json, and a document has a largest size. A run of the present has none to give: it was
+    asked for no range.
     """
     document = {name: value for name, value in outcome.to_json().items() if name != "stations"}
+    if not job.asks_present:
+        document["accounts"] = by_station(outcome.stations)
     try:
         store.runs.finished(outcome.run_id, json.loads(job.redact(json.dumps(document))))
     except RunnerError as error:

@@ -21,6 +21,7 @@ GROUPS = {
     "rate_limit": "how fast",
     "source": "where readings come from",
     "mongo": "where they go",
+    "country": "what job=stations keeps to",
     "quality": "how they are checked",
     "report": "what is made of it",
     "profile": "presets for a whole run",

@@ -46,6 +46,7 @@ class JobContext:
         run_dir: existing directory for the files of this run.
         argv: the command line as typed.
         overrides: the arguments that repeat this job, as `stations=hanoi`.
+        shares_terminal: whether other jobs write to the same terminal at the same time.
     """
 
     environment: Environment
@@ -53,6 +54,7 @@ class JobContext:
     run_dir: Path
     argv: tuple[str, ...]
     overrides: tuple[str, ...]
+    shares_terminal: bool = False
 
 
 def read(cfg: DictConfig, now: datetime) -> Config:

@@ -19,8 +19,16 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import Empties, Tally, note_empties, tally_window
+from runner.core.checkpoint import (
+    Empties,
+    Progress,
+    Tally,
+    note_empties,
+    tally_window,
+    without_hours,
+)
 from runner.core.errors import (
+    FailedElsewhereError,
     LeaseError,
     RunnerError,
     Scope,
@@ -39,6 +47,7 @@ from runner.core.intervals import (
 )
 from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
+from runner.core.present import tally_observation
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.shutdown import StopFlag
@@ -47,6 +56,8 @@ log = structlog.get_logger()
 
 _FEWEST_UNUSABLE = 10
 """Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
+_SHARED_LOOK_S = 1.0
+"""How often a run that shares its stations looks whether another has finished with one."""
 _SIGNAL_CHECK_S = 0.2
 """How often the main thread wakes, so that Python can run signal handlers."""
 
@@ -54,11 +65,12 @@ _SIGNAL_CHECK_S = 0.2
 class Sink(Protocol):
     """Where readings go, and where progress is kept. All methods raise StoreError."""
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take a station for this run alone; return what is covered of it.
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take a station for this run alone; return how far it is, whatever the plan thought.
 
         Raises:
             LeaseError: another run works on it.
+            FailedElsewhereError: another run failed on it since the plan was made.
         """
         ...
 
@@ -130,6 +142,8 @@ class Engine:
         stop: finishes the windows in hand and leaves the rest.
         reject_share: share of a window's records that may be unusable, 0..1.
         now: the present, UTC; no reading may lie after it.
+        shared: other runs like this one work on the same stations: wait for what they have, as long
+            as they live, rather than once for the time of a lease.
     """
 
     def __init__(
@@ -143,6 +157,7 @@ class Engine:
         stop: StopFlag,
         reject_share: float = 1.0,
         now: Callable[[], datetime],
+        shared: bool = False,
     ) -> None:
         self._plan = plan
         self._asker = Asker(source, now)
@@ -151,6 +166,7 @@ class Engine:
         self._workers = workers
         self._stop = stop
         self._reject_share = reject_share
+        self._shared = shared
         self._lock = Lock()
         self._fatal: RunnerError | None = None
         self._leased: deque[tuple[int, StationPlan, float]] = deque()
@@ -190,7 +206,7 @@ class Engine:
                 self._stop.sleep(free_at - time.monotonic())
             except StoppedError:
                 return
-            self._run_station(position, entry, outcomes, last_try=True)
+            self._run_station(position, entry, outcomes, last_try=not self._shared)
 
     def _run_station(
         self,
@@ -205,45 +221,64 @@ class Engine:
         The other run may be dead: its lease then runs out, and what it left is fetched here.
         """
         try:
-            covered = self._sink.begin(entry)
+            covered, empty = self._sink.begin(entry)
         except LeaseError as error:
-            log.warning(
-                "station.skipped" if last_try else "station.waiting",
-                station_idx=entry.station.idx,
-                reason=error.message,
-                up_to_s=0 if last_try else round(error.free_in_s),
-            )
+            self._tell_leased(entry, error, last_try=last_try)
+            wait_s = min(error.free_in_s, _SHARED_LOOK_S) if self._shared else error.free_in_s
             outcome = replace(
                 self._untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
             )
             if not last_try:
                 with self._lock:
-                    self._leased.append((position, entry, time.monotonic() + error.free_in_s))
+                    self._leased.append((position, entry, time.monotonic() + wait_s))
                     outcomes[position] = outcome
                 return
+        except FailedElsewhereError as error:
+            skip = Skip.FAILED
+            outcome = replace(
+                self._untouched(entry), state=State.SKIPPED, skip=skip, detail=error.message
+            )
         except RunnerError as error:
             self._end_run(error)
             outcome = replace(self._untouched(entry), detail=error.message)
         else:
+            pieces = entry.pieces
             if covered != entry.covered:  # another run was here between the plan and now
-                entry = replace(entry, covered=covered, pieces=subtract(entry.pieces, covered))
-            outcome = self._fetch_station(entry)
+                left = pieces if entry.is_present else subtract(pieces, covered)
+                entry = replace(entry, covered=covered, pieces=left)
+            outcome = self._fetch_station(entry, empty)
+            if pieces and not entry.pieces and outcome.state is State.COMPLETED:
+                outcome = replace(outcome, state=State.SKIPPED, skip=Skip.ELSEWHERE)
             self._leave(entry.station)
         outcomes[position] = outcome
         self._watcher.station_done(outcome)
 
-    def _fetch_station(self, entry: StationPlan) -> StationOutcome:
+    def _tell_leased(self, entry: StationPlan, error: LeaseError, *, last_try: bool) -> None:
+        level = log.debug if self._shared else log.warning
+        level(
+            "station.skipped" if last_try else "station.waiting",
+            station_idx=entry.station.idx,
+            reason=error.message,
+            up_to_s=0 if last_try else round(error.free_in_s),
+        )
+
+    def _fetch_station(self, entry: StationPlan, empty: Empties) -> StationOutcome:
         station = entry.station
         outcome = self._untouched(entry)
-        covered, empty = entry.covered, entry.empty
+        covered = entry.covered
         logger = log.bind(station_idx=station.idx)
         try:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
             for window in self._plan.windows_of(entry):
                 self._stop.check()
-                tally, without, asked = self._run_window(station, window)
-                covered = union((*covered, window))
-                empty = note_empties(empty, window, without, asked)
+                tally, read, asked = self._run_window(entry, window)
+                if entry.is_present:  # nothing is known of the other hours
+                    covered = union((*covered, *(Interval(hour, hour + 1) for hour in read)))
+                    empty = without_hours(empty, read)
+                else:
+                    covered = union((*covered, window))
+                    without = set(range(window.start, window.end)) - read
+                    empty = note_empties(empty, window, without, asked)
                 self._sink.advance(entry, covered, empty, tally)
                 outcome = replace(
                     outcome,
@@ -252,7 +287,7 @@ class Engine:
                     + total_hours(intersect((window,), (entry.wanted,))),
                 )
                 self._watcher.window_done(tally)
-            if not subtract((entry.wanted,), covered):
+            if not entry.is_present and not subtract((entry.wanted,), covered):
                 self._sink.complete(station)
         except StoppedError:
             logger.info("station.left", fetched_hours=outcome.fetched_hours)
@@ -262,23 +297,26 @@ class Engine:
             return replace(outcome, detail=error.message)
         except RunnerError as error:
             if isinstance(error, SourceError) and error.scope is not Scope.RUN:
-                return self._fail(outcome, error.message)
+                return self._fail(entry, outcome, error.message)
             self._end_run(error)
             return replace(outcome, detail=error.message)
         except Exception as error:  # a defect of ours must not take other stations with it
             logger.exception("station.broke")
             message = f"internal error ({type(error).__name__}); the log has the traceback"
-            return replace(self._fail(outcome, message), internal=True)
+            return replace(self._fail(entry, outcome, message), internal=True)
         logger.info("station.completed", **_counts(outcome.tally))
         return _done(entry, outcome)
 
-    def _run_window(self, station: Station, window: Interval) -> tuple[Tally, set[int], int]:
-        """Return the counts of a window, its hours without a reading, and when it was asked for."""
+    def _run_window(self, entry: StationPlan, window: Interval) -> tuple[Tally, set[int], int]:
+        """Return the counts of a window, its hours with a reading, and when it was asked for."""
         began = time.monotonic()
+        station = entry.station
         answer = self._asker.ask(station, window)
         self._refuse_a_wrong_answer(station, window, answer)
         written = self._sink.store(station, window, answer.readings, answer.rejects)
-        tally = written + tally_window(window, answer.readings, answer.rejects, answer.repaired)
+        made = answer.readings, answer.rejects, answer.repaired
+        tally = tally_observation(*made) if entry.is_present else tally_window(window, *made)
+        tally += written
         tally += Tally(records=answer.records + answer.refused, repeated=answer.repeated)
         log.info(
             "window.stored",
@@ -287,8 +325,7 @@ class Engine:
             elapsed_ms=round((time.monotonic() - began) * 1000),
             **_counts(tally),
         )
-        read = {hour_of(reading["ts"]) for reading in answer.readings}
-        return tally, set(range(window.start, window.end)) - read, answer.asked
+        return tally, {hour_of(reading["ts"]) for reading in answer.readings}, answer.asked
 
     def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
         """Fail the station where too many records are unusable, keeping them to be looked at.
@@ -308,10 +345,11 @@ class Engine:
             scope=Scope.STATION,
         )
 
-    def _fail(self, outcome: StationOutcome, message: str) -> StationOutcome:
+    def _fail(self, entry: StationPlan, outcome: StationOutcome, message: str) -> StationOutcome:
         log.error("station.failed", station_idx=outcome.station.idx, error=message)
         try:
-            self._sink.fail(outcome.station, message)
+            if not entry.is_present:  # its history may be sound
+                self._sink.fail(outcome.station, message)
         except StoreError as error:
             self._end_run(error)
         return replace(outcome, state=State.FAILED, detail=message)

@@ -6,7 +6,8 @@ import json
 import shlex
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 import structlog
 
 from runner.config import Config, JobContext, date_range
-from runner.core.intervals import Interval
+from runner.core.flaw import Flaw, Kind
+from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
+from runner.core.present import hours_asked
 from runner.secrets import Redactor
+from runner.settings import Output
 from runner.shutdown import StopFlag
 
 log = structlog.get_logger()
@@ -26,7 +30,22 @@ DEFAULT_DATABASE = "air_quality_db"
 SANDBOX_SUFFIX = "_sandbox"
 """Invented readings go to a database of their own, whatever name is configured."""
 
+_KEYS = {"aqicn": "AQICN_API_KEY", "aqicn_live": "AQICN_API_KEY", "openaq": "OPENAQ_API_KEY"}
+
 PROGRAM = ("python", "-m", "runner")
+
+
+def json_text(content: dict[str, Any], *, ascii_only: bool = False) -> str:
+    """Return JSON to read and to search: indented, but of a list of objects one a line."""
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = ",\n    ".join(json.dumps(row, ensure_ascii=ascii_only) for row in value)
+            text = f"[\n    {rows}\n  ]"
+        else:
+            text = json.dumps(value, indent=2, ensure_ascii=ascii_only).replace("\n", "\n  ")
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,10 @@ class Job:
 
     @cached_property
     def wanted(self) -> Interval:
-        """The range asked for, UTC."""
+        """The range asked for, UTC; of a source of the present the hours it may speak of."""
+        if self.asks_present:
+            lag, age = self.config.backfill.lag_hours, self.config.source.max_age_hours
+            return hours_asked(self.started_at, lag, age)
         return date_range(self.config.backfill, self.started_at)
 
     @property
@@ -79,9 +101,35 @@ class Job:
         return self.config.source.kind.name
 
     @property
+    def asks_aqicn(self) -> bool:
+        """Whether AQICN's API is asked, with a key that others may use, too."""
+        return self.source_kind in ("aqicn", "aqicn_live")
+
+    @property
+    def key_name(self) -> str | None:
+        """The environment variable of the key that the source wants; None where it wants none."""
+        return _KEYS.get(self.source_kind)
+
+    @property
+    def asks_present(self) -> bool:
+        """Whether the source has the present observation only."""
+        return self.source_kind == "aqicn_live"
+
+    @property
     def pace(self) -> Pace:
         """The configured pace."""
         return Pace(self.config.rate_limit.delay_s, self.config.rate_limit.max_per_hour)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What says of a document which job made it, how and when."""
+        created_at = self.started_at.isoformat()
+        return {
+            "run_id": self.run_id,
+            "job": self.name,
+            "command": self.command(),
+            "created_at": created_at,
+        }
 
     def command(self, *changes: str) -> str:
         """Return the exact command of this job, or of the same with some overrides changed."""
@@ -100,9 +148,53 @@ class Job:
         """Whether the readings are generated rather than measured."""
         return self.source_kind == "sandbox" and not self.config.sandbox.replay
 
+    @property
+    def says_json(self) -> bool:
+        """Whether standard output is for one JSON document alone."""
+        return self.config.job.output is Output.json
+
+    @property
+    def flaws(self) -> list[Flaw]:
+        """What is wrong with the sandbox's readings, on purpose."""
+        return [
+            Flaw(one.station, Kind(one.kind.value), one.day, one.hour, one.hours, one.value or 0.0)
+            for one in self.config.sandbox.flaws
+        ]
+
+    def origin(self, stations: Iterable[int], kept_of: Sequence[str] = ()) -> dict[str, Any]:
+        """Return whose the readings of some stations are, and their flaws, as JSON.
+
+        Args:
+            stations: their indices.
+            kept_of: the sources of the kept answers, with source=replay.
+        """
+        providers, flaws, faulty = [self.source_kind], [], False
+        if self.source_kind == "replay" and kept_of:
+            providers = [*kept_of]
+        if self.asks_aqicn:  # its present observations are as much its data as its history
+            is_sandbox = self.database_name.endswith(SANDBOX_SUFFIX)
+            providers = ["sandbox" if is_sandbox else "aqicn"]
+        if self.source_kind == "sandbox":
+            providers = ["airnow" if self.config.sandbox.replay else "invented"]
+            chosen = frozenset(stations)
+            flaws = [
+                {"station_idx": flaw.station_idx, "kind": str(flaw.kind),
+                 "start": iso(when.start), "end": iso(when.end)}
+                for flaw in self.flaws if flaw.station_idx in chosen
+                for when in flaw.within(self.wanted)
+            ]  # fmt: skip
+            faults = asdict(self.config.sandbox.faults)
+            faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
+        return {"providers": providers, "flaws": flaws, "api_fails_on_purpose": faulty}
+
     def tell(self, text: str) -> None:
-        """Say something to the person, on standard output, without secrets."""
-        print(self.redact(text), flush=True)  # noqa: T201 - the product's own words
+        """Say something to the person, without secrets; where JSON is printed, beside it."""
+        to = sys.stderr if self.says_json else sys.stdout
+        print(self.redact(text), file=to, flush=True)
+
+    def print_json(self, content: dict[str, Any]) -> None:
+        """Print the one JSON document of a job, in ASCII whatever the terminal can show."""
+        print(self.redact(json_text(content, ascii_only=True)), flush=True)  # noqa: T201 - as above
 
     def complain(self, text: str) -> None:
         """Say what went wrong, on standard error, without secrets."""
@@ -110,7 +202,7 @@ class Job:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
-        text = self.redact(json.dumps(content, indent=2, ensure_ascii=False))
+        text = self.redact(json_text(content))
         try:
             (self.context.run_dir / name).write_text(
                 text + "\n", encoding="utf-8", errors="backslashreplace"
@@ -128,5 +220,7 @@ class Job:
             dry_run=self.config.dry_run,
             stopped_by=self.stop.exit_code,
             resume_command=self.resume_command,
-            retry_command="" if self.config.dry_run else self.command("job=retry"),
+            retry_command=(
+                "" if self.config.dry_run or self.asks_present else self.command("job=retry")
+            ),
         )

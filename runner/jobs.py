@@ -8,22 +8,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
-from runner.assembly import open_store, sandbox_server
+from runner.assembly import budget_of, open_store, sandbox_server
 from runner.backfill import note_attributions, reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
+from runner.core.status import VERSION as STATUS_VERSION
+from runner.core.status import status_json
+from runner.core.text import counted
+from runner.discovery import find_stations
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.match import match
 from runner.prune import prune
 from runner.replay import replay_rejects
 from runner.reporting import make_report, run_to_report
-from runner.secrets import Redactor
+from runner.secrets import Redactor, Secret
 from runner.shutdown import StopFlag
 from runner.tables import (
     MOST_ROWS,
@@ -34,7 +39,7 @@ from runner.tables import (
     status_line,
     status_table,
 )
-from runner.validation import validate
+from runner.validation import recorded_outcome, validate, validate_again
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -44,29 +49,38 @@ _LOOK_S = 0.2
 
 
 def run(config: Config, context: JobContext) -> Outcome:
-    """Do the configured job; never raises, so that a sweep goes on and the exit code is right."""
+    """Do the configured job; never raises, so that a sweep goes on and the exit code is right.
+
+    However it ends, its outcome is in outcome.json.
+    """
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     redact = Redactor(context.environment)
     job = Job(config, context, run_id, started_at, StopFlag(context.stop), redact)
     with logging_to(context.run_dir, config.log_level.name, run_id, redact):
-        try:
-            return JOBS[job.name](job)
-        except RunnerError as error:
-            log.info("job.refused", error=error.message)
-            job.complain("\n".join(filter(None, (error.message, error.hint))))
-            return replace(
-                job.outcome(),
-                error="" if job.stop.exit_code else error.message,
-                hint=error.hint,
-                configuration_error=isinstance(error, ConfigError),
-            )
-        except Exception as error:  # the last resort: a defect of ours, told in one line
-            log.exception("job.broke")
-            job.complain(
-                f"internal error ({type(error).__name__}); details: {context.run_dir / LOG_NAME}"
-            )
-            return replace(job.outcome(), error=f"internal error ({type(error).__name__})")
+        outcome = _attempt(job)
+        job.write_json("outcome.json", outcome.to_json())
+    return outcome
+
+
+def _attempt(job: Job) -> Outcome:
+    try:
+        return JOBS[job.name](job)
+    except RunnerError as error:
+        log.info("job.refused", error=error.message)
+        job.complain("\n".join(filter(None, (error.message, error.hint))))
+        return replace(
+            job.outcome(),
+            error="" if job.stop.exit_code else error.message,
+            hint=error.hint,
+            configuration_error=isinstance(error, ConfigError),
+        )
+    except Exception as error:  # the last resort: a defect of ours, told in one line
+        log.exception("job.broke")
+        job.complain(
+            f"internal error ({type(error).__name__}); details: {job.context.run_dir / LOG_NAME}"
+        )
+        return replace(job.outcome(), error=f"internal error ({type(error).__name__})")
 
 
 def retry(job: Job) -> Outcome:
@@ -78,9 +92,15 @@ def plan(job: Job) -> Outcome:
     """Show what a backfill would fetch, why, and what it would cost; asks no API."""
     with open_store(job) as store:
         work = prepare(job, store)
+        key = job.context.environment.secret(job.key_name) if job.key_name else Secret("")
+        budget = budget_of(job, store, key)
+        used = (
+            budget.used() if budget else None
+        )  # not known without the key, which a plan needs not
     if work is not None:
-        console().print(plan_table(work.plan))
-        job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC))))
+        if not job.says_json:
+            console().print(plan_table(work.plan))
+        job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC), used)))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
     return job.outcome()
 
@@ -88,17 +108,24 @@ def plan(job: Job) -> Outcome:
 def status(job: Job) -> Outcome:
     """Show every station's state, progress, covered range and last error."""
     with open_store(job) as store:
-        checkpoints = store.checkpoints.load()
+        checkpoints = store.checkpoints.load(with_empty=False)
         selection = choose_stations(job, store)
+        holders = store.leases.holders() if job.says_json else {}
     chosen = {station.idx: station for station in selection.stations}
     if not is_narrowed(job):
         chosen.update({idx: chosen.get(idx, Station(idx)) for idx in checkpoints})
     stations = [chosen[idx] for idx in sorted(chosen)]
-    console().print(status_table(stations, checkpoints))
+    if job.says_json:
+        document = status_json(stations, checkpoints, holders, selection.unknown)
+        head = {"version": STATUS_VERSION, **job.identity, "database": job.database_name}
+        job.print_json({**head, **document})
+    else:
+        console().print(status_table(stations, checkpoints))
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(
-        f"{len(stations):,} stations in {job.database_name}: {status_line(stations, checkpoints)}"
+        f"{counted(len(stations), 'stations')} in {job.database_name}: "
+        f"{status_line(stations, checkpoints)}"
     )
     return job.outcome()
 
@@ -115,7 +142,10 @@ def reset(job: Job) -> Outcome:
         ids = [*(station.idx for station in stations.stations), *stations.unknown]
         forgotten = 0 if job.config.dry_run else store.checkpoints.reset(ids)
     would = " (dry run: nothing was changed)" if job.config.dry_run else ""
-    job.tell(f"Forgot the progress of {forgotten} of {len(ids)} stations; readings stay.{would}")
+    job.tell(
+        f"Forgot the progress of {forgotten} of {counted(len(ids), 'stations')}; "
+        f"readings stay.{would}"
+    )
     return job.outcome()
 
 
@@ -129,7 +159,10 @@ def rejects(job: Job) -> Outcome:
     if found:
         console().print(rejects_table(found))
     stations = len({item.station_idx for item in found})
-    job.tell(f"{total:,} records of {stations:,} stations rejected in {job.database_name}")
+    job.tell(
+        f"{counted(total, 'records')} of {counted(stations, 'stations')} rejected "
+        f"in {job.database_name}"
+    )
     return job.outcome()
 
 
@@ -146,25 +179,34 @@ def dedupe(job: Job) -> Outcome:
                     values = ", ".join(str(item.get("aqi")) for item in left)
                     job.tell(f"station {station_idx}, {ts}: {len(left)} differ (aqi {values})")
     job.tell(
-        f"{removed:,} exact doubles {'removed' if act else 'found; confirm=true removes them'}"
+        f"{counted(removed, 'exact doubles')} "
+        f"{'removed' if act else 'found; confirm=true removes them'}"
     )
     if differing:
-        job.tell(f"{differing:,} hours have documents that differ: decide, and delete one by _id")
+        job.tell(f"Hours whose documents differ: {differing:,}. Decide, and delete one by _id")
     return job.outcome()
 
 
 def validate_stored(job: Job) -> Outcome:
     """Check the stored readings of the chosen stations and range; fetches nothing."""
+    if job.config.quality.run_dir:
+        verdict = validate_again(job, Path(job.config.quality.run_dir))
+        return _told(job, reported(job, None, replace(job.outcome(), verdict=verdict)))
     with open_store(job) as store:
         selection = choose_stations(job, store)
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
-        latest = store.runs.latest_outcome()
-        note_attributions(job, (latest or {}).get("attributions") or ())
-        verdict = validate(job, store, selection.stations, latest)
+        outcome_of_run = recorded_outcome(job, store, selection.stations)
+        note_attributions(job, (outcome_of_run or {}).get("attributions") or ())
+        verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
-    job.write_json("outcome.json", outcome.to_json())
-    job.tell("\n".join(verdict.lines))
+    return _told(job, outcome)
+
+
+def _told(job: Job, outcome: Outcome) -> Outcome:
+    """Tell a verdict and its report."""
+    if outcome.verdict:
+        job.tell("\n".join(outcome.verdict.lines))
     if outcome.report:
         job.tell("\n".join(outcome.report.lines))
     return outcome
@@ -173,9 +215,9 @@ def validate_stored(job: Job) -> Outcome:
 def report(job: Job) -> Outcome:
     """Make the page and the notebooks of a finished run again; asks no database and no API."""
     run_dir = run_to_report(job)
-    pages = make_report(job, run_dir, job.config.stations.ids, required=True)
+    required = job.config.report.required is not False
+    pages = make_report(job, run_dir, job.config.stations.ids, required=required)
     outcome = replace(job.outcome(), report=pages)
-    job.write_json("outcome.json", outcome.to_json())
     job.tell("\n".join(pages.lines))
     return outcome
 
@@ -211,4 +253,5 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "validate": validate_stored,
     "report": report,
     "sandbox": sandbox,
+    "stations": find_stations,
 }

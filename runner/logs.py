@@ -16,7 +16,7 @@ from runner.core.text import harmless
 LOG_NAME = "backfill.log"
 _QUIET_ON_CONSOLE = (
     *("window.", "request.", "station.started", "station.completed", "job.refused"),
-    "notebook.",
+    *("notebook.", "tile."),
 )
 """Events that the progress display and the summary tell better; they are in the file."""
 

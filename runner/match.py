@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from runner.assembly import api_key, open_store
+from runner.assembly import api_key, budget_of, open_store, pacer_of
 from runner.core.errors import ConfigError
 from runner.core.matching import Candidate, Place, candidates, in_order_of_time, place_of
 from runner.core.outcome import Outcome
@@ -13,10 +13,11 @@ from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.job import Job
 from runner.openaq_assembly import openaq_client
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.openaq import PAGE
 from runner.sources.patience import FailedTries
+from runner.store.outage import Outage
 from runner.work import choose_stations
 
 _MOST_PAGES = 100
@@ -40,14 +41,14 @@ def match(job: Job) -> Outcome:
     key = api_key(job)
     with open_store(job) as store:
         stations = choose_stations(job, store).stations
-    limit = job.config.rate_limit
-    pacer = Pacer(limit.delay_s, limit.max_per_hour, job.stop)
-    places = list(_places(job, key, pacer))
+        outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+        pacer = pacer_of(job, budget_of(job, store, key), outage)
+        places = list(_places(job, key, pacer))
     job.tell("\n".join(_proposal(job, stations, places)))
     return job.outcome()
 
 
-def _places(job: Job, key: Secret, pacer: Pacer) -> Iterator[Place]:
+def _places(job: Job, key: Secret, pacer: Pacing) -> Iterator[Place]:
     """Yield the locations of the country, page by page until one is not full."""
     with openaq_client(job, key, pacer, FailedTries()) as (client, reader):
         for page in count(1):

@@ -11,7 +11,7 @@ from runner.asking import Source
 from runner.assembly import http_client
 from runner.core.errors import OpenAqError
 from runner.job import Job
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.http import HttpClient
 from runner.sources.openaq import Keep, OpenAqSource
@@ -34,7 +34,7 @@ def openaq_archive(job: Job) -> OpenAqArchive:
 
 @contextmanager
 def open_openaq(
-    job: Job, key: Secret, pacer: Pacer, failed: FailedTries, keep: Keep | None = None
+    job: Job, key: Secret, pacer: Pacing, failed: FailedTries, keep: Keep | None = None
 ) -> Iterator[OpenAqSource]:
     """Open the OpenAQ API until the block ends.
 
@@ -64,7 +64,7 @@ def attributions_of(source: Source) -> list[dict[str, Any]]:
 
 @contextmanager
 def openaq_client(
-    job: Job, key: Secret, pacer: Pacer, failed: FailedTries
+    job: Job, key: Secret, pacer: Pacing, failed: FailedTries
 ) -> Iterator[tuple[HttpClient, OpenAqReader]]:
     """Open the way to OpenAQ until the block ends; arguments as in `open_openaq`."""
     source = job.config.source

@@ -6,10 +6,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from runner.shutdown import StopFlag
 
 HOUR_S = 3600.0
+
+
+class Pacing(Protocol):
+    """What hands out permits: `Pacer` for one process, `runner.shared_pacer` for all of a key."""
+
+    @property
+    def permits(self) -> int:
+        """How many permits were handed out: the number of requests made."""
+        ...
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds waited longer than the own pace asks for, because of others or a full hour."""
+        ...
+
+    def acquire(self) -> None:
+        """Wait for a permit to make one request, now.
+
+        Raises:
+            StoppedError: a stop was asked for while waiting; no permit was used.
+            StoreError: there is no schedule to be had; no permit was used.
+        """
+        ...
+
+    def pause(self, seconds: float) -> bool:
+        """Hold back every request for some seconds; return whether that changed anything."""
+        ...
 
 
 class Pacer:
@@ -47,6 +75,11 @@ class Pacer:
     def permits(self) -> int:
         """How many permits were handed out: the number of requests made."""
         return self._permits
+
+    @property
+    def waited_s(self) -> float:
+        """No seconds: nobody else uses this schedule."""
+        return 0.0
 
     def acquire(self) -> None:
         """Wait for the next slot; one thread waits for a slot, the others for their turn.

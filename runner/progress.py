@@ -97,6 +97,6 @@ class Bar(Quiet):
         self._progress.stop()
 
 
-def watch(plan: Plan, console: Console) -> Quiet:
-    """Return a live display on a terminal, a silent counter elsewhere."""
-    return Bar(plan, console) if console.is_terminal else Quiet(plan)
+def watch(plan: Plan, console: Console, *, alone: bool = True) -> Quiet:
+    """Return a live display on a terminal that nobody else draws on, a silent counter elsewhere."""
+    return Bar(plan, console) if console.is_terminal and alone else Quiet(plan)

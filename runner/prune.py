@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from runner.assembly import open_store
 from runner.core.outcome import Outcome
+from runner.core.text import counted
 from runner.job import Job
 from runner.tables import console, leftovers_table
 from runner.work import choose_stations
@@ -37,5 +38,5 @@ def prune(job: Job) -> Outcome:
         total = sum(item.count for item in found)
         job.tell(f"{total:,} would be removed from {job.database_name}; confirm=true removes them.")
     if stay is not None:
-        job.tell(f"The checkpoints of the {len(stay):,} chosen stations stay.")
+        job.tell(f"The checkpoints of {counted(len(stay), 'chosen stations')} stay.")
     return job.outcome()

@@ -31,6 +31,9 @@ def broken_quality_rules(quality: Quality) -> Iterator[str]:
             f"quality.compare={quality.compare}: allowed are previous, none, and the directory of "
             "a run with a folder quality"
         )
+    chosen = quality.run_dir
+    if chosen is not None and not (Path(chosen) / "quality" / "quality.json").is_file():
+        yield f"quality.run_dir={chosen}: allowed is a run's directory, with quality/quality.json"
     for idx, path in quality.external.items():
         if not Path(path).is_file():
             yield f"quality.external: {idx}: there is no such file: {path}"

@@ -70,6 +70,8 @@ class Quality:
         most_failures: rows kept of each finding in failures/.
         keep_readings: keep the extracted readings after the checks.
         compare: `previous`, `none`, or the directory of a run.
+        run_dir: `job=validate` judges what the run in this directory extracted; None for the
+            database.
         external: station index to a WAQI daily CSV.
         checks: id to rule; standard.yaml states all of them.
         accepted: findings that are known.
@@ -83,6 +85,7 @@ class Quality:
     most_failures: int = 5000
     keep_readings: bool = True
     compare: str = "previous"
+    run_dir: str | None = None
     external: dict[int, str] = field(default_factory=dict)
     checks: dict[str, CheckRule] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)

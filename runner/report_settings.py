@@ -13,7 +13,8 @@ class Report:
         enabled: whether they are made.
         station_pages: stations that get a page of their own, those that look worst first.
         summary: make the notebook about the air itself, too.
-        required: a report that cannot be made is exit code 1, rather than a warning.
+        required: a report that cannot be made is exit code 1, rather than a warning; None: in
+            `job=report`, which makes nothing else, and not after a run.
         cell_timeout_s: seconds that a cell of a notebook may take; the next ones run all the same.
         run_dir: the run that `job=report` is about; None for the newest one under runs/.
     """
@@ -21,6 +22,6 @@ class Report:
     enabled: bool = True
     station_pages: int = 3
     summary: bool = False
-    required: bool = False
+    required: bool | None = None
     cell_timeout_s: int = 120
     run_dir: str | None = None

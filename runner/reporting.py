@@ -116,6 +116,7 @@ class _Report:
         self._made: dict[str, str] = {}
 
     def make(self, stations: Sequence[int]) -> Pages:
+        from runner.quality.files import station_path, write_stations  # noqa: PLC0415 - as above
         from runner.report.digest import digest  # noqa: PLC0415 - brings polars
         from runner.report.notebooks import PAGE, tasks  # noqa: PLC0415 - as above
 
@@ -123,12 +124,20 @@ class _Report:
         self._notebooks.mkdir(mode=0o700, exist_ok=True)
         self._write(self._run.directory / _DIGEST, digest(self._run.document))
         chosen = [*stations] or self._run.with_findings[: settings.station_pages]
-        for task, executed in self._execute(tasks(self._run, chosen, summary=settings.summary)):
+        directory = self._run.directory  # runs of older versions lack the stations' files
+        lacking = [idx for idx in chosen if not station_path(directory, idx).exists()]
+        write_stations(directory, map(self._run.station, lacking), job.redact)
+        wanted = tasks(self._run, chosen, summary=settings.summary)
+        for task, executed in self._execute(wanted):
             self._page(task, executed)
         path = self._made.pop(PAGE, "")
         if job.stop.asked:
             return Pages(path, tuple(self._made.values()), error="stopped", required=False)
         error = "" if path else (self._problems or ["the notebook left no page"]).pop(0)
+        if path:
+            self._forget_stale(wanted, others=not stations)
+        elif (self._run.directory / _REPORT).exists():
+            self._note(f"{_REPORT} is still that of an earlier making")
         return Pages(
             path, tuple(self._made.values()), tuple(self._problems), error, required=self._required
         )
@@ -173,6 +182,28 @@ class _Report:
             self._note(f"{task.name}: no page could be made of it: {type(error).__name__}: {error}")
         else:
             self._made[task.name] = str(target)
+
+    def _forget_stale(self, wanted: Sequence[Task], *, others: bool) -> None:
+        """Remove what an earlier making left and this one has no page for.
+
+        Args:
+            wanted: the notebooks of this making.
+            others: also those of notebooks that are not wanted any more: pages of stations that do
+                not look worst now. Not so where stations were named: their pages are added.
+        """
+        from runner.report.notebooks import is_ours  # noqa: PLC0415 - brings polars
+
+        names = {task.name for task in wanted}
+        for path in sorted(self._notebooks.iterdir()):
+            page, stem = path.suffix == ".html", path.stem
+            if not is_ours(stem) or path.suffix not in (".html", ".ipynb"):
+                continue
+            stale = page and stem not in self._made if stem in names else others
+            if stale:
+                try:
+                    path.unlink()
+                except OSError as error:
+                    self._note(f"{path.name} of an earlier making stays: {error.strerror}")
 
     def _note(self, problem: str) -> None:
         problem = self._job.redact(problem)

@@ -9,13 +9,16 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.discovery_rules import broken_discovery_rules
 from runner.openaq_rules import OPENAQ_RANGES, broken_openaq_rules
 from runner.quality_rules import broken_quality_rules
-from runner.settings import Config, Source, SourceKind
+from runner.sandbox_rules import broken_flaw_rules
+from runner.settings import Config, JobName, Mode, Output, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_DATABASE_NAME = 50
+_SAID_AS_JSON = (JobName.status, JobName.plan)
 _SIDES = 4
 
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -37,6 +40,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "source.retry.backoff_max_s": (0, 3600, "seconds"),
     "source.retry.throttled_max_s": (0, 604_800, "seconds"),
     "source.raw_days": (1, 36_500, "days"),
+    "source.max_age_hours": (1, 8784, "hours"),
     **OPENAQ_RANGES,
     "mongo.timeout_s": (0.01, 3600, "seconds"),
     "mongo.outage_limit_s": (0, 604_800, "seconds"),
@@ -48,7 +52,11 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "report.cell_timeout_s": (1, 86_400, "seconds"),
     "limits.rejects": (0, 100_000_000, "records"),
     "limits.reject_share": (0, 1, "share of the records"),
+    "worker": (0, 99_999, "any number that tells it apart"),
     "prune.older_than_days": (1, 36_500, "days"),
+    "discover.tile_degrees": (0.01, 180, "degrees"),
+    "discover.smallest_tile_degrees": (0.001, 180, "degrees"),
+    "sandbox.missing_share": (0, 0.05, "share of the hours"),
     "sandbox.port": (0, 65_535, "a TCP port; 0 for any free one"),
     "sandbox.faults.rate_429": (0, 1, "share of the requests"),
     "sandbox.faults.rate_5xx": (0, 1, "share of the requests"),
@@ -70,11 +78,18 @@ def broken_rules(config: Config) -> Iterator[str]:
         value = attrgetter(key)(config)
         if value is not None and not lowest <= value <= highest:  # not: nan is never between
             yield f"{key}={value}: allowed are {lowest:,} to {highest:,} ({unit})"
+    if config.job.output is Output.json and config.job.name not in _SAID_AS_JSON:
+        yield f"output=json: job={config.job.name.name} has no JSON; job=status and job=plan have"
     yield from _backfill(config)
+    yield from _present(config)
     yield from _stations(config)
     yield from _source(config.source)
     yield from _database(config.mongo.database)
     yield from broken_quality_rules(config.quality)
+    yield from broken_discovery_rules(config)
+    yield from broken_flaw_rules(config.sandbox.flaws)
+    if config.quality.run_dir is not None and config.job.name.name != "validate":
+        yield "quality.run_dir: only job=validate judges what a run has kept"
     replay = config.sandbox.replay
     if replay is not None and not Path(replay).is_dir():
         yield f"sandbox.replay={replay}: there is no such directory"
@@ -92,6 +107,28 @@ def _backfill(config: Config) -> Iterator[str]:
             f"write backfill=two_years backfill.years={chosen.years}, "
             f"or backfill=last_30_days backfill.days={chosen.days}"
         )
+    again = chosen.mode is not Mode.resume or chosen.lookback_hours > 0
+    if config.worker is not None and (again or config.dry_run):
+        yield (
+            f"worker={config.worker}: workers share hours that are not covered, each is asked for "
+            "once; so no dry_run, backfill.mode=resume and backfill.lookback_hours=0 only"
+        )
+
+
+def _present(config: Config) -> Iterator[str]:
+    """A source of the present has no past, and asks every station in every run."""
+    if config.source.kind is not SourceKind.aqicn_live:
+        return
+    chosen = config.backfill
+    for key in ("start_date", "end_date"):
+        if getattr(chosen, key) is not None:
+            yield f"backfill.{key}: source=aqicn_live has the present only; leave it out"
+    if chosen.mode not in (Mode.resume, Mode.missing):  # all that it can be asked for is missing
+        yield f"backfill.mode={chosen.mode.name}: source=aqicn_live has the present only"
+    if config.job.name is JobName.retry:
+        yield "job=retry: every run of source=aqicn_live asks every station; leave it out"
+    if config.worker is not None:
+        yield f"worker={config.worker}: every run of source=aqicn_live asks every station itself"
 
 
 def _stations(config: Config) -> Iterator[str]:
@@ -122,11 +159,9 @@ def _bbox(key: str, bbox: Sequence[float] | None) -> Iterator[str]:
 def _source(source: Source) -> Iterator[str]:
     if source.kind in (SourceKind.airnow, SourceKind.openaq_archive):
         yield from _files(source)
-    if source.keep_raw and source.kind in (SourceKind.airnow, SourceKind.replay):
-        yield f"source.keep_raw=true: source={source.kind.name} asks no API, so nothing is answered"
-    if source.keep_raw and source.kind in (SourceKind.openaq, SourceKind.openaq_archive):
-        yield "source.keep_raw=true: what OpenAQ measured is kept anyway, in ingest_concentrations"
-    if source.kind in (SourceKind.aqicn, SourceKind.openaq):
+    if source.keep_raw:
+        yield from _keep_raw(source.kind)
+    if source.kind in (SourceKind.aqicn, SourceKind.aqicn_live, SourceKind.openaq):
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
         yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
@@ -145,6 +180,15 @@ def _files(source: Source) -> Iterator[str]:
     for site, idx in source.sites.items():
         if idx not in INT32:
             yield f"source.sites: {site}: {idx} is no station index"
+
+
+def _keep_raw(kind: SourceKind) -> Iterator[str]:
+    if kind in (SourceKind.airnow, SourceKind.replay):
+        yield f"source.keep_raw=true: source={kind.name} asks no API, so nothing is answered"
+    if kind in (SourceKind.openaq, SourceKind.openaq_archive):
+        yield "source.keep_raw=true: what OpenAQ measured is kept anyway, in ingest_concentrations"
+    if kind is SourceKind.aqicn_live:
+        yield "source.keep_raw=true: a present observation cannot be replayed as history"
 
 
 def _url(source: Source) -> Iterator[str]:

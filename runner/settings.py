@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from runner.discovery_settings import Country, Discovery
 from runner.openaq_settings import OpenAq
 from runner.quality_settings import Quality
 from runner.report_settings import Report
+from runner.sandbox_settings import Flaw
 
 
 class JobName(Enum):
@@ -31,12 +33,14 @@ class JobName(Enum):
     validate = "validate"
     report = "report"
     sandbox = "sandbox"
+    stations = "stations"
 
 
 class SourceKind(Enum):
     """Where readings come from; spelt as typed in `source=NAME`."""
 
     aqicn = "aqicn"
+    aqicn_live = "aqicn_live"
     airnow = "airnow"
     openaq = "openaq"
     openaq_archive = "openaq_archive"
@@ -49,7 +53,15 @@ class Mode(Enum):
 
     resume = "resume"
     gaps = "gaps"
+    missing = "missing"
     refetch = "refetch"
+
+
+class Output(Enum):
+    """How a job shows what it found; spelt as typed in `output=NAME`."""
+
+    table = "table"
+    json = "json"
 
 
 class LogLevel(Enum):
@@ -70,11 +82,13 @@ class Job:
         confirm: yes to `job=reset` of every station, and to what `job=dedupe` and `job=prune` would
             remove.
         rejects: what `job=replay` tries again: the kept rejects.
+        output: table for a person, or json: one document, alone on standard output.
     """
 
     name: JobName = JobName.backfill
     confirm: bool = False
     rejects: bool = False
+    output: Output = Output.table
 
 
 @dataclass(slots=True)
@@ -123,7 +137,8 @@ class Backfill:
         batch_size: hours a request asks for.
         workers: stations worked on at the same time.
         lag_hours: full hours left to the live job; nothing newer is fetched.
-        mode: resume: what is not covered; gaps: covered hours without a reading; refetch: all.
+        mode: resume: what is not covered; gaps: covered hours without a reading; missing: both;
+            refetch: all.
         lookback_hours: hours before the covered end that are read again, for late corrections.
         recheck_empty_after_days: days after which hours the source had nothing for are gaps again.
         lease_s: seconds after which the stations of a run that was killed are free for another.
@@ -149,10 +164,12 @@ class RateLimit:
     Attributes:
         delay_s: seconds between the starts of two requests.
         max_per_hour: requests in any 3600 seconds; 0 for no limit.
+        shared: whether all who use the same key and database keep these limits together.
     """
 
     delay_s: float = 4.0
     max_per_hour: int = 1000
+    shared: bool = True
 
 
 @dataclass(slots=True)
@@ -209,6 +226,7 @@ class Source:
             terms restrict keeping its answers.
         raw_days: days after which a kept answer is deleted.
         openaq: what concerns OpenAQ and its archive only.
+        max_age_hours: an older present observation is stale: counted, not stored.
     """
 
     kind: SourceKind = SourceKind.aqicn
@@ -223,6 +241,7 @@ class Source:
     keep_raw: bool = False
     raw_days: int = 90
     openaq: OpenAq = field(default_factory=OpenAq)
+    max_age_hours: int = 24
 
 
 @dataclass(slots=True)
@@ -342,12 +361,16 @@ class Sandbox:
     Attributes:
         seed: of the invented readings and the faults.
         replay: directory of AirNow files to serve; None for invented readings.
+        missing_share: share of the invented hours without a record, 0..0.05.
+        flaws: what is wrong with the readings, on purpose.
         port: on 127.0.0.1; 0 for any free one.
         faults: what it does wrong.
     """
 
     seed: int = 1
     replay: str | None = None
+    missing_share: float = 0.02
+    flaws: list[Flaw] = field(default_factory=list)
     port: int = 0
     faults: Faults = field(default_factory=Faults)
 
@@ -368,7 +391,11 @@ class Config:
         limits: how much may go wrong.
         prune: what job=prune removes.
         sandbox: the loopback API.
-        dry_run: fetch and validate, write nothing to the database.
+        country: what job=stations keeps to.
+        discover: how job=stations finds stations.
+        worker: which of several equal runs this is, that share the stations by leases, and wait for
+            those that others work on; None for a run of its own.
+        dry_run: fetch and validate; nothing is written but the requests in the shared budget.
         log_level: the least severe lines that are logged.
     """
 
@@ -383,5 +410,8 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     prune: Prune = field(default_factory=Prune)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    country: Country = field(default_factory=Country)
+    discover: Discovery = field(default_factory=Discovery)
+    worker: int | None = None
     dry_run: bool = False
     log_level: LogLevel = LogLevel.INFO

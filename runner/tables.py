@@ -13,15 +13,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner.core.checkpoint import Checkpoint
+from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, iso, total_hours
 from runner.core.outcome import duration_text
 from runner.core.plan import Plan, Skip
 from runner.core.stations import Station
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 
 MOST_ROWS = 200
-"""Rows printed of a plan; the rest stands in plan.json."""
+"""Rows printed of a table; the rest of a plan stands in plan.json."""
 
 _LONGEST_EXAMPLE = 300
 _LONGEST_NAME = 36
@@ -127,14 +127,21 @@ def _minute(hour: int) -> str:
     return iso(hour)[:16].replace("T", " ")
 
 
-def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
-    """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC)."""
+def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = None) -> list[str]:
+    """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC).
+
+    Args:
+        plan: what will be done.
+        wanted: the range asked for, UTC.
+        now: when it begins, UTC.
+        used: requests of the last hour out of the shared budget; None where it is not shared.
+    """
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
     range_text = f"{_minute(wanted.start)} to {_minute(wanted.end)} UTC"
-    lines = [f"Plan: {len(plan.stations):,} stations, {range_text}"]
+    lines = [f"Plan: {counted(len(plan.stations), 'stations')}, {range_text}"]
     if skips:
-        lines.append(f"  skipped   {sum(skips.values()):,} stations ({_counted(skips)})")
+        lines.append(f"  skipped   {counted(sum(skips.values()), 'stations')} ({_counted(skips)})")
     not_held = sum(total_hours(entry.not_held) for entry in plan.stations)
     if not_held:
         lines.append(f"  not kept  {not_held:,} station-hours have no kept answer, and stay")
@@ -145,17 +152,23 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime) -> list[str]:
         else:
             lines.append(f"  nothing to fetch; covered already: {covered:,} station-hours")
         return lines
-    lines.append(
-        f"  work      {plan.hours:,} station-hours in {plan.windows:,} windows of up to"
-        f" {plan.batch_hours} h ({_counted(reasons)})"
-    )
+    if all(entry.is_present for entry in plan.active):
+        observed = counted(plan.windows, "stations")
+        lines.append(f"  work      the present observation of {observed}")
+    else:
+        work = f"{counted(plan.hours, 'station-hours')} in {counted(plan.windows, 'windows')}"
+        up_to = f"of up to {plan.batch_hours} h"
+        lines.append(f"  work      {work} {up_to} ({_counted(reasons)})")
     if not plan.paced:
         return [*lines, "  requests  none: this source asks no API"]
     share = plan.pace.quota_share(plan.requests)
     limit = f", at most {plan.pace.max_per_hour:,} an hour" if plan.pace.max_per_hour else ""
-    used = f" ({share:.0%} of the hourly quota)" if share is not None else ""
+    quota = f" ({share:.0%} of the hourly quota)" if share is not None else ""
     end = now + timedelta(seconds=plan.duration_s)
-    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{used}")
+    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{quota}")
+    if used is not None:
+        said = f"{used:,} requests" if used else "no request"
+        lines.append(f"  budget    shared by all with this key: {said} in the last hour")
     lines.append(
         f"  duration  {duration_text(plan.duration_s)}, until about {end:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -169,7 +182,10 @@ def _counted(reasons: Counter[str]) -> str:
 def status_table(
     stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]
 ) -> RenderableType:
-    """Return a row a station: state, progress, covered range, counts, last error."""
+    """Return a row a station: state, progress, covered range, counts, last error.
+
+    Of very many only some are shown, those first that somebody may have to look at.
+    """
     table = Table(box=SIMPLE_HEAD)
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("name", max_width=_LONGEST_NAME)
@@ -178,7 +194,10 @@ def status_table(
     table.add_column("covered (UTC)")
     table.add_column("readings", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
-    for station in stations:
+    shown = stations
+    if len(stations) > MOST_ROWS:
+        shown = sorted(stations, key=lambda station: _calmness(checkpoints.get(station.idx)))
+    for station in shown[:MOST_ROWS]:
         found = checkpoints.get(station.idx)
         if found is None:
             table.add_row(str(station.idx), _name(station), "not started", "", "", "", "")
@@ -192,7 +211,17 @@ def status_table(
             f"{found.total.readings:,}",
             plain(found.error_message or ""),
         )
+    if len(stations) > MOST_ROWS:
+        rest = f"… and {len(stations) - MOST_ROWS:,} more, see output=json"
+        table.add_row("", rest, "", "", "", "", "")
     return table
+
+
+def _calmness(checkpoint: Checkpoint | None) -> int:
+    """Return 0 where it failed, 1 where it is under way, 2 before it began, 3 at the end."""
+    if checkpoint is None:
+        return 2
+    return {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.COMPLETED: 3}[checkpoint.status]
 
 
 def _progress(checkpoint: Checkpoint) -> str:

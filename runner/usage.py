@@ -26,7 +26,7 @@ SETTINGS = (
     ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
     ("backfill.years=2", "calendar years back from the end; start_date comes first"),
     ("backfill.batch_size=168", "hours a request"),
-    ("backfill.mode=resume", "gaps: covered hours without a reading; refetch: everything again"),
+    ("backfill.mode=resume", "gaps: covered hours without a reading; missing: both; refetch: all"),
     ("rate_limit.delay_s=4", "seconds between two requests"),
     ("quality.fail_on=fail", "exit code 3 when a check fails; warn: also on a warning; never"),
     ("dry_run=false", "true: fetch and validate, write nothing to the database"),
@@ -39,8 +39,7 @@ Environment, or a file .env in the working directory
   AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
-  3 the quality gate failed | 4 incomplete, run again to resume
-  130, 143 stopped by a signal, run again to resume"""
+  3 the quality gate failed | 4 incomplete, 130, 143 stopped by a signal: run again to resume"""
 
 
 def help_page(directories: Sequence[Path]) -> str:
@@ -50,12 +49,14 @@ def help_page(directories: Sequence[Path]) -> str:
         directories: of YAML files: the built-in one, then a private one if there is one.
     """
     parts = [INTRODUCTION]
+    groups = []
     found = [option for directory in directories for option in options(directory)]
     for group, question in GROUPS.items():
         inside = [option for option in found if option.group == group]
         width = max(16, *(len(option.name) for option in inside)) + 2
         lines = [f"  {option.name:<{width}}{option.description}".rstrip() for option in inside]
-        parts.append("\n".join([f"{group}=  {question}", *lines]))
+        groups += [f"{group}=  {question}", *lines]
+    parts.append("\n".join(groups))
     shown = [f"  {setting:<31}{meaning}" for setting, meaning in SETTINGS]
     parts.append("\n".join(["Settings and their defaults (all of them: --cfg job)", *shown]))
     return "\n\n".join([*parts, ENDING])

@@ -1,12 +1,12 @@
-"""Checks what is stored: extraction, checks, files, verdict. Fetches and changes nothing."""
+"""Checks what is stored, or what a run kept of it. Fetches and changes nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,17 @@ import structlog
 from runner import __version__
 from runner.assembly import Store
 from runner.conf_files import standard_checks
-from runner.core.errors import RunnerError
+from runner.core.errors import ConfigError, RunnerError
 from runner.core.intervals import iso
+from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.job import Job
 
 if TYPE_CHECKING:
     from runner.quality.document import Identity
+    from runner.quality.grid import Scope
+    from runner.quality.inputs import Inputs
     from runner.quality.policy import Policy
     from runner.quality.run_data import Previous
 
@@ -44,11 +47,43 @@ def validate(
         job: for its settings and its directory.
         store: read only.
         stations: to check.
-        outcome: of the run in hand or of the last one, as JSON; None where there is none.
+        outcome: of the run in hand or of a recorded one, as JSON; None where there is none.
     """
+    return _guarded(job, lambda: _validate(job, store, stations, outcome))
+
+
+def validate_again(job: Job, run_dir: Path) -> Verdict:
+    """Judge once more what a run extracted, by the settings of now; needs no database.
+
+    Args:
+        job: for its settings and its directory; of its stations only `stations.ids` count.
+        run_dir: the run.
+
+    Raises:
+        ConfigError: the directory does not keep what is needed, or not these stations.
+    """
+    from runner.quality.inputs import bring_readings, read_inputs  # noqa: PLC0415 - brings polars
+
+    kept = read_inputs(run_dir)
+    chosen = job.config.stations.ids or [station.idx for station in kept.stations]
+    unknown = set(chosen) - {station.idx for station in kept.stations}
+    if unknown:
+        listed = ", ".join(map(str, sorted(unknown)))
+        raise ConfigError(f"the run in {run_dir} did not look at these stations: {listed}")
+
+    def again() -> Verdict:
+        inputs = kept.of(chosen, _identity_again(job, kept, chosen))
+        bring_readings(run_dir, job.context.run_dir / DIRECTORY, inputs.stations)
+        return _judged(job, inputs)
+
+    return _guarded(job, again)
+
+
+def _guarded(job: Job, check: Callable[[], Verdict]) -> Verdict:
+    """Return a verdict, be it that there is none."""
     began = time.monotonic()
     try:
-        verdict = _validate(job, store, stations, outcome)
+        verdict = check()
     except RunnerError as error:
         log.warning("quality.not_checked", error=error.message)
         return _broken(job, error.message)
@@ -63,6 +98,19 @@ def validate(
     return verdict
 
 
+def recorded_outcome(
+    job: Job, store: Store, stations: Sequence[Station]
+) -> Mapping[str, Any] | None:
+    """Return the newest recorded outcome of a run that was asked for these stations and hours.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    ids = [station.idx for station in stations]
+    told = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes())
+    return next(filter(None, told), None)
+
+
 def _broken(job: Job, why: str) -> Verdict:
     line = f"Quality: NOT CHECKED: {why}; job=validate tries again"
     required = job.config.quality.fail_on.name != "never"
@@ -73,12 +121,9 @@ def _validate(
     job: Job, store: Store, stations: Sequence[Station], outcome: Mapping[str, Any] | None
 ) -> Verdict:
     from runner.quality.extract import extract  # noqa: PLC0415 - brings polars
-    from runner.quality.files import find_previous, forget_readings  # noqa: PLC0415 - as above
     from runner.quality.frames import KNOWN_KEYS, POLLUTANTS, WEATHER  # noqa: PLC0415 - as above
-    from runner.quality.grid import Scope  # noqa: PLC0415 - as above
-    from runner.quality.policy import policy_of  # noqa: PLC0415 - as above
+    from runner.quality.inputs import Inputs, entry_of  # noqa: PLC0415 - as above
 
-    settings = job.config.quality
     now = datetime.now(UTC)
     directory = job.context.run_dir / DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
@@ -91,66 +136,79 @@ def _validate(
     documents = extract(stations, job.wanted, flat, directory, now, job.stop.check)
     elapsed = round(time.monotonic() - began, 2)
     log.info("quality.extracted", documents=documents, elapsed_s=elapsed)
-    identity = _identity(job, stations)
+    identity = _identity(job, store, stations)
+    checkpoints = store.checkpoints.load([station.idx for station in stations])
+    entries = {}
+    for station in stations:
+        job.stop.check()
+        rejected = store.rejects.hours(station.idx, job.wanted)
+        entries[station.idx] = entry_of(checkpoints.get(station.idx), rejected)
+    inputs = Inputs(job.wanted, now, frozenset(known), identity, outcome, tuple(stations), entries)
+    return _judged(job, inputs)
+
+
+def _judged(job: Job, inputs: Inputs) -> Verdict:
+    """Check the readings in the job's directory, and write its files."""
+    from runner.quality.files import find_previous, forget_readings  # noqa: PLC0415 - brings polars
+    from runner.quality.grid import Scope  # noqa: PLC0415 - as above
+    from runner.quality.policy import policy_of  # noqa: PLC0415 - as above
+
+    settings = job.config.quality
+    directory = job.context.run_dir / DIRECTORY
+    inputs.write(directory, job.redact)
     scope = Scope(
-        job.wanted,
-        now,
+        inputs.window,
+        inputs.now,
         settings.utc_offset_hours,
         settings.expected.name == "active",
         tuple(settings.external.items()),
-        frozenset(known),
+        inputs.known,
     )
     previous = find_previous(
-        settings.compare,
+        settings.compare if job.config.worker is None else "none",  # never twice the same stations
         job.context.run_dir.resolve(),
         job.run_id,
-        identity.fingerprint,
-        identity.database,
+        inputs.identity.fingerprint,
+        inputs.identity.database,
     )
-    policy = policy_of(settings, standard_checks(), now.date())
-    made = _checked(job, store, stations, scope, policy, identity, outcome, previous)
+    policy = policy_of(settings, standard_checks(), datetime.now(UTC).date())
+    made = _checked(job, inputs, scope, policy, previous)
     if not settings.keep_readings:
         forget_readings(directory)
     return _verdict(job, made, directory)
 
 
 def _checked(
-    job: Job,
-    store: Store,
-    stations: Sequence[Station],
-    scope: Any,
-    policy: Policy,
-    identity: Identity,
-    outcome: Mapping[str, Any] | None,
-    previous: Previous | None,
+    job: Job, inputs: Inputs, scope: Scope, policy: Policy, previous: Previous | None
 ) -> dict[str, Any]:
     from runner.quality.assessment import assess  # noqa: PLC0415 - brings polars
     from runner.quality.files import read_readings  # noqa: PLC0415 - as above
     from runner.quality.grid import StationData  # noqa: PLC0415 - as above
-    from runner.quality.ledger import StationLedger, run_ledger  # noqa: PLC0415 - as above
+    from runner.quality.ledger import run_ledger  # noqa: PLC0415 - as above
 
     directory = job.context.run_dir / DIRECTORY
-    checkpoints = store.checkpoints.load([station.idx for station in stations])
     keys = previous.keys() if previous else {}
 
     def load(station: Station) -> StationData:
         job.stop.check()
-        rejected = store.rejects.hours(station.idx, scope.window)
-        ledger = StationLedger.of(checkpoints.get(station.idx), rejected)
-        documents = read_readings(directory, station.idx)
-        return StationData(station, documents, ledger, scope, keys.get(station.idx))
+        idx = station.idx
+        documents = read_readings(directory, idx)
+        if inputs.documents is not None and documents.height != inputs.documents.get(idx):
+            raise RunnerError(f"the kept readings of station {idx} are not those the run extracted")
+        return StationData(station, documents, inputs.ledger(idx), scope, keys.get(idx))
 
     return assess(
         directory,
-        stations,
+        inputs.stations,
         load,
         scope,
         policy,
-        identity,
+        inputs.identity,
         fail_on=job.config.quality.fail_on.name,
-        ledger=run_ledger(outcome) if outcome else None,
+        ledger=run_ledger(inputs.outcome) if inputs.outcome else None,
         previous=previous,
         redact=job.redact,
+        now=datetime.now(UTC),
     )
 
 
@@ -172,11 +230,11 @@ def _resume_command(job: Job) -> str:
     return job.command("job=backfill") if job.name == "validate" else job.resume_command
 
 
-def _identity(job: Job, stations: Sequence[Station]) -> Identity:
+def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     """Return what quality.json says of the run. The fingerprint is of the question asked."""
     import polars as pl  # noqa: PLC0415 - heavy
 
-    from runner.quality.document import Identity  # noqa: PLC0415 - brings polars
+    from runner.quality.document import STATIONS, Identity  # noqa: PLC0415 - brings polars
 
     backfill, source = job.config.backfill, job.config.source
     named = (backfill.start_date, backfill.end_date, backfill.years, backfill.days)
@@ -188,17 +246,40 @@ def _identity(job: Job, stations: Sequence[Station]) -> Identity:
     }
     text = json.dumps(subject, sort_keys=True, default=str)
     told = {"range": f"{iso(job.wanted.start)}..{iso(job.wanted.end)}", "source": job.source_kind}
+    ids = [station.idx for station in stations]
+    kept_of = store.raw.held(ids).sources if job.source_kind == "replay" else ()
     return Identity(
         run_id=job.run_id,
         job=job.name,
         command=job.redact(job.command()),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
-        subject={**told, "stations": [station.idx for station in stations]},
+        subject={**told, "stations": ids},
         database=job.database_name,
         source=job.source_kind,
-        versions={"runner": __version__, "polars": pl.__version__},
+        origin=job.origin(ids, kept_of),
+        versions={"runner": __version__, "polars": pl.__version__, "mongod": store.version()},
         resume_command=job.redact(_resume_command(job)),
         retry_command=job.redact(job.command("job=retry")),
         rejects_command=job.redact(job.command("job=rejects")),
         dedupe_command=job.redact(job.command("job=dedupe")),
+        report_command=job.redact(job.command("job=report", f"stations.ids=[{STATIONS}]")),
+    )
+
+
+def _identity_again(job: Job, kept: Inputs, chosen: Sequence[int]) -> Identity:
+    """Return what quality.json says: the question is that of the run, or a part of it."""
+    import polars as pl  # noqa: PLC0415 - heavy
+
+    was = kept.identity
+    ids = sorted(chosen)
+    part = ids != sorted(station.idx for station in kept.stations)
+    asked = hashlib.sha256(f"{was.fingerprint} {ids}".encode()).hexdigest()[:16]
+    return replace(
+        was,
+        run_id=job.run_id,
+        job=job.name,
+        command=job.redact(job.command()),
+        fingerprint=asked if part else was.fingerprint,
+        subject={**was.subject, "stations": ids},
+        versions={**was.versions, "runner": __version__, "polars": pl.__version__},
     )

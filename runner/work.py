@@ -11,8 +11,10 @@ from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import Mode, Plan, build_plan, plan_json
+from runner.core.plan import PLAN_VERSION, Mode, Plan, build_plan, plan_json
+from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
+from runner.core.text import counted
 from runner.job import Job
 from runner.openaq_assembly import openaq_archive
 
@@ -71,7 +73,7 @@ def is_narrowed(job: Job) -> bool:
 
 
 def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None:
-    """Choose stations, plan what to fetch, and write plan.json.
+    """Choose stations, plan what to fetch, and write plan.json (with output=json, print it).
 
     Args:
         job: for its settings.
@@ -88,19 +90,26 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
-    checkpoints = store.checkpoints.load([station.idx for station in selection.stations])
+    mode = Mode(job.config.backfill.mode.value)
+    checkpoints = store.checkpoints.load(
+        [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
+    )
     named = set(job.config.stations.ids)
     wanted: Interval | Callable[[int], Interval] = job.wanted
     if only_failed:
         failed = {idx: c for idx, c in checkpoints.items() if c.status is Status.FAILED}
         if not failed:
-            job.tell(f"None of the {len(selection.stations)} stations failed: nothing to retry.")
+            job.tell(
+                f"None of {counted(len(selection.stations), 'stations')} failed: nothing to retry."
+            )
             return None
         chosen = tuple(station for station in selection.stations if station.idx in failed)
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
     mapped = _mapped(job, store, selection) if job.source_kind.startswith("openaq") else None
+    if job.asks_present:
+        return _present(job, selection, checkpoints)
     files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
@@ -113,15 +122,34 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda idx: mapped is None or idx in mapped,
-        mode=Mode(job.config.backfill.mode.value),
+        mode=mode,
         gaps=_gaps(job, store, checkpoints),
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    identity = {"run_id": job.run_id, "job": job.name, "command": job.command()}
-    identity["created_at"] = job.started_at.isoformat()
-    job.write_json("plan.json", {**identity, **plan_json(plan, job.wanted)})
+    _tell_plan(job, plan)
     return Work(selection, plan, files, held)
+
+
+def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
+    """Plan one request a station; `prepare` chose them."""
+    plan = plan_present(
+        selection.stations,
+        checkpoints,
+        job.wanted,
+        pace=job.pace,
+        unknown=selection.unknown,
+        is_ours=job.config.backfill.lag_hours == 0,
+    )
+    _tell_plan(job, plan)
+    return Work(selection, plan)
+
+
+def _tell_plan(job: Job, plan: Plan) -> None:
+    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+    job.write_json("plan.json", document)
+    if job.says_json:
+        job.print_json(document)
 
 
 def _check_clock(job: Job, store: Store) -> None:
@@ -130,7 +158,8 @@ def _check_clock(job: Job, store: Store) -> None:
     The source has nothing yet for hours to come: they would be recorded as hours without a reading.
     """
     theirs = store.clock()
-    if job.wanted.end > hour_of(theirs):
+    over = hour_of(job.started_at) if job.asks_present else job.wanted.end
+    if over > hour_of(theirs):
         raise ConfigError(
             f"the clock of this machine says {job.now():%Y-%m-%d %H:%M} UTC, MongoDB's says "
             f"{theirs:%Y-%m-%d %H:%M}: the last hours asked for may not be over",
@@ -141,7 +170,7 @@ def _check_clock(job: Job, store: Store) -> None:
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
     """Return, by station index, the covered hours without a reading; {} unless they are wanted."""
     settings = job.config.backfill
-    if settings.mode.name != Mode.GAPS:
+    if not Mode(settings.mode.value).looks_for_gaps:
         return {}
     asked_since = hour_of(job.started_at) - 24 * settings.recheck_empty_after_days
     found: dict[int, Intervals] = {}
@@ -172,7 +201,7 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
         raise ConfigError(
             f"source=airnow: the files in {source.path} speak of none of the "
-            f"{len(selection.stations)} chosen stations",
+            f"{counted(len(selection.stations), 'chosen stations')}",
             hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
         )
     return files
@@ -205,7 +234,7 @@ def _held(job: Job, store: Store, selection: Selection) -> Held:
     if not held.hours:
         raise ConfigError(
             f"source=replay: {job.database_name} has no kept answer of any of the "
-            f"{len(selection.stations)} chosen stations",
+            f"{counted(len(selection.stations), 'chosen stations')}",
             hint="Answers are kept by runs with source.keep_raw=true, for source.raw_days",
         )
     return held

@@ -123,6 +123,18 @@ Empties = tuple[Empty, ...]
 """Sorted and disjoint."""
 
 
+class Progress(NamedTuple):
+    """How far a station is at the moment a run takes it.
+
+    Attributes:
+        covered: hours whose answer is stored.
+        empty: of them, those that the source had no reading for.
+    """
+
+    covered: Intervals = ()
+    empty: Empties = ()
+
+
 def note_empties(
     before: Empties, window: Interval, empty_hours: Collection[int], asked: int
 ) -> Empties:

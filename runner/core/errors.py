@@ -6,6 +6,7 @@
     ├── StoreError                   MongoDB could not do what was asked
     │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
     │   ├── LeaseError               another run works on the station
+    │   ├── FailedElsewhereError     another run failed on the station since the plan was made
     │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
     └── SourceError                  a source could not answer; `scope` says how far that reaches
         ├── ThrottledError           everyone who uses the same key has to wait
@@ -91,6 +92,10 @@ class LeaseError(StoreError):
     def __init__(self, message: str, *, free_in_s: float = 0.0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.free_in_s = free_in_s
+
+
+class FailedElsewhereError(StoreError):
+    """Another run failed on the station since the plan was made; the message says how."""
 
 
 class UnsupportedCollectionError(StoreError):

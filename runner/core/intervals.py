@@ -7,6 +7,7 @@ datetimes only at the edges (`to_datetime`, `iso`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -53,17 +54,17 @@ def to_datetime(hour: int) -> datetime:
 
 def iso(hour: int) -> str:
     """Return the start of an hour as `2023-01-01T00:00:00Z`."""
-    return to_datetime(hour).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{to_datetime(hour).isoformat()[:19]}Z"
 
 
 def union(intervals: Iterable[Interval]) -> Intervals:
     """Return the hours that any of the intervals holds; touching intervals become one."""
     merged: list[Interval] = []
-    for start, end in sorted(item for item in intervals if item.end > item.start):
-        if merged and start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, end))
+    for item in sorted([item for item in intervals if item.end > item.start]):
+        if merged and item.start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, item.end))
         else:
-            merged.append(Interval(start, end))
+            merged.append(item)
     return tuple(merged)
 
 
@@ -88,8 +89,14 @@ def subtract(wanted: Iterable[Interval], covered: Iterable[Interval]) -> Interva
 
 def intersect(first: Iterable[Interval], second: Iterable[Interval]) -> Intervals:
     """Return the hours that both hold."""
-    kept = union(first)
-    return subtract(kept, subtract(kept, second))
+    both: list[Interval] = []
+    ones, others = deque(union(first)), deque(union(second))
+    while ones and others:
+        start, end = max(ones[0].start, others[0].start), min(ones[0].end, others[0].end)
+        if start < end:
+            both.append(Interval(start, end))
+        (ones if ones[0].end == end else others).popleft()
+    return tuple(both)
 
 
 def total_hours(intervals: Iterable[Interval]) -> int:

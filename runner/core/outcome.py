@@ -18,6 +18,7 @@ from runner.core.checkpoint import Tally
 from runner.core.intervals import Interval, iso
 from runner.core.pages import Pages
 from runner.core.plan import Skip
+from runner.core.present import Observed
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.core.verdict import Verdict
@@ -30,6 +31,8 @@ ATTRIBUTIONS = "attributions.json"
 
 MOST_LISTED = 20
 """Failed stations named in the summary; the rest are counted and stand in outcome.json."""
+
+_WORTH_TELLING_S = 5.0
 
 
 class Exit(IntEnum):
@@ -178,6 +181,7 @@ class Outcome:
         requests: requests made, retries included.
         failed_requests: those that came to nothing: 5xx, timeouts, broken answers.
         throttled_requests: those refused for asking too often.
+        budget_wait_s: seconds waited for the shared budget, beyond the run's own pace.
         started_at: UTC.
         ended_at: UTC.
         dry_run: whether nothing was written.
@@ -191,6 +195,7 @@ class Outcome:
         verdict: of the quality checks; None where there were none.
         report: the page and the notebooks; None where there were none to make.
         attributions: whose measurements these are and under which licence, by place, as JSON.
+        observed: of a source of the present, stations by what became of their observation.
     """
 
     job: str
@@ -209,9 +214,11 @@ class Outcome:
     retry_command: str = ""
     failed_requests: int = 0
     throttled_requests: int = 0
+    budget_wait_s: float = 0.0
     verdict: Verdict | None = None
     report: Pages | None = None
     attributions: tuple[Mapping[str, Any], ...] = ()
+    observed: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, state: State) -> int:
         """Return how many stations are in a state."""
@@ -275,7 +282,8 @@ class Outcome:
     def success_rate(self) -> float:
         """Share of the selected stations whose whole range is covered now, percent."""
         done = sum(
-            item.state is State.COMPLETED or item.skip is Skip.COVERED for item in self.stations
+            item.state is State.COMPLETED or item.skip in (Skip.COVERED, Skip.ELSEWHERE)
+            for item in self.stations
         )
         return 100.0 * done / len(self.stations) if self.stations else 100.0
 
@@ -292,12 +300,14 @@ class Outcome:
             "requests": self.requests,
             "failed_requests": self.failed_requests,
             "throttled_requests": self.throttled_requests,
+            "budget_wait_s": round(self.budget_wait_s, 3),
             "windows": self.windows,
             "quality": None if self.verdict is None else self.verdict.to_json(),
             "report": None if self.report is None else self.report.to_json(),
             "stopped_by": self.stopped_by,
             "error": self.error or None,
             "rejects_not_kept": self.rejects_not_kept,
+            "observed": dict(self.observed),
             "totals": asdict(self.tally),
             "coverage": asdict(Coverage.of(self.stations)),
             "attributions": [dict(item) for item in self.attributions],
@@ -328,8 +338,10 @@ class Outcome:
             *([f"Total readings kept as they were: {tally.kept:,}{_KEPT}"] if tally.kept else []),
             f"Total records rejected: {tally.rejects:,}{self._not_kept()}",
             *([f"Hour labels repaired: {tally.repaired:,}"] if tally.repaired else []),
+            *([f"Present observations: {self._observed()}"] if self.observed else []),
             f"Coverage: {Coverage.of(self.stations)}",
             f"Total API requests: {self.requests:,}",
+            *self._budget_wait(),
             f"Duration: {duration_text(self.duration.total_seconds())}",
             f"Success rate: {self.success_rate:.1f}%",
             RULE,
@@ -337,10 +349,19 @@ class Outcome:
         ]
         return "\n".join(lines)
 
+    def _observed(self) -> str:
+        return ", ".join(f"{count:,} {kind}" for kind, count in self.observed.items())
+
     def _not_kept(self) -> str:
         if not self.rejects_not_kept:
             return ""
         return f" ({self.rejects_not_kept:,} of them over limits.rejects, not kept)"
+
+    def _budget_wait(self) -> list[str]:
+        if self.budget_wait_s < _WORTH_TELLING_S:
+            return []
+        waited = duration_text(self.budget_wait_s)
+        return [f"Waited for the budget shared by all with this key: {waited}"]
 
     def _skip_reasons(self) -> str:
         counts: dict[str, int] = {}
@@ -365,6 +386,11 @@ class Outcome:
             lines.append(
                 f"Unknown station ids, not fetched: {', '.join(unknown[:MOST_LISTED])}. If they"
                 " exist, name them: '+stations.named={12345: Its name}'"
+            )
+        if Observed.LEFT in self.observed:
+            lines.append(
+                "The newest hours are left to the live job (backfill.lag_hours). Where none runs:"
+                " backfill.lag_hours=0, or profile=hourly"
             )
         if any(item.skip is Skip.NOT_KEPT for item in self.stations):
             lines.append(

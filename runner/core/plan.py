@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint, Empties, Status
+from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import (
     Interval,
     Intervals,
@@ -28,6 +29,8 @@ from runner.core.intervals import (
 from runner.core.stations import Station
 
 HOUR_S = 3600.0
+PLAN_VERSION = 1
+"""Of plan.json: fields may be added within a version."""
 
 
 class Mode(StrEnum):
@@ -37,8 +40,15 @@ class Mode(StrEnum):
     """Hours that are not covered."""
     GAPS = "gaps"
     """Hours that are covered and yet have no reading, unless the source said so lately."""
+    MISSING = "missing"
+    """Both: hours that are not covered, and covered ones without a reading."""
     REFETCH = "refetch"
     """All hours, covered or not; what changed is updated."""
+
+    @property
+    def looks_for_gaps(self) -> bool:
+        """Whether hours matter that are covered and have no reading."""
+        return self in (Mode.GAPS, Mode.MISSING)
 
 
 class Why(StrEnum):
@@ -52,6 +62,8 @@ class Why(StrEnum):
     """The last covered hours are read again, for late corrections."""
     GAPS = "gaps"
     REFETCH = "refetch"
+    PRESENT = "present"
+    """The source has the present observation only: one request, whatever is covered."""
     FINISH = "finish"
     """Everything is covered, but the checkpoint does not say completed yet: no request."""
 
@@ -65,6 +77,8 @@ class Skip(StrEnum):
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
     LEASED = "leased by another run"
+    ELSEWHERE = "done by another run"
+    """Covered by another run since the plan was made."""
     NOT_KEPT = "no kept answer"
     """Hours of a replay for which no answer was kept; they stay as they were."""
 
@@ -110,7 +124,6 @@ class StationPlan:
         pieces: the hours that will be fetched.
         covered: everything covered so far, also outside the range, without `again`.
         again: covered hours that will be fetched again; they do not count as covered until then.
-        empty: covered hours that the source had no reading for, also outside the range.
         not_held: hours to be fetched that the source does not hold, and so cannot speak of.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
@@ -122,11 +135,15 @@ class StationPlan:
     pieces: Intervals = ()
     covered: Intervals = ()
     again: Intervals = ()
-    empty: Empties = ()
     not_held: Intervals = ()
     why: Why | None = None
     skip: Skip | None = None
     detail: str = ""
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the present observation is asked for, rather than a range of hours."""
+        return self.why is Why.PRESENT
 
     @property
     def reason(self) -> str:
@@ -135,16 +152,18 @@ class StationPlan:
 
     @property
     def covered_hours(self) -> int:
-        """Hours of the wanted range that earlier runs covered."""
+        """Hours of the wanted range that earlier runs covered; the present is never."""
+        if self.is_present:
+            return 0
         return total_hours(intersect((self.wanted,), self.covered))
 
     @property
     def hours(self) -> int:
-        """Hours that will be fetched."""
-        return total_hours(self.pieces)
+        """Hours that will be fetched; one where it is the present observation."""
+        return 1 if self.is_present else total_hours(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What a run will do.
 
@@ -168,17 +187,17 @@ class Plan:
         """Return how many windows `windows_of` yields."""
         return count_windows(entry.pieces, self.batch_hours)
 
-    @property
+    @cached_property
     def active(self) -> tuple[StationPlan, ...]:
         """The stations that will be worked on."""
         return tuple(entry for entry in self.stations if entry.why)
 
-    @property
+    @cached_property
     def skipped(self) -> tuple[StationPlan, ...]:
         """The stations that will not be worked on."""
         return tuple(entry for entry in self.stations if entry.skip)
 
-    @property
+    @cached_property
     def windows(self) -> int:
         """Windows to fetch."""
         return sum(map(self.count_windows_of, self.stations))
@@ -188,7 +207,7 @@ class Plan:
         """Requests a faultless run makes."""
         return self.windows if self.paced else 0
 
-    @property
+    @cached_property
     def hours(self) -> int:
         """Station-hours to fetch."""
         return sum(entry.hours for entry in self.stations)
@@ -228,20 +247,24 @@ def build_plan(
         unknown: ids asked for that are no known station.
         offers: whether the source has the station at all.
         mode: which hours of the range are fetched.
-        gaps: for mode gaps, by station index: covered hours without a reading, to be asked again.
-        lookback_hours: for mode resume: hours before the covered end to be read again.
+        gaps: for modes gaps and missing, by station index: covered hours without a reading, to be
+            asked again.
+        lookback_hours: for modes resume and missing: hours before the covered end to be read again.
         held: the only hours the source can speak of, by station index; None for all.
     """
 
     def pieces_of(checkpoint: Checkpoint | None, interval: Interval) -> tuple[Intervals, Why]:
-        if mode is Mode.GAPS:
-            holes = (
-                intersect((interval,), gaps.get(checkpoint.station_idx, ())) if checkpoint else ()
-            )
-            return enclose(holes, batch_hours), Why.GAPS
         if mode is Mode.REFETCH:
             return (interval,), Why.REFETCH
-        return _uncovered(checkpoint, interval, lookback_hours)
+        known = gaps.get(checkpoint.station_idx, ()) if checkpoint else ()
+        holes = intersect((interval,), known)
+        if mode is Mode.GAPS:
+            return enclose(holes, batch_hours), Why.GAPS
+        pieces, why = _uncovered(checkpoint, interval, lookback_hours)
+        if mode is Mode.MISSING and holes:
+            why = why if pieces else Why.GAPS
+            pieces = enclose(union((*pieces, *holes)), batch_hours)
+        return pieces, why
 
     entries = []
     for station in stations:
@@ -269,7 +292,7 @@ def _plan_station(
 ) -> StationPlan:
     entry = StationPlan(station, wanted)
     if checkpoint:
-        entry = replace(entry, covered=checkpoint.covered, empty=checkpoint.empty)
+        entry = replace(entry, covered=checkpoint.covered)
         if checkpoint.status is Status.FAILED and not named:
             return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
     pieces, why = pieces_of(checkpoint, wanted)

@@ -17,11 +17,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypedDict, TypeGuard
 
-from runner.core.intervals import EPOCH, Interval, hour_of
+from runner.core.intervals import EPOCH, Interval
 
 Number = int | float
 
@@ -155,10 +156,13 @@ class Transformed:
     repeated: int = 0
 
 
-_LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})", re.ASCII)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
+_LOCAL = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(Z|[+-]\d{2}:?\d{2})", re.ASCII)
-_SUB_INDEX_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_SUB_INDEX_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_LONGEST_KEY = 32
+_LONGEST_OFFSET = len("+07:00")
 
 
 def to_readings(
@@ -194,10 +198,18 @@ def to_readings(
     return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects, repeated)
 
 
+def moment_in(record: Any) -> tuple[datetime, int, LocalTime] | None:
+    """Return the instant that a record speaks of, its UTC hour, and the wall clock as written.
+
+    None where it cannot be read.
+    """
+    return _moment(record.get("time")) if isinstance(record, dict) else None
+
+
 def hour_in(record: Any) -> int | None:
     """Return the UTC hour that a record speaks of; None where it cannot be read."""
-    moment = _moment(record.get("time")) if isinstance(record, dict) else None
-    return None if moment is None else hour_of(moment[0])
+    moment = moment_in(record)
+    return None if moment is None else moment[1]
 
 
 def _parse(
@@ -209,8 +221,7 @@ def _parse(
     moment = _moment(record.get("time"))
     if moment is None:
         return Reject(Reason.TIME_UNPARSEABLE, record)
-    utc, local = moment
-    hour = hour_of(utc)
+    utc, hour, local = moment
     if utc.minute or utc.second:
         return Reject(Reason.TIME_NOT_ON_THE_HOUR, record, hour)
     if "idx" in record and record["idx"] != station_idx:
@@ -262,50 +273,59 @@ def _sub_indices(value: Any) -> tuple[dict[str, SubIndex], bool]:
         number = entry.get("v") if isinstance(entry, dict) else None
         if len(usable) == MOST_SUB_INDICES:
             break
-        if _SUB_INDEX_KEY.fullmatch(str(key)) and _is_storable_number(number):
+        if _is_storable_number(number) and len(key) <= _LONGEST_KEY and _is_sub_index_key(key):
             usable[key] = {"v": number}
     return usable, len(usable) < len(value)
+
+
+@lru_cache(maxsize=256)  # a source has a dozen of them, an hour after hour
+def _is_sub_index_key(key: str) -> bool:
+    return _SUB_INDEX_KEY.fullmatch(key) is not None
 
 
 def _is_storable_number(value: Any) -> TypeGuard[Number]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) <= LARGEST_AQI  # false for NaN and infinities too
+    return -LARGEST_AQI <= value <= LARGEST_AQI  # false for NaN and infinities too
 
 
-def _moment(time: Any) -> tuple[datetime, LocalTime] | None:
-    """Return the instant in UTC and the wall clock as written, from `s`+`tz`, else from `iso`.
+def _moment(time: Any) -> tuple[datetime, int, LocalTime] | None:
+    """Return the instant in UTC, its hour since 1970, and the wall clock as written.
 
-    Never from `v`: it is the local wall clock read as if it were UTC (seven hours off).
+    From `s`+`tz`, else from `iso`; never from `v`: it is the local wall clock read as if it were
+    UTC (seven hours off).
     """
     if not isinstance(time, dict):
         return None
     s, tz, iso = time.get("s"), time.get("tz"), time.get("iso")
     if isinstance(s, str) and isinstance(tz, str):
         written: LocalTime = {"s": s.strip(), "tz": tz.strip()}
-        local = _LOCAL.fullmatch(written["s"])
-        text, offset = (f"{local[1]}T{local[2]}", written["tz"]) if local else ("", "")
+        text = written["s"] if _LOCAL.fullmatch(written["s"]) else ""
     elif isinstance(iso, str):
         parts = _ISO.fullmatch(iso.strip())
-        text, offset = (parts[1], parts[2]) if parts else ("", "")
-        written = {"s": text.replace("T", " "), "tz": offset}
+        text, tz = (parts[1], parts[2]) if parts else ("", "")
+        written = {"s": text.replace("T", " "), "tz": tz}
     else:
         return None
-    zone = _zone(offset)
-    if not text or zone is None:
+    offset = _offset(written["tz"]) if len(written["tz"]) <= _LONGEST_OFFSET else None
+    if not text or offset is None:
         return None
     try:
-        utc = datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+        since = datetime.fromisoformat(text) - offset - _NAIVE_EPOCH
     except (ValueError, OverflowError):
         return None
-    return (utc, written) if utc >= EPOCH else None
+    if since.days < 0:
+        return None
+    return EPOCH + since, since.days * 24 + since.seconds // 3600, written
 
 
-def _zone(offset: str) -> timezone | None:
-    if offset == "Z":
-        return UTC
-    parts = _OFFSET.fullmatch(offset)
+@lru_cache(maxsize=256)  # a station has one
+def _offset(written: str) -> timedelta | None:
+    """Return how far a zone like +07:00, +0700 or Z is ahead of UTC; None if it is none."""
+    if written == "Z":
+        return timedelta()
+    parts = _OFFSET.fullmatch(written)
     if parts is None or int(parts[2]) > 14 or int(parts[3]) > 59:  # noqa: PLR2004 - UTC+14:00 is the largest offset in use
         return None
     sign = -1 if parts[1] == "-" else 1
-    return timezone(sign * timedelta(hours=int(parts[2]), minutes=int(parts[3])))
+    return sign * timedelta(hours=int(parts[2]), minutes=int(parts[3]))

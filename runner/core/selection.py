@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from runner.core.errors import ConfigError
 from runner.core.stations import Station
+from runner.core.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def select(
         pool = stored or {idx: catalogue[idx] for idx in bundled}
         if selectors and not stored:
             remarks.append(
-                f"waqi_stations is empty: choosing among the {len(bundled)} bundled stations"
+                "waqi_stations is empty: choosing among "
+                f"{counted(len(bundled), 'bundled stations')}"
             )
         for selector in selectors:
             chosen |= {idx for idx, station in pool.items() if selector.matches(station)}
@@ -125,7 +127,11 @@ def _nothing(unknown: tuple[int, ...], stored: Mapping[int, Station]) -> ConfigE
             "(neither in waqi_stations nor in any group)",
             hint="If it exists, name it: '+stations.named={12345: Its name}'",
         )
-    where = f"among {len(stored)} stations in waqi_stations" if stored else "while it is empty"
+    where = (
+        f"among {counted(len(stored), 'stations')} in waqi_stations"
+        if stored
+        else "while it is empty"
+    )
     return ConfigError(
         f"stations: no station matches ({where}; bounding boxes need stored coordinates)",
         hint="See the groups and names in conf/stations/, or name ids: stations.ids=[8641]",

@@ -47,7 +47,7 @@ class Threshold:
         """Whether an observation is worse than the bound allows.
 
         Args:
-            count: what was observed, as a count.
+            count: what was observed, as a count: failures, or what is good where less is worse.
             share: the same as a share of what was evaluated, 0..1.
             from_below: whether less is worse.
         """

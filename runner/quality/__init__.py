@@ -11,6 +11,11 @@ gaps.csv
     Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
     hours, cause (not_fetched, source_empty, rejected, lost: the most frequent), the hours of each
     cause, detail (the station's last error, where it failed). Worst first.
+ledger.json
+    What the checks look at besides the readings: range, accounts, what the checkpoints and the
+    rejects say of each station. With readings/ enough to judge again, see `runner.quality.inputs`.
+stations/<station>.json
+    A station's entry in quality.json; its path is how a notebook is told a station.
 failures/<check id>.parquet
     Rows that failed, at most `quality.most_failures`; `station_idx` and the check's own columns.
 agg/stations.parquet

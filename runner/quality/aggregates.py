@@ -10,7 +10,7 @@ import polars as pl
 from runner.core.aqi import AQICN_PM25
 from runner.core.intervals import iso
 from runner.core.text import harmless
-from runner.quality.grid import CAUSES, StationData, month, utc
+from runner.quality.grid import CAUSES, StationData, month, month_text, utc
 from runner.quality.rows import concentration, keys_of
 
 CATEGORIES = ("0-50", "51-100", "101-150", "151-200", "201-300", "301+")
@@ -66,9 +66,10 @@ def by_month(data: StationData) -> pl.DataFrame:
             *causes,
         )
         .with_columns(
+            month_text(),
             pl.when(pl.col("expected") > 0)
             .then(pl.col("readings") / pl.col("expected"))
-            .alias("capture")
+            .alias("capture"),
         )
     )
 
@@ -90,7 +91,7 @@ def by_hour_of_day(data: StationData) -> pl.DataFrame:
 
 def by_category(data: StationData) -> pl.DataFrame:
     """Return the hours in every band of the index: six rows."""
-    held = data.hours.filter("present")["aqi"]
+    held = data.hours["aqi"].filter(data.hours["present"])
     edges = [-1.0, *_UPPER, float("inf")]
     counts = [int(((held > low) & (held <= high)).sum()) for low, high in pairwise(edges)]
     return pl.DataFrame(
@@ -141,7 +142,7 @@ STATION_SCHEMA: dict[str, type[pl.DataType]] = {
 
 def summary(data: StationData) -> dict[str, Any]:
     """Return the station's row in agg/stations.parquet."""
-    held = data.hours.filter("present")["hour"]
+    held = data.held
     gaps = data.gaps
     return {
         "station_idx": data.station.idx,

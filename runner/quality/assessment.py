@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ from runner.core.stations import Station
 from runner.core.verdict import Status
 from runner.quality.aggregates import hour_grid
 from runner.quality.document import Identity, document
-from runner.quality.files import DOCUMENT, write_aggregates, write_failures, write_hours
+from runner.quality.files import (
+    DOCUMENT,
+    write_aggregates,
+    write_failures,
+    write_hours,
+    write_stations,
+)
 from runner.quality.grid import Scope
 from runner.quality.inspection import Load, inspect
 from runner.quality.judgement import CheckResult, judge, statuses
@@ -35,6 +42,7 @@ def assess(
     ledger: RunLedger | None,
     previous: Previous | None,
     redact: Callable[[str], str],
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Check all stations, write every file, and return quality.json.
 
@@ -49,6 +57,7 @@ def assess(
         ledger: the account of the run.
         previous: the previous run.
         redact: takes secrets out of text.
+        now: the present, aware; None for the instant of the scope.
 
     Raises:
         OSError: a file cannot be written.
@@ -75,9 +84,10 @@ def assess(
         ledger=ledger,
         previous=previous,
         files=write_failures(directory, results),
-        now=scope.now,
+        now=now or scope.now,
     )
     text = redact(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False))
+    write_stations(directory, made["stations"], redact)
     (directory / DOCUMENT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return made
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
-from runner.quality.grid import Cause, StationData, month, utc
+from runner.quality.grid import Cause, StationData, month, month_text, utc
 
 _WHOLE_DAY_H = 24
 _WET_MONTHS = (5, 6, 7, 8, 9, 10)
@@ -46,13 +46,15 @@ def poor_stations(data: StationData, params: Params) -> Found:
 def poor_months(data: StationData, params: Params) -> Found:
     """Local months below the wanted share of their expected hours."""
     months = _capture_by(data, month())
-    return Found(months.height, months.filter(pl.col("capture") < params["capture"]))
+    poor = months.filter(pl.col("capture") < params["capture"])
+    return Found(months.height, poor.with_columns(month_text()))
 
 
 def _capture_by(data: StationData, *keys: pl.Expr) -> pl.DataFrame:
     """Return expected and present hours, and capture, by some keys of the local day."""
     return (
-        data.hours.filter("expected")
+        data.hours.select("day", "expected", "present")
+        .filter("expected")
         .group_by(*keys, maintain_order=True)
         .agg(pl.len().alias("expected"), pl.col("present").sum().alias("readings"))
         .with_columns(
@@ -118,12 +120,14 @@ def poor_seasons(data: StationData, params: Params) -> Found:
                dimension="completeness", unit="stations")  # fmt: skip
 def lost_pm25(data: StationData, params: Params) -> Found:
     """So many last readings without `pm25`, where as many earlier ones had it."""
-    held = data.hours.filter("present")
+    pm25 = data.hours["pm25"].filter(data.hours["present"])
     least = params["hours"]
-    before, last = held.head(-least)["pm25"], held.tail(least)["pm25"]
+    before, last = pm25.head(-least), pm25.tail(least)
     if before.count() < least:
         return nothing("no station has had PM2.5 for long enough")
     lost = last.count() == 0
+    if not lost:
+        return Found(1)
     since = data.hours.filter(pl.col("pm25").is_not_null()).tail(1).select(utc("hour", "last_pm25"))
-    rows = since.select(pl.lit(data.station.idx, pl.Int64).alias("station_idx"), "last_pm25")
-    return Found(1, rows if lost else pl.DataFrame())
+    idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
+    return Found(1, since.select(idx, "last_pm25"))

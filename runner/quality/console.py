@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.core.text import counted, shortened
+from runner.quality.ledger import missing_words
+
 MOST_LINES = 25
 _MOST_CHECKS = 14
 _MOST_NAMES = 3
+_MOST_FLAWS = 3
 _TITLE, _AMOUNT = 52, 26
+_LONGEST_NAME, _LONGEST_LINE = 40, 160
 _ORDER = ("fail", "error", "warn")
 
 
@@ -23,6 +28,7 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
     counts = document["counts"]["checks"]
     told = "  ".join(f"{counts[name]} {name}" for name in (*_ORDER, "pass", "skip") if counts[name])
     lines = [f"Quality: {document['status'].upper()}   {told}{_before(document)}"]
+    lines += _flaws(document)
     bad = [item for name in _ORDER for item in document["checks"] if item["status"] == name]
     names = {item["station_idx"]: _name(item) for item in document["stations"]}
     lines += [_check_line(item, names) for item in bad[:_MOST_CHECKS]]
@@ -34,6 +40,16 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
     return lines[: MOST_LINES - 1] + lines[-1:] if len(lines) > MOST_LINES else lines
 
 
+def _flaws(document: Mapping[str, Any]) -> list[str]:
+    """Return a line where a sandbox spoilt the readings on purpose."""
+    flaws = document["origin"].get("flaws")
+    if not flaws:
+        return []
+    told = [f"{one['kind'].replace('_', ' ')} at {one['station_idx']}" for one in flaws]
+    more = f" and {len(told) - _MOST_FLAWS} more" if len(told) > _MOST_FLAWS else ""
+    return [f"  These faults are deliberate (sandbox.flaws): {', '.join(told[:_MOST_FLAWS])}{more}"]
+
+
 def _before(document: Mapping[str, Any]) -> str:
     compare = document["compare"]
     if not compare or not compare.get("counts"):
@@ -43,7 +59,7 @@ def _before(document: Mapping[str, Any]) -> str:
 
 
 def _name(station: Mapping[str, Any]) -> str:
-    return f"{station['station_idx']} {station['name']}".strip()[:40]
+    return shortened(f"{station['station_idx']} {station['name'] or ''}".strip(), _LONGEST_NAME)
 
 
 def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
@@ -52,11 +68,13 @@ def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if len(where) > _MOST_NAMES:
         shown += f" and {len(where) - _MOST_NAMES} more"
     if item["status"] == "error":
-        return f"  ERROR {item['id']} {item['title']}: the check broke: {item['message']}"[:160]
-    amount = f"{item['n_failed']:,} {item['unit']}{_share(item)}"
+        told = f"  ERROR {item['id']} {item['title']}: the check broke: {item['message']}"
+        return shortened(told, _LONGEST_LINE)
+    amount = f"{counted(item['n_failed'], item['unit'])}{_share(item)}"
     if item["direction"] == "min":
         amount = f"{100 * item['observed']:.1f} %"
-    line = f"  {item['status'].upper()}  {item['id']} {item['title']:<{_TITLE}.{_TITLE}} {amount}"
+    title = shortened(item["title"], _TITLE)
+    line = f"  {item['status'].upper()}  {item['id']} {title:<{_TITLE}} {amount}"
     return f"{line:<{_TITLE + _AMOUNT + 12}}  {shown}".rstrip()
 
 
@@ -74,8 +92,11 @@ def _accepted(document: Mapping[str, Any]) -> list[str]:
         if one["n_failed"]
     ]
     return [
-        f"  {'expired' if one['expired'] else 'accepted'} {id_} "
-        f"{one['station_idx'] or 'all stations'} until {one['until']}: {one['reason']}"[:140]
+        shortened(
+            f"  {'expired' if one['expired'] else 'accepted'} {id_} "
+            f"{one['station_idx'] or 'all stations'} until {one['until']}: {one['reason']}",
+            _LONGEST_LINE,
+        )
         for id_, one in live[:3]
     ]
 
@@ -84,11 +105,7 @@ def _coverage(document: Mapping[str, Any]) -> str:
     counts, gaps = document["counts"], document["gaps"]
     capture = counts["capture"]
     share = "none expected" if capture is None else f"{100 * capture:.1f} %"
-    missing = ", ".join(
-        f"{hours:,} h {cause.replace('_', ' ')}"
-        for cause, hours in gaps["hours_missing"].items()
-        if hours
-    )
+    missing = missing_words(gaps["hours_missing"])
     text = (
         f"Capture {share}   {counts['readings']:,} of {counts['expected_hours']:,} station-hours   "
         f"gaps >= 24 h: {gaps['ge_24h']:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from runner.core.aqi import AQICN_PM25
 from runner.core.intervals import iso
+from runner.core.text import counted
 from runner.core.verdict import Status, gate_fails, worst_status
 from runner.quality.aggregates import LONG_GAP_H
 from runner.quality.grid import CAUSES, Scope
@@ -23,6 +24,11 @@ from runner.quality.previous_checks import common_days
 from runner.quality.run_data import Previous, RunData
 
 SCHEMA_VERSION = 1
+_FOR_A_PERSON = ("accuracy", "validity", "consistency")
+"""Dimensions of quality that no further run mends."""
+STATIONS = "STATIONS"
+"""Stands in a command for the numbers of stations, with commas."""
+_MOST_LOOKS, _MOST_PAGES = 3, 3
 _ENOUGH = 0.75
 """Capture that a mean needs by US EPA's rule."""
 
@@ -39,11 +45,15 @@ class Identity:
         subject: what the fingerprint is of.
         database: its name.
         source: where the readings come from.
+        origin: whose they are (`providers`: aqicn, airnow, invented, ...), the flaws that a
+            sandbox put into them (`flaws`: station_idx, kind, start, end), `api_fails_on_purpose`;
+            empty where that is not known.
         versions: of the package, polars and the server.
         resume_command: the exact command that goes on where the run ended; empty without.
         retry_command: the exact command that tries failed stations again; empty without.
         rejects_command: shows refused records, of the same database.
         dedupe_command: looks at doubled readings, in the same database.
+        report_command: makes the pages of the stations whose numbers stand in place of STATIONS.
     """
 
     run_id: str
@@ -54,10 +64,12 @@ class Identity:
     database: str
     source: str
     versions: Mapping[str, str]
+    origin: Mapping[str, Any] = field(default_factory=dict)
     resume_command: str = ""
     retry_command: str = ""
     rejects_command: str = "python -m runner job=rejects"
     dedupe_command: str = "python -m runner job=dedupe"
+    report_command: str = f"python -m runner job=report 'stations.ids=[{STATIONS}]'"
 
 
 def overall(results: Iterable[CheckResult]) -> Status:
@@ -108,6 +120,7 @@ def document(
         },
         "database": identity.database,
         "source": identity.source,
+        "origin": dict(identity.origin),
         "window": {
             "start": iso(scope.window.start),
             "end": iso(scope.window.end),
@@ -181,15 +194,14 @@ def actions(
 
     failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
     if failed and identity.retry_command:
-        some = "1 station" if len(failed) == 1 else f"{len(failed):,} stations"
-        add("retry", f"{some} failed: try again", identity.retry_command,
-            failed)  # fmt: skip
+        told = f"{counted(len(failed), 'stations')} failed: try again"
+        add("retry", told, identity.retry_command, failed)
     unfetched = stations.filter(pl.col("not_fetched_h") > 0)
     hours = int(unfetched["not_fetched_h"].sum())
     open_ids = [idx for idx in unfetched["station_idx"].to_list() if idx not in failed]
     if open_ids and identity.resume_command:
-        add("resume", f"{hours:,} station-hours were not fetched: go on", identity.resume_command,
-            open_ids)  # fmt: skip
+        told = f"{counted(hours, 'station-hours')} not fetched yet: go on"
+        add("resume", told, identity.resume_command, open_ids)
     lost = stations.filter(pl.col("lost_h") > 0)["station_idx"].to_list()
     if lost and identity.resume_command:
         add("gaps", "readings that were stored are gone: fetch their hours again",
@@ -197,6 +209,12 @@ def actions(
     if "K01" in results and results["K01"].status is Status.FAIL:
         add("dedupe", "doubled readings: see them, then remove the exact ones",
             identity.dedupe_command, results["K01"].stations)  # fmt: skip
+    for result in _to_look_at(results):
+        shown = result.stations[:_MOST_PAGES]
+        command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
+        title = result.check.title.partition(":")[0]
+        told = f"see every hour of the stations that {result.check.id} blames ({title})"
+        add("look", told, command, result.stations)
     if int(stations["rejected_h"].sum()):
         add("rejects", "hours whose record was refused: see why", identity.rejects_command)
     quiet = stations.filter(pl.col("source_empty_h") > LONG_GAP_H, pl.col("not_fetched_h") == 0)[
@@ -209,6 +227,16 @@ def actions(
             ids=quiet,
         )
     return made
+
+
+def _to_look_at(results: Mapping[str, CheckResult]) -> list[CheckResult]:
+    """Return the findings that only a person can judge, the worst first."""
+    found = [
+        result
+        for result in results.values()
+        if result.stations and result.check.dimension in _FOR_A_PERSON and result.check.id != "K01"
+    ]
+    return sorted(found, key=lambda one: (-one.status.severity, one.check.id))[:_MOST_LOOKS]
 
 
 def _compare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from runner.quality.run_data import Previous
 
 DOCUMENT = "quality.json"
 READINGS = "readings"
+STATIONS = "stations"
 _MOST_LOOKED_AT = 200
 """Earlier runs looked at for the previous one, the newest first."""
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
@@ -32,7 +33,11 @@ def read_readings(directory: Path, station_idx: int) -> pl.DataFrame:
     paths = sorted((directory / READINGS).glob(f"{station_idx}-[0-9][0-9][0-9][0-9].parquet"))
     if not paths:
         return empty()
-    return pl.concat([pl.read_parquet(path) for path in paths]).select(list(SCHEMA)).sort("ts")
+    rows = pl.concat([pl.read_parquet(path) for path in paths]).select(list(SCHEMA))
+    ts = rows["ts"]
+    if ts.null_count() == 0 and ts.is_sorted():  # but for odd documents: the files are in order
+        return rows.with_columns(pl.col("ts").set_sorted())
+    return rows.sort("ts", maintain_order=True)
 
 
 def write_aggregates(directory: Path, inspected: Inspected) -> None:
@@ -61,6 +66,30 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         *(pl.col(str(cause)).alias(f"{cause}_h") for cause in CAUSES),
         "detail",
     ).write_csv(directory / "gaps.csv")
+
+
+def station_path(directory: Path, station_idx: int) -> Path:
+    """Return the file of a station's entry in quality.json."""
+    return directory / STATIONS / f"{station_idx}.json"
+
+
+def write_stations(
+    directory: Path, stations: Iterable[Mapping[str, Any]], redact: Callable[[str], str]
+) -> None:
+    """Write stations/<station>.json: the entries of quality.json, a file each.
+
+    A file names a station in a path, which is all that a notebook is given.
+
+    Args:
+        directory: of the quality files.
+        stations: the entries.
+        redact: takes secrets out of text.
+    """
+    (directory / STATIONS).mkdir(exist_ok=True)
+    for one in stations:
+        text = redact(json.dumps(one, indent=2, ensure_ascii=False, allow_nan=False))
+        path = station_path(directory, one["station_idx"])
+        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def write_hours(directory: Path, grids: Iterable[pl.DataFrame]) -> None:

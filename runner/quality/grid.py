@@ -79,10 +79,11 @@ class StationData:
             }
         )
         inside = (
-            self.rows.filter(pl.col("hour").is_between(window.start, window.end - 1))
-            .sort("ts")
-            .unique("hour", keep="first", maintain_order=True)
-            .select("hour", *map(usable, VALUES))
+            self.rows.select("ts", "hour", *map(usable, VALUES))
+            .filter(pl.col("hour").is_between(window.start, window.end - 1))
+            .sort("ts", maintain_order=True)
+            .filter(pl.col("hour").ne_missing(pl.col("hour").shift(1)))  # the first of its hour
+            .drop("ts")
         )
         local = pl.col("hour") + self.scope.offset_h
         dense = grid.join(inside, on="hour", how="left", maintain_order="left").with_columns(
@@ -93,9 +94,14 @@ class StationData:
         )
         if not self.scope.active:
             return dense.with_columns(pl.lit(value=True).alias("expected"))
-        held = dense.filter("present")["hour"]
+        held = dense["hour"].filter(dense["present"])
         first, last = (held[0], held[-1]) if held.len() else (1, 0)
         return dense.with_columns(pl.col("hour").is_between(first, last).alias("expected"))
+
+    @cached_property
+    def held(self) -> pl.Series:
+        """The hours that have a reading, rising."""
+        return self.hours["hour"].filter(self.hours["present"])
 
     @property
     def expected(self) -> int:
@@ -105,7 +111,7 @@ class StationData:
     @property
     def readings(self) -> int:
         """Hours it has."""
-        return int(self.hours["present"].sum())
+        return self.held.len()
 
     @property
     def capture(self) -> float | None:
@@ -149,8 +155,7 @@ class StationData:
     @property
     def silent_h(self) -> int:
         """Hours at the end of the window without a reading."""
-        held = self.hours.filter("present")["hour"]
-        last = int(held[-1]) if held.len() else self.scope.window.start - 1
+        last = int(self.held[-1]) if self.held.len() else self.scope.window.start - 1
         return self.scope.window.end - 1 - last
 
     @property
@@ -160,8 +165,13 @@ class StationData:
 
 
 def month() -> pl.Expr:
-    """Return the local month of `day`, as text: 2024-05."""
-    return pl.col("day").cast(pl.Date).dt.strftime("%Y-%m").alias("month")
+    """Return the first day of the local month of `day`: a key that is quick to group by."""
+    return pl.col("day").cast(pl.Date).dt.month_start().alias("month")
+
+
+def month_text() -> pl.Expr:
+    """Return `month` as text: 2024-05."""
+    return pl.col("month").dt.strftime("%Y-%m")
 
 
 def utc(name: str, to: str = "") -> pl.Expr:
@@ -169,4 +179,4 @@ def utc(name: str, to: str = "") -> pl.Expr:
     return (pl.col(name) * HOUR_MS).cast(pl.Datetime("ms", "UTC")).alias(to or name)
 
 
-__all__ = ["CAUSES", "Cause", "Scope", "StationData", "month", "utc"]
+__all__ = ["CAUSES", "Cause", "Scope", "StationData", "month", "month_text", "utc"]

@@ -66,6 +66,11 @@ class CheckResult:
             for row in rows.head(most).to_dicts()
         ]
 
+    def _examples(self, most: int) -> float | None:
+        """Return how many rows failed; a row may stand for more, as a flat line for its hours."""
+        kept = self.tally.kept
+        return kept if kept < most else _whole(max(self.tally.failed, kept))
+
     def to_json(
         self, policy: Policy, previous: Previous | None, failures_file: str | None
     ) -> dict[str, Any]:
@@ -92,7 +97,7 @@ class CheckResult:
             "stations": list(self.stations),
             "accepted": [item.to_json(policy.today, _whole(n) or 0) for item, n in self.accepted],
             "samples": self.samples(policy.samples),
-            "samples_total": _whole(self.tally.failed),
+            "samples_total": self._examples(policy.most_failures),
             "failures_file": failures_file,
             "duration_s": round(self.tally.duration_s, 3),
             "message": harmless(self.tally.error or self.tally.note),
@@ -136,8 +141,9 @@ def _status(check: Check, rule: Rule, tally: Tally, failed: float) -> Status:
     if not tally.evaluated:
         return Status.SKIP
     share = _share(check, failed, tally.evaluated)
+    count = max(0, tally.evaluated - failed) if check.from_below else failed
     for bound, status in ((rule.fail, Status.FAIL), (rule.warn, Status.WARN)):
-        if bound and bound.passed_by(failed, share, from_below=check.from_below):
+        if bound and bound.passed_by(count, share, from_below=check.from_below):
             return status
     return Status.PASS
 

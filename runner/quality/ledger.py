@@ -27,6 +27,21 @@ class Cause(StrEnum):
 CAUSES = tuple(Cause)
 """In the order in which the worse wins where a gap has as many hours of one as of another."""
 
+CAUSE_WORDS = {
+    "source_empty": "the source had nothing",
+    "not_fetched": "not fetched yet",
+    "rejected": "rejected",
+    "lost": "lost after it was stored",
+}
+"""What a person is told of a cause, everywhere the same."""
+
+
+def missing_words(hours: Mapping[str, int]) -> str:
+    """Return the missing hours by cause: `24 h the source had nothing, 3 h rejected`."""
+    return ", ".join(
+        f"{count:,} h {CAUSE_WORDS.get(cause, cause)}" for cause, count in hours.items() if count
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class StationLedger:
@@ -98,6 +113,10 @@ class RunLedger:
         requests: tries of requests, all of them.
         failed_requests: those that came to nothing: 5xx, timeouts, broken answers.
         throttled_requests: those refused for asking too often.
+        of_more_hours: whether the run was asked for more hours than are checked; where in them
+            something failed is not recorded.
+        of_more_stations: whether it was asked for more stations; its requests cannot be told apart,
+            windows and readings are those of the stations checked.
     """
 
     run_id: str
@@ -106,6 +125,8 @@ class RunLedger:
     requests: int = 0
     failed_requests: int = 0
     throttled_requests: int = 0
+    of_more_hours: bool = False
+    of_more_stations: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the form in quality.json."""
@@ -142,4 +163,6 @@ def run_ledger(outcome: Mapping[str, Any]) -> RunLedger | None:
         requests=int(outcome.get("requests", 0)),
         failed_requests=int(outcome.get("failed_requests", 0)),
         throttled_requests=int(outcome.get("throttled_requests", 0)),
+        of_more_hours=bool(outcome.get("of_more_hours")),
+        of_more_stations=bool(outcome.get("of_more_stations")),
     )

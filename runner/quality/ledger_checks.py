@@ -7,9 +7,18 @@ import polars as pl
 from runner.core.intervals import intersect, total_hours
 from runner.quality.catalogue import Found, Params, nothing, run_check, station_check
 from runner.quality.grid import CAUSES, Cause, StationData
+from runner.quality.ledger import RunLedger
 from runner.quality.run_data import RunData
 
-_NO_LEDGER = "there is no record of a run"
+_NO_LEDGER = "no recorded run is known to have been asked for all of these stations and hours"
+_NOTHING_TO_DO = "the run had nothing to fetch"
+
+
+def _judged(ledger: RunLedger, evaluated: int, failed: int, note: str = "") -> Found:
+    """Return what an account says, unless that may be about other hours than those checked."""
+    if failed and ledger.of_more_hours:
+        return nothing(f"run {ledger.run_id} was asked for more hours; this may lie in the others")
+    return Found(evaluated, failed=failed, note=note if evaluated else _NOTHING_TO_DO)
 
 
 @run_check("R01", "Windows that failed after all retries", dimension="process", unit="windows")
@@ -17,7 +26,8 @@ def failed_windows(run: RunData, _params: Params) -> Found:
     """Of the windows planned."""
     if run.ledger is None:
         return nothing(_NO_LEDGER)
-    return Found(run.ledger.windows.get("planned", 0), failed=run.ledger.windows.get("failed", 0))
+    windows = run.ledger.windows
+    return _judged(run.ledger, windows.get("planned", 0), windows.get("failed", 0))
 
 
 @run_check("R02", "Windows planned and never attempted", dimension="process", unit="windows")
@@ -26,7 +36,7 @@ def windows_not_attempted(run: RunData, _params: Params) -> Found:
     if run.ledger is None:
         return nothing(_NO_LEDGER)
     windows = run.ledger.windows
-    return Found(windows.get("planned", 0), failed=windows.get("not_attempted", 0))
+    return _judged(run.ledger, windows.get("planned", 0), windows.get("not_attempted", 0))
 
 
 @run_check("R03", "Records that the account does not explain", dimension="process", unit="records")
@@ -45,7 +55,7 @@ def unexplained(run: RunData, _params: Params) -> Found:
     )
     fetched = account.get("fetched", 0)
     note = "" if fetched == explained else f"{fetched:,} fetched, {explained:,} explained"
-    return Found(max(fetched, explained), failed=abs(fetched - explained), note=note)
+    return _judged(run.ledger, max(fetched, explained), abs(fetched - explained), note)
 
 
 @station_check("R04", "Hours stored by the ledger that the database lacks",
@@ -83,7 +93,9 @@ def failed_requests(run: RunData, _params: Params) -> Found:
         return nothing(_NO_LEDGER)
     ledger = run.ledger
     failed = ledger.failed_requests + ledger.throttled_requests
-    return Found(ledger.requests, failed=failed)
+    if failed and ledger.of_more_stations:
+        return nothing(f"run {ledger.run_id} was asked for more stations; these may be theirs")
+    return _judged(ledger, ledger.requests, failed)
 
 
 @station_check("R06", "Stations without a reading, or not in waqi_stations",

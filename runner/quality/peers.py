@@ -18,7 +18,7 @@ hour. With 95 % of the hours equal, 0.95**24 = 29 % of the days are."""
 _NOISE = 5.0
 """A shift must exceed the usual wandering of the other stations by so many deviations."""
 _MAD_TO_DEVIATION = 1.4826
-_MANY = 30
+MANY = 30
 """With more stations than this, one of them does not move the median of all: it need not be left
 out, and the work grows with their number, not with its square."""
 
@@ -74,7 +74,7 @@ def level_shifts(run: RunData, params: Params) -> Found:
     first, last = int(wide["day"].min()), int(wide["day"].max())  # type: ignore[arg-type]
     dense = pl.DataFrame({"day": pl.int_range(first, last + 1, dtype=pl.Int32, eager=True)})
     wide = dense.join(wide, on="day", how="left", maintain_order="left")
-    many = len(names) > _MANY
+    many = len(names) > MANY
     everyone = [pl.concat_list(names).list.median().alias("reference")] if many else []
     wide = wide.with_columns(everyone)
     shifts = {name: _shifts(wide, name, names, params) for name in names}

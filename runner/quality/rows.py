@@ -14,6 +14,7 @@ from runner.quality.grid import StationData
 
 _INDEX = ("aqi", *POLLUTANTS)
 _MINUTE_MS = 60_000
+_USUAL_OFFSET, _USUAL_OFFSET_MINUTES = "+07:00", 7 * 60
 
 
 @row_check("S01", "Fields of the wrong type: ts a date, station an integer, aqi there",
@@ -42,13 +43,23 @@ def not_whole(_params: Params) -> pl.Expr:
 
 @row_check("S04", "Local time that says another instant than ts", dimension="timeliness")
 def another_instant(_params: Params) -> pl.Expr:
-    """`time.s` with `time.tz` is `ts`: the direct test for a time-zone defect."""
-    wall = pl.col("s").str.replace("T", " ", literal=True)
-    local = wall.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False)
-    parts = pl.col("tz").str.extract_groups(r"^([+-])(\d{2}):?(\d{2})$")
+    """`time.s` with `time.tz` is `ts`: the direct test for a time-zone defect.
+
+    Rare spellings are parsed on their own: to try them on every row would be most of the work.
+    """
+    spaced = _wall_clock(pl.col("s"), " ")
+    local = spaced.fill_null(_wall_clock(pl.when(spaced.is_null()).then(pl.col("s")), "T"))
+    usual = pl.col("tz") == _USUAL_OFFSET
+    parts = pl.when(~usual).then(pl.col("tz")).str.extract_groups(r"^([+-])(\d{2}):?(\d{2})$")
     minutes = parts.struct[1].cast(pl.Int64) * 60 + parts.struct[2].cast(pl.Int64)
-    ahead = pl.when(parts.struct[0] == "-").then(-minutes).otherwise(minutes)
+    told = pl.when(parts.struct[0] == "-").then(-minutes).otherwise(minutes)
+    ahead = pl.when(usual).then(_USUAL_OFFSET_MINUTES).otherwise(told)
     return local.cast(pl.Int64) - ahead * _MINUTE_MS != pl.col("ts")
+
+
+def _wall_clock(text: pl.Expr, between: str) -> pl.Expr:
+    pattern = f"%Y-%m-%d{between}%H:%M:%S"  # no cache: hardly any hour comes twice
+    return text.str.to_datetime(pattern, time_unit="ms", strict=False, cache=False)
 
 
 @station_check("S05", "Sub-indices unknown, or other than in the previous run",

@@ -10,7 +10,7 @@ import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
 from runner.quality.frames import POLLUTANTS
-from runner.quality.grid import StationData, month, utc
+from runner.quality.grid import StationData, month, month_text, utc
 
 _DAY_H = 24
 _SPIKE_WINDOW_H = 7
@@ -30,32 +30,34 @@ def _idx(data: StationData) -> pl.Expr:
 def flat_lines(data: StationData, params: Params) -> Found:
     """Runs of equal sub-indices at least so many hours long, by pollutant.
 
-    `aqi` is not looked at: it is flat with the pollutant that makes it. Counted are the hours in
-    such runs. An index of 0 is no value of its own: everything measured up to 0 ug/m3 has it (US
-    Consulate Ho Chi Minh City, 20 March 2017: 18 hours of 0, from -4 to 0 ug/m3).
+    `aqi` is not looked at: it is flat with the pollutant that makes it. Counted are the readings
+    with an hour of such runs, whatever number of pollutants hangs. An index of 0 is no value of its
+    own: everything measured up to 0 ug/m3 has it (US Consulate Ho Chi Minh City, 20 March 2017: 18
+    hours of 0, from -4 to 0 ug/m3).
     """
-    evaluated, runs = 0, []
-    for name in POLLUTANTS:
-        if not (hours := params.get(name)):
-            continue
-        evaluated += data.hours[name].count()
-        runs.append(
-            data.hours.filter(pl.col(name) > 0)
-            .with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("piece"))
-            .with_columns(pl.struct("piece", name).rle_id().alias("run"))
-            .group_by("run", maintain_order=True)
-            .agg(
-                pl.col("hour").min().alias("start"),
-                pl.len().cast(pl.Int64).alias("hours"),
-                pl.col(name).first().alias("value"),
-            )
-            .filter(pl.col("hours") >= hours)
-            .select(_idx(data), utc("start"), "hours", pl.lit(name).alias("pollutant"), "value")
-        )
+    watched = [name for name in POLLUTANTS if params.get(name)]
+    evaluated = data.hours.filter(pl.any_horizontal(pl.col(watched).is_not_null())).height
     if not evaluated:
         return nothing("no sub-index of a pollutant")
+    runs = [
+        data.hours.select("hour", name)
+        .filter(pl.col(name) > 0)
+        .with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("piece"))
+        .with_columns(pl.struct("piece", name).rle_id().alias("run"))
+        .group_by("run", maintain_order=True)
+        .agg(
+            pl.col("hour").min().alias("start"),
+            pl.len().cast(pl.Int64).alias("hours"),
+            pl.col(name).first().alias("value"),
+        )
+        .filter(pl.col("hours") >= params[name])
+        .select(_idx(data), "start", "hours", pl.lit(name).alias("pollutant"), "value")
+        for name in watched
+        if data.hours[name].count()
+    ]
     found = pl.concat(runs)
-    return Found(evaluated, found, int(found["hours"].sum()))
+    flat = found.select(pl.int_ranges("start", pl.col("start") + pl.col("hours")).explode())
+    return Found(evaluated, found.with_columns(utc("start")), flat.to_series().n_unique())
 
 
 @station_check("T02", "Spikes: far from the hours around, and back again",
@@ -114,7 +116,8 @@ def warmest_hour(data: StationData, params: Params) -> Found:
     between the warmest and the coldest hour, which have no peak to speak of.
     """
     by_hour = (
-        data.hours.filter(pl.col("t").is_not_null())
+        data.hours.select("day", "hod", "t")
+        .filter(pl.col("t").is_not_null())
         .group_by(month(), "hod")
         .agg(pl.col("t").mean(), pl.len().alias("n"))
         .sort("month", "hod")
@@ -129,7 +132,8 @@ def warmest_hour(data: StationData, params: Params) -> Found:
         .filter(pl.col("n") >= params["hours"], pl.col("range") >= 2)  # noqa: PLR2004 - degC, above
     )
     outside = ~pl.col("peak_hour").is_between(params["from"], params["to"])
-    return Found(months.height, months.filter(outside).select(_idx(data), "month", "peak_hour"))
+    wrong = months.filter(outside).select(_idx(data), month_text(), "peak_hour")
+    return Found(months.height, wrong)
 
 
 @station_check("T06", "Days that repeat the day before, hour by hour",

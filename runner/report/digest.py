@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
+from runner.quality.ledger import missing_words
 from runner.report.markup import percent
 
 MOST_LINES = 20
@@ -24,18 +25,14 @@ def digest(document: Mapping[str, Any]) -> str:
     """
     counts, gaps, window = document["counts"], document["gaps"], document["window"]
     told = ", ".join(f"{counts['checks'][name]} {name}" for name in (*_ORDER, "pass", "skip"))
-    missing = ", ".join(
-        f"{hours:,} h {cause.replace('_', ' ')}"
-        for cause, hours in gaps["hours_missing"].items()
-        if hours
-    )
+    missing = missing_words(gaps["hours_missing"])
     lines = [
         f"# Quality: {document['status'].upper()}",
         "",
         f"Run {plain(document['run_id'])}, {window['start']} to {window['end']} (UTC).",
         f"Database {plain(document['database'])}, source {document['source']}. Checks: {told}.",
         "",
-        f"- {counts['readings']:,} readings of {counts['stations']:,} stations",
+        f"- {counted(counts['readings'], 'readings')} of {counted(counts['stations'], 'stations')}",
         f"- capture: {percent(counts['capture'])} of {counts['expected_hours']:,} station-hours",
         f"- missing: {missing or 'nothing'}; gaps of a day or more: {gaps['ge_24h']:,}",
     ]
@@ -43,7 +40,7 @@ def digest(document: Mapping[str, Any]) -> str:
     bad = [one for name in _ORDER for one in document["checks"] if one["status"] == name]
     lines += [_check(one, names) for one in bad[:_MOST_CHECKS]]
     if len(bad) > _MOST_CHECKS:
-        lines.append(f"- and {len(bad) - _MOST_CHECKS} more checks")
+        lines.append(f"- and {counted(len(bad) - _MOST_CHECKS, 'more checks')}")
     commands = [one for one in document["actions"] if one["command"]]
     lines += [
         f"- next: {plain(one['text'])}: `{one['command'].replace('`', '')}`"
@@ -57,7 +54,7 @@ def _check(one: Mapping[str, Any], names: Mapping[int, str]) -> str:
     shown = ", ".join(where[:_MOST_NAMES])
     if len(where) > _MOST_NAMES:
         shown += f" and {len(where) - _MOST_NAMES} more"
-    amount = f"{one['n_failed']:,} {one['unit']}"
+    amount = counted(one["n_failed"], one["unit"])
     if one["direction"] == "min" and one["observed"] is not None:
         amount = percent(one["observed"])
     if one["status"] == "error":

@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from runner.core.text import counted
 from runner.report.bands import BANDS
 from runner.report.markup import Markup, image
 
@@ -62,7 +63,7 @@ def daily_course(days: pl.DataFrame, flags: pl.DataFrame) -> Markup:
             .mark_point(color=_FLAG, shape="triangle-down", filled=True, size=60)
             .encode(x=x, y=alt.value(4))
         )
-    flagged = f"; {flags['day'].n_unique()} days carry a mark" if flags.height else ""
+    flagged = f"; {counted(flags['day'].n_unique(), 'days')} marked" if flags.height else ""
     said = f"Median (blue) and largest hour (grey) of every day{flagged}"
     return picture(alt.layer(*layers), said)
 
@@ -118,7 +119,7 @@ def shares_of_bands(shares: pl.DataFrame) -> Markup:
         )
         .properties(width=_WIDTH // 2 + 80)
     )
-    return picture(chart, f"Share of the hours in every band, {len(stations)} stations")
+    return picture(chart, f"Share of the hours in every band, {counted(len(stations), 'stations')}")
 
 
 def by_month(months: pl.DataFrame) -> Markup:
@@ -138,4 +139,4 @@ def by_month(months: pl.DataFrame) -> Markup:
         )
         .properties(width=min(_WIDTH, _MONTH_PX * len(order)), height=200)
     )  # fmt: skip
-    return picture(chart, f"Mean PM2.5 of {len(order)} months")
+    return picture(chart, f"Mean PM2.5 of {counted(len(order), 'months')}")

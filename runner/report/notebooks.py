@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from runner.quality.files import station_path
 from runner.report.run_files import RunFiles
 
 PAGE = "02_quality_report"
 """The notebook that becomes report.html."""
+_OURS = re.compile(rf"{PAGE}|01_validation_queries|03_station_-?\d+|04_air_quality_summary")
 
 
 @cache
@@ -21,6 +23,11 @@ def builtin_notebooks() -> Path:
     return packaged if packaged.is_dir() else here.parent / "notebooks"
 
 
+def is_ours(name: str) -> bool:
+    """Whether an executed copy or a page of that name, without ending, is of our making."""
+    return _OURS.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class Task:
     """One notebook to run.
@@ -29,13 +36,13 @@ class Task:
         name: of the executed copy and the page, without ending.
         title: of the page.
         source: the notebook.
-        parameters: besides RUN_DIR.
+        parameters: besides RUN_DIR; paths only.
     """
 
     name: str
     title: str
     source: Path
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_page(self) -> bool:
@@ -55,7 +62,8 @@ def tasks(run: RunFiles, stations: list[int], *, summary: bool) -> list[Task]:
     for idx in stations:
         source = builtin_notebooks() / "03_station_detail.ipynb"
         title = f"Station {idx} {run.station(idx)['name']}".strip()
-        made.append(Task(f"03_station_{idx}", title, source, {"STATION": idx}))
+        given = {"STATION_FILE": str(station_path(run.directory, idx))}
+        made.append(Task(f"03_station_{idx}", title, source, given))
     if summary:
         made.append(_task("04_air_quality_summary", "Air quality"))
     return made

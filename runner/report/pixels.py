@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import date
 from itertools import pairwise
 
 import polars as pl
 
+from runner.core.text import counted
+from runner.quality.ledger import CAUSE_WORDS
 from runner.report.bands import BANDS, CAUSE_COLOURS, NOT_ASKED
 from runner.report.markup import Markup, image, text
 
@@ -16,6 +19,8 @@ _HOURS = 24
 _MOST_LABELS = 12
 _HEIGHT_PX = 8 * _HOURS
 _COLOURS = (*(band.colour for band in BANDS), *CAUSE_COLOURS.values(), NOT_ASKED)
+_MARK = (*CAUSE_COLOURS,).index("not_fetched") + len(BANDS)
+"""Black, as in the calendar."""
 
 
 def palette_png(rows: Sequence[bytes], colours: Sequence[str]) -> bytes:
@@ -37,12 +42,15 @@ def palette_png(rows: Sequence[bytes], colours: Sequence[str]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b"")
 
 
-def hours_image(hours: pl.DataFrame, zone: str, *, with_legend: bool = True) -> Markup:
+def hours_image(
+    hours: pl.DataFrame, zone: str, marks: Collection[date] = (), *, with_legend: bool = True
+) -> Markup:
     """Return the image, its scales and its legend.
 
     Args:
         hours: see `RunFiles.hours`; every hour of the range.
         zone: of `day` and `hod`, as told to a person.
+        marks: days with a mark below.
         with_legend: false where another image above has it.
     """
     first, last = hours["day"].min(), hours["day"].max()
@@ -57,19 +65,24 @@ def hours_image(hours: pl.DataFrame, zone: str, *, with_legend: bool = True) -> 
     pixels = grid.sort("hod", "day")["pixel"].fill_null(outside).to_list()
     width = days.height
     rows = [bytes(pixels[at : at + width]) for at in range(0, len(pixels), width)]
+    if marks:
+        marked = bytes(_MARK if day in marks else outside for day in days["day"])
+        rows += [bytes([outside]) * width, marked]
+    height = _HEIGHT_PX // _HOURS * len(rows)
     missing = int((hours["aqi"].is_null() & hours["cause"].is_not_null()).sum())
     picture = image(
         "png",
         palette_png(rows, _COLOURS),
         f"Index of every hour from {first!s} to {last!s}, a column a day, midnight on top; "
-        f"{missing:,} hours are missing",
-        f"width:100%;height:{_HEIGHT_PX}px;image-rendering:pixelated;display:block",
+        f"missing: {counted(missing, 'hours')}",
+        f"width:100%;height:{height}px;image-rendering:pixelated;display:block",
     )
     labels = "".join(
         f'<span style="left:{100 * at / width:.2f}%">{text(name)}</span>'
         for at, name in _labels(days["day"])
     )
     said = f"{_legend()}Hours of the day are {text(zone)}." if with_legend else ""
+    said += " A mark below a day: a check found something in it." if with_legend and marks else ""
     return Markup(
         f'<figure><div class="hours"><div class="clock"><span>0 h</span><span>6 h</span>'
         f"<span>12 h</span><span>18 h</span></div><div>{picture.html}"
@@ -103,7 +116,7 @@ def _labels(days: pl.Series) -> list[tuple[int, str]]:
 
 def _legend() -> str:
     named = [(band.colour, f"{band.label} {band.name}") for band in BANDS]
-    named += [(colour, name.replace("_", " ")) for name, colour in CAUSE_COLOURS.items()]
+    named += [(colour, CAUSE_WORDS[name]) for name, colour in CAUSE_COLOURS.items()]
     return (
         '<span class="legend">'
         + "".join(

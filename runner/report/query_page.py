@@ -2,7 +2,7 @@
 
 The runner asks them and leaves query and answer in `quality/queries.json`, so that the notebook
 needs no database and its kernel no address. An analyst who has MONGO_URI in the environment of
-Jupyter gets the answers of now.
+Jupyter gets the answers of now. Of a run that asked nothing the queries are shown all the same.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from runner.secrets import Secret
 NAME = "queries.json"
 _PATIENCE_S = 10.0
 _MOST_CELL = 160
+_NOT_ASKED = (
+    "The runner got no answers in this run: report=none does not ask, and a database may have been "
+    "out of reach. With MONGO_URI in the environment of Jupyter they are asked here."
+)
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,22 @@ class QueryPage:
         """
         run = open_run(run_dir)
         stored = _stored(run.directory / NAME)
-        if not stored:
-            return cls(run, {}, "The database was out of reach when this run was checked; "
-                       "there are no answers to show.")  # fmt: skip
+        when = stored.get("made_at", "the end of the run")
+        asked = stored or _unasked(run)
+        if not asked:
+            return cls(run, {}, "The run looked at no station: there is nothing to ask.")
         if not os.environ.get("MONGO_URI"):
-            when = stored.get("made_at", "the end of the run")
-            return cls(run, stored, f"Answers of {when}, as the runner got them.")
+            told = f"Answers of {when}, as the runner got them." if stored else _NOT_ASKED
+            return cls(run, asked, told)
         try:
-            live = run_live(stored)
+            live = run_live(asked)
         except RunnerError as error:
-            when = stored.get("made_at", "the end of the run")
-            return cls(run, stored, f"Answers of {when}; asking again failed: {error.message}")
+            told = (
+                f"Answers of {when}; asking again failed: {error.message}"
+                if stored
+                else f"The database is out of reach, there are no answers to show: {error.message}"
+            )
+            return cls(run, asked, told)
         return cls(run, live, f"Answers of {live['made_at']}, asked just now with MONGO_URI.")
 
     def introduction(self) -> Markup:
@@ -103,6 +112,17 @@ def _stored(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _unasked(run: RunFiles) -> dict[str, Any]:
+    """Return the queries about a run without answers; empty if it looked at no station."""
+    if not run.stations:
+        return {}
+    from runner.store.queries import unanswered  # noqa: PLC0415 - brings pymongo
+
+    ids = sorted(one["station_idx"] for one in run.stations)
+    worst = run.stations[0]["station_idx"]
+    return unanswered(run.document["database"], ids, worst, Interval(*run.window))
 
 
 def run_live(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from runner.quality.grid import utc
 _HOUR_MS = 3_600_000
 _WORST_FIRST = ("fail", "warn", "pass")
 _LOCAL = "%Y-%m-%d %H:%M"
+_FLAGS = {"station_idx": pl.Int64, "day": pl.Date, "check": pl.String}
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,64 @@ class RunFiles:
             return pl.DataFrame()
         return rows.filter(pl.col("station_idx") == station_idx)
 
+    @cached_property
+    def flags(self) -> pl.DataFrame:
+        """Return what checks found by day: station_idx, day (local), check; each once."""
+        pieces = [pl.DataFrame(schema=_FLAGS)]
+        for check in self.document["checks"]:
+            path = self.directory / "failures" / f"{check['id']}.parquet"
+            if check["stations"] and path.is_file():
+                pieces.append(self._days_of(pl.read_parquet(path), check))
+        return pl.concat(pieces).unique().sort("station_idx", "day", "check")
+
+    def _days_of(self, rows: pl.DataFrame, check: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the local days of the rows of a check, at the stations that it blames."""
+        types = rows.schema
+        if "station_idx" not in types:
+            return pl.DataFrame(schema=_FLAGS)
+        offset = pl.duration(hours=self.offset_h)
+        if types.get("day") == pl.Date:
+            first = last = pl.col("day")
+        elif isinstance(types.get("start"), pl.Datetime) and "hours" in types:
+            start = pl.col("start") + offset
+            first, last = (
+                start.dt.date(),
+                (start + pl.duration(hours=pl.col("hours") - 1)).dt.date(),
+            )
+        elif isinstance(types.get("ts"), pl.Datetime):
+            first = last = (pl.col("ts") + offset).dt.date()
+        else:
+            return pl.DataFrame(schema=_FLAGS)
+        blamed = pl.col("station_idx").is_in(list(check["stations"]))
+        return (
+            rows.filter(blamed)
+            .select(
+                pl.col("station_idx").cast(pl.Int64),
+                pl.date_ranges(first, last).alias("day"),
+                pl.lit(check["id"]).alias("check"),
+            )
+            .explode("day")
+            .drop_nulls()
+        )
+
     def local(self, column: str) -> pl.Expr:
         """Return a column of UTC instants as text on the local clock, the same for every viewer."""
         return (pl.col(column) + pl.duration(hours=self.offset_h)).dt.strftime(_LOCAL)
+
+
+def station_of(path: Path) -> int:
+    """Return the station that a file of `quality/stations/` is about.
+
+    Raises:
+        ConfigError: it cannot be read, or is no such file.
+    """
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["station_idx"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}",
+            hint="A station's file is quality/stations/<station index>.json in a run directory",
+        ) from None
 
 
 def latest_run(places: Iterable[Path]) -> Path | None:

@@ -9,12 +9,14 @@ from typing import Any
 import polars as pl
 
 from runner.core.errors import ConfigError
+from runner.core.text import counted
+from runner.quality.ledger import CAUSE_WORDS
 from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
 from runner.report.pixels import hours_image
 from runner.report.places import places
-from runner.report.run_files import RunFiles, open_run
+from runner.report.run_files import RunFiles, open_run, station_of
 
 _MOST_GAPS = 25
 _MOST_SAMPLES = 5
@@ -34,18 +36,27 @@ class StationPage:
     station_idx: int
 
     @classmethod
-    def of(cls, run_dir: str | Path | None = None, station: int | None = None) -> StationPage:
+    def of(
+        cls, run_dir: str | Path | None = None, station_file: str | Path | None = None
+    ) -> StationPage:
         """Open a run; by default the newest one, and in it the station that looks worst.
+
+        Args:
+            run_dir: the run; None for the run that the station's file is of.
+            station_file: one of `quality/stations/`.
 
         Raises:
             ConfigError: there is no such run, or no such station in it.
         """
-        run = open_run(run_dir)
-        if station is None and not run.stations:
-            raise ConfigError("the run has no station")
-        page = cls(run, run.stations[0]["station_idx"] if station is None else int(station))
-        run.station(page.station_idx)
-        return page
+        if station_file is None:
+            run = open_run(run_dir)
+            if not run.stations:
+                raise ConfigError("the run has no station")
+            return cls(run, run.stations[0]["station_idx"])
+        station_idx = station_of(Path(station_file))
+        run = open_run(run_dir or Path(station_file).absolute().parents[2])
+        run.station(station_idx)
+        return cls(run, station_idx)
 
     def summary(self) -> Markup:
         """Name and numbers."""
@@ -100,7 +111,8 @@ class StationPage:
             return paragraph(
                 "The run kept no hours of this station (quality.keep_readings=false).", "note"
             )
-        return hours_image(hours, self.run.zone)
+        marked = self.run.flags.filter(pl.col("station_idx") == self.station_idx)["day"]
+        return hours_image(hours, self.run.zone, set(marked))
 
     def course(self) -> Markup:
         """The days, with marks where a check found something."""
@@ -123,22 +135,9 @@ class StationPage:
 
     def flags(self) -> pl.DataFrame:
         """Return day (text, local) and check of everything that the checks kept of this station."""
-        pieces = [pl.DataFrame(schema={"day": pl.String, "check": pl.String})]
-        for check in self.run.findings(self.station_idx):
-            rows = self.run.failures(check["id"], self.station_idx)
-            if (day := self._day_of(rows)) is not None:
-                named = rows.select(day.alias("day"), pl.lit(check["id"]).alias("check"))
-                pieces.append(named.drop_nulls().unique(maintain_order=True))
-        return pl.concat(pieces).sort("day", "check")
-
-    def _day_of(self, rows: pl.DataFrame) -> pl.Expr | None:
-        """Return the local day of the rows of a check, which have an instant or a day."""
-        if rows.height and rows.schema.get("day") == pl.Date:
-            return pl.col("day").dt.strftime("%Y-%m-%d")
-        for name in ("ts", "start"):
-            if rows.height and isinstance(rows.schema.get(name), pl.Datetime):
-                return self.run.local(name).str.head(10)
-        return None
+        return self.run.flags.filter(pl.col("station_idx") == self.station_idx).select(
+            pl.col("day").dt.strftime("%Y-%m-%d"), "check"
+        )
 
     def gaps(self) -> Markup:
         """The longest gaps, and why."""
@@ -149,14 +148,16 @@ class StationPage:
             self.run.local("start"),
             self.run.local("end").alias("end"),
             "hours",
-            pl.col("cause").str.replace_all("_", " "),
+            pl.col("cause").replace(CAUSE_WORDS),
             pl.col("detail").fill_null(""),
         )
         zone = self.run.zone
         shown = table((f"from ({zone})", f"to ({zone})", "hours", "cause", "detail"), rows.rows())
         if gaps.height <= _MOST_GAPS:
             return shown
-        return shown + paragraph(f"{gaps.height - _MOST_GAPS:,} shorter gaps stand in gaps.csv.")
+        return shown + paragraph(
+            f"In gaps.csv: {counted(gaps.height - _MOST_GAPS, 'shorter gaps')}."
+        )
 
     def hour_of_day(self) -> Markup:
         """The daily course against that of the other stations."""
@@ -176,9 +177,10 @@ class StationPage:
                                        self.run.zone)  # fmt: skip
         others = diurnal.filter(pl.col("n") > 0)["station_idx"].n_unique() - 1
         return chart + paragraph(
-            f"Blue: this station, median between the quartiles; dashed: median of {others} others."
+            f"Blue: this station, median between the quartiles; dashed: median of "
+            f"{counted(others, 'others')}."
         )
 
     def footer(self) -> Markup:
         """Whose readings these are."""
-        return attribution(self.run.document["source"]) + places(self.run, self.station_idx)
+        return attribution(self.run.document) + places(self.run, self.station_idx)

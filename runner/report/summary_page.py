@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table
 from runner.report.run_files import RunFiles, open_run
+from runner.report.scale import breakpoints
 
 _MOST_STATIONS = 40
 _HOURS_OF_A_VALID_DAY = 18
@@ -51,8 +52,9 @@ class SummaryPage:
         return (
             heading("The air, as far as these readings tell")
             + paragraph(
-                f"{counts['readings']:,} readings of {counts['stations']:,} "
-                f"stations, {window['start']} to {window['end']} (UTC), from {document['source']}. "
+                f"{counted(counts['readings'], 'readings')} of "
+                f"{counted(counts['stations'], 'stations')}, "
+                f"{window['start']} to {window['end']} (UTC), from {document['source']}. "
                 "Not validated by the agencies that measured them."
             )
             + paragraph(
@@ -91,7 +93,11 @@ class SummaryPage:
             shares.select("station", "category", (pl.col("hours") / pl.col("all")).alias("share"))
         )
         left = order.height - _MOST_STATIONS
-        return chart + paragraph(f"{left} cleaner stations are not shown.") if left > 0 else chart
+        return (
+            chart + paragraph(f"Not shown: {counted(left, 'cleaner stations')}.")
+            if left > 0
+            else chart
+        )
 
     def _valid_days(self) -> pl.DataFrame:
         days = self.run.table("day")
@@ -169,6 +175,10 @@ class SummaryPage:
             "a month without a bar has no such station."
         )
 
+    def scale(self) -> Markup:
+        """The scale behind the µg/m³: breakpoints and sources."""
+        return breakpoints()
+
     def footer(self) -> Markup:
         """Whose readings these are."""
-        return attribution(self.run.document["source"])
+        return attribution(self.run.document)

@@ -26,6 +26,10 @@ _LOOK_BACK_H = 24
 _VIETNAM = timezone(timedelta(hours=7))
 _JAPAN = timezone(timedelta(hours=9))
 """The API's own clock: `debug.sync` and the times of map/bounds."""
+_CROWD = 10
+"""Map: more stations than this are thinned."""
+_PARTS = 16
+"""Map, thinned: of the stations in one of so many by so many parts of a box, one is shown."""
 _POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 
 
@@ -124,7 +128,7 @@ class Answers:
         return _ok(found)
 
     def bounds(self, latlng: str) -> Json:
-        """Return the stations in a box.
+        """Return the stations in a box, of a crowd only some, as on the real map.
 
         Args:
             latlng: two opposite corners in degrees, `lat1,lng1,lat2,lng2`.
@@ -135,11 +139,20 @@ class Answers:
         parts = [*latlng.split(","), "", "", ""][:4]
         lat1, lng1, lat2, lng2 = (_coordinate(part) for part in parts)
         south, north, west, east = *sorted((lat1, lat2)), *sorted((lng1, lng2))
+        here = [
+            station
+            for station in self._stations.values()
+            if south <= (geo := _geo(station))[0] <= north and west <= geo[1] <= east
+        ]
+        if len(here) > _CROWD:
+            apart = {
+                (_part(_geo(it)[0], south, north), _part(_geo(it)[1], west, east)): it
+                for it in here
+            }
+            here = [*apart.values()]
         found = []
-        for station in self._stations.values():
+        for station in here:
             latitude, longitude = _geo(station)
-            if not (south <= latitude <= north and west <= longitude <= east):
-                continue
             seen = self._latest(station)
             hour = hour_of(self._clock()) - _LOOK_BACK_H if seen.hour is None else seen.hour
             found.append(
@@ -258,6 +271,11 @@ def _observation(record: Record) -> _Observation:
 def _geo(station: Station) -> list[float]:
     """Return [latitude, longitude]; every station here has both."""
     return [station.latitude or 0.0, station.longitude or 0.0]
+
+
+def _part(value: float, low: float, high: float) -> int:
+    """Return in which of the parts of a side a coordinate lies."""
+    return int(_PARTS * (value - low) / (high - low)) if high > low else 0
 
 
 def _wall_clock(hour: int) -> str:

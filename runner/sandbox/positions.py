@@ -1,4 +1,4 @@
-"""Where the sandbox's stations stand: in six Vietnamese cities, at made-up addresses."""
+"""Where the sandbox's stations stand: in Viet Nam, one in China, at made-up addresses."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ HUE = Position(16.46, 107.59)
 DA_NANG = Position(16.07, 108.22)
 HO_CHI_MINH_CITY = Position(10.78, 106.70)
 CAN_THO = Position(10.03, 105.78)
+WENSHAN = Position(23.36, 104.26)
+"""In China; AQICN gives its station for places in Viet Nam without one nearby."""
 
 _CITIES = (HANOI, HAI_PHONG, HUE, DA_NANG, HO_CHI_MINH_CITY, CAN_THO)
 _HOME = {
@@ -32,6 +34,7 @@ _HOME = {
     13687: CAN_THO,
     13672: HAI_PHONG,
     -476599: HANOI,
+    7219: WENSHAN,
 }
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
+
+import orjson
 
 from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitError, Scope
 from runner.secrets import Secret, without
@@ -29,22 +32,62 @@ class AnswerReader:
 
     Args:
         key: the API key, which stands in no error.
-        history_path: of the endpoint, for what an error tells.
+        history_path: of the endpoint, for what an error tells; None where the present is read.
 
     Attributes:
         has_history: whether the endpoint has answered with records.
     """
 
-    def __init__(self, key: Secret, history_path: str) -> None:
+    def __init__(self, key: Secret, history_path: str | None = None) -> None:
         self._key = key
         self._path = history_path
         self.has_history = False
 
     def read(self, reply: Reply) -> list[Any]:
-        """Return the records of an answer.
+        """Return the records of an answer of the history endpoint.
 
         Raises:
             AqicnClientError: it holds none.
+        """
+        data = self.data(reply)
+        if isinstance(data, list):
+            return data
+        if isinstance(data, dict) and "aqi" in data:
+            raise AqicnApiError(
+                "the endpoint answers with the present observation, not with history; it is not "
+                "copied into the past",
+                scope=Scope.RUN,
+                hint=_ALTERNATIVES,
+            )
+        raise AqicnClientError("the answer says ok, but holds no list of records")
+
+    def objects(self, reply: Reply) -> list[dict[str, Any]]:
+        """Return the list of an answer of search or map, without what is no object.
+
+        Raises:
+            AqicnClientError: it holds no list.
+        """
+        data = self.data(reply)
+        if not isinstance(data, list):
+            raise AqicnClientError("the answer says ok, but holds no list of stations")
+        return [item for item in data if isinstance(item, dict)]
+
+    def observation(self, reply: Reply) -> dict[str, Any]:
+        """Return the present observation of a feed.
+
+        Raises:
+            AqicnClientError: it holds none.
+        """
+        data = self.data(reply)
+        if not isinstance(data, dict) or "aqi" not in data:
+            raise AqicnClientError("the answer says ok, but holds no observation")
+        return data
+
+    def data(self, reply: Reply) -> Any:
+        """Return what an answer holds.
+
+        Raises:
+            AqicnClientError: it says no, or cannot be read.
         """
         if reply.status != HTTPStatus.OK:
             raise self._http_failure(reply)
@@ -54,18 +97,9 @@ class AnswerReader:
         data = content.get("data")
         if content.get("status") != "ok":
             raise self._failure(self._text(data, content.get("message"), content.get("msg")))
-        if isinstance(data, list):
-            return data
         if isinstance(data, dict) and "status" in data:  # an error inside an ok
             raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
-        if isinstance(data, dict) and "aqi" in data:
-            raise AqicnApiError(
-                "the endpoint answers with the present observation, not with history; it is not "
-                "copied into the past",
-                scope=Scope.RUN,
-                hint=_ALTERNATIVES,
-            )
-        raise AqicnClientError("the answer says ok, but holds no list of records")
+        return data
 
     def _http_failure(self, reply: Reply) -> AqicnClientError:
         status = reply.status
@@ -115,6 +149,12 @@ class AnswerReader:
         return "nothing of why"
 
     def _no_history(self, said: str) -> AqicnApiError:
+        if self._path is None:
+            return AqicnApiError(
+                f"there is no such address below source.base_url ({said})",
+                scope=Scope.RUN,
+                hint="AQICN's API is at source.base_url=https://api.waqi.info",
+            )
         if self.has_history:  # it answered others: this station is the one that is missing
             return AqicnApiError(f"no history of this station ({said})", scope=Scope.STATION)
         return AqicnApiError(
@@ -141,9 +181,16 @@ def _refused(said: str) -> AqicnApiError:
 
 
 def _parsed(reply: Reply) -> Any:
+    """Return the JSON of a body: by the fast reader, and what that refuses by the lenient one.
+
+    The lenient one also takes UTF-16, a byte order mark, NaN and lone surrogates. The fast one
+    makes floats of integers beyond 64 bits, which are no readings, and which no database keeps.
+    """
+    with suppress(ValueError):
+        return orjson.loads(reply.body)
     try:
         return json.loads(reply.body)
-    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
+    except (ValueError, RecursionError):  # broken, cut off, no text, numbers without end
         kind = _plain(reply.content_type)
         message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
     raise AqicnClientError(message) from None

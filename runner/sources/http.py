@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
 
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import default_headers
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
-from runner.pacing import Pacer
+from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.shutdown import StopFlag
 from runner.sources.patience import (
@@ -97,13 +97,6 @@ class Reply:
         return max(0.0, (_aware(until) - _aware(now)).total_seconds())
 
 
-class _Session(requests.Session):
-    """Looks at no redirect: requests reads the target, and the whole body, even if not told to."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no target."""
-
-
 class HttpClient:
     """GETs from one server. Thread-safe.
 
@@ -124,7 +117,7 @@ class HttpClient:
     def __init__(
         self,
         base_url: str,
-        pacer: Pacer,
+        pacer: Pacing,
         stop: StopFlag,
         redact: Callable[[str], str],
         policy: RetryPolicy,
@@ -144,15 +137,15 @@ class HttpClient:
         self._throttle = Throttle()
         self._failed = failed or FailedTries()
         self._secret_headers = dict(secret_headers or {})
-        self._session = _Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers["User-Agent"] = USER_AGENT
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS)
+        self._headers = {**default_headers(), "User-Agent": USER_AGENT}
+        with requests.Session() as session:  # proxies and certificates, as the environment says
+            found = session.merge_environment_settings(self._base_url, {}, True, None, None)  # noqa: FBT003 - its form
+        self._proxies, self._verify = found["proxies"], found["verify"] or True
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._adapter.close()
 
     def get(
         self,
@@ -217,29 +210,41 @@ class HttpClient:
         return retrying(attempt)
 
     def _ask(self, path: str, params: Mapping[str, str], secrets: Mapping[str, Secret]) -> Reply:
+        """Ask once, straight through the adapter.
+
+        A session would look for cookies, netrc files and proxies every time, which takes longer
+        than the rest; and it reads the body of a redirect that it was told not to follow.
+        """
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
         headers = {name: secret.reveal() for name, secret in self._secret_headers.items()}
         longest_s = _SLOWEST * self._timeouts.read_s
         deadline = time.monotonic() + self._timeouts.connect_s + longest_s
-        with (
-            self._plain_errors(),
-            self._session.get(
+        timeout = (self._timeouts.connect_s, self._timeouts.read_s)
+        with self._plain_errors():
+            request = requests.Request(
+                "GET",
                 self._base_url + path,
+                {**self._headers, **headers},
                 params={**params, **revealed},
-                headers=headers,
-                timeout=(self._timeouts.connect_s, self._timeouts.read_s),
-                allow_redirects=False,
+            )
+            with self._adapter.send(
+                request.prepare(),
                 stream=True,
-            ) as response,
-        ):
-            body = bytearray()
-            while chunk := response.raw.read1(_CHUNK, decode_content=True):
-                body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise self._failure(f"the answer is larger than {LARGEST_BODY >> 20} MB")
-                if time.monotonic() > deadline:
-                    raise self._failure(f"the answer was not complete after {longest_s:g} s")
-            return Reply(response.status_code, response.headers, bytes(body))
+                timeout=timeout,
+                verify=self._verify,
+                proxies=self._proxies,
+            ) as response:
+                return self._whole(response, deadline, longest_s)
+
+    def _whole(self, response: requests.Response, deadline: float, longest_s: float) -> Reply:
+        body = bytearray()
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise self._failure(f"the answer is larger than {LARGEST_BODY >> 20} MB")
+            if time.monotonic() > deadline:
+                raise self._failure(f"the answer was not complete after {longest_s:g} s")
+        return Reply(response.status_code, response.headers, bytes(body))
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:

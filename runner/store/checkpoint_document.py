@@ -7,6 +7,8 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
+from bson.tz_util import utc
+
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Status, Tally
 from runner.core.errors import StoreError
 from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
@@ -88,6 +90,8 @@ def _status(value: Any) -> Status:
 def _moment(idx: int, field: str, value: Any) -> datetime | None:
     if value is None:
         return None
+    if isinstance(value, datetime) and value.tzinfo is utc and value.year in _YEARS:
+        return value  # as the server hands it over: there are thousands of them
     moment = value
     if isinstance(value, str):
         try:
@@ -96,10 +100,10 @@ def _moment(idx: int, field: str, value: Any) -> datetime | None:
             moment = None
     if not isinstance(moment, datetime) or moment.year not in _YEARS:
         raise _not_understood(idx, field, value, "a date of the years 1970 to 2199, or null")
-    utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    if utc.year not in _YEARS:
+    aware = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    if aware.year not in _YEARS:
         raise _not_understood(idx, field, value, "a date of the years 1970 to 2199, or null")
-    return utc
+    return aware
 
 
 def _hour_from(moment: datetime) -> int:

@@ -23,7 +23,15 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from runner.core.checkpoint import Checkpoint, Empties, Status, Tally, without_hours
+from runner.core.checkpoint import (
+    Checkpoint,
+    Empties,
+    Progress,
+    Status,
+    Tally,
+    without_hours,
+)
+from runner.core.errors import FailedElsewhereError
 from runner.core.intervals import Interval, Intervals, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
@@ -61,17 +69,23 @@ class Checkpoints:
         with store_errors(NAME):
             ensure_unique_index(self._collection, ("station_idx",), "station")
 
-    def load(self, station_ids: Collection[int] | None = None) -> dict[int, Checkpoint]:
+    def load(
+        self, station_ids: Collection[int] | None = None, *, with_empty: bool = True
+    ) -> dict[int, Checkpoint]:
         """Return the checkpoints of some stations, or of all; those without one are absent.
+
+        Args:
+            station_ids: the stations; None for all.
+            with_empty: read `empty`, too: over years the longest part of a checkpoint by far.
 
         Raises:
             StoreError: MongoDB could not answer, or a document cannot be understood; the message
                 names the station and the field.
         """
         with store_errors(NAME):
-            found = list(self._collection.find(_of(station_ids)))
-        loaded = map(to_checkpoint, found)
-        return {checkpoint.station_idx: checkpoint for checkpoint in loaded if checkpoint}
+            found = self._collection.find(_of(station_ids), None if with_empty else {"empty": 0})
+            loaded = map(to_checkpoint, found)  # one by one: together they would fill the memory
+            return {checkpoint.station_idx: checkpoint for checkpoint in loaded if checkpoint}
 
     def forget(self, remaining: Mapping[int, Intervals]) -> None:
         """Let some stations be covered only so far, so that the rest is fetched again.
@@ -90,21 +104,32 @@ class Checkpoints:
             with store_errors(NAME):
                 self._collection.bulk_write(updates, ordered=False)
 
-    def begin(self, station_idx: int, wanted: Interval, now: datetime) -> Intervals:
+    def begin(
+        self, station_idx: int, wanted: Interval | None, now: datetime, *, even_failed: bool = True
+    ) -> Progress:
         """Take a station, and set it to in_progress over a range; what is covered stays.
 
         A checkpoint is made where there is none, and filled up where it was written by hand.
+        Without a range (a present observation) state and range stay as they are; a checkpoint that
+        is made then is completed, since nothing is left of what was asked for.
+
+        Args:
+            station_idx: the station.
+            wanted: the range.
+            now: the present, aware.
+            even_failed: whether to take a station that failed.
 
         Returns:
-            What is covered.
+            How far the station is.
 
         Raises:
             LeaseError: another run works on the station.
+            FailedElsewhereError: it failed, and is not to be taken then.
             StoreError: MongoDB could not do it, or the stored document cannot be understood.
         """
         defaults: Document = {
             "station_idx": station_idx,
-            "status": str(Status.IN_PROGRESS),
+            "status": str(Status.IN_PROGRESS if wanted else Status.COMPLETED),
             **dict.fromkeys(("last_processed_ts", "start_ts", "target_end_ts")),
             "total_readings": 0,
             "error_message": None,
@@ -120,24 +145,28 @@ class Checkpoints:
         if self._leases:
             self._leases.claim(station_idx)
         before = self.load([station_idx]).get(station_idx)
-        covered = before.covered if before else ()
-        changes = {
-            "station_idx": station_idx,
-            "status": str(Status.IN_PROGRESS),
-            "covered": _dates(covered),
-            "last_processed_ts": _reached(covered, wanted),
-            "start_ts": to_datetime(wanted.start),
-            "target_end_ts": to_datetime(wanted.end),
-            "error_message": None,
-            "updated_at": now,
-        }
+        if wanted and before and before.status is Status.FAILED and not even_failed:
+            if self._leases:
+                self._leases.release(station_idx)
+            raise FailedElsewhereError(before.error_message or "it failed in another run")
+        progress = Progress(before.covered, before.empty) if before else Progress()
+        covered = progress.covered
+        changes = {"station_idx": station_idx, "covered": _dates(covered), "updated_at": now}
+        if wanted:
+            changes |= {
+                "status": str(Status.IN_PROGRESS),
+                "last_processed_ts": _reached(covered, wanted),
+                "start_ts": to_datetime(wanted.start),
+                "target_end_ts": to_datetime(wanted.end),
+                "error_message": None,
+            }
         self._update(station_idx, {"$set": changes})
-        return covered
+        return progress
 
     def advance(
         self,
         station_idx: int,
-        wanted: Interval,
+        wanted: Interval | None,
         covered: Intervals,
         empty: Empties,
         tally: Tally,
@@ -147,7 +176,7 @@ class Checkpoints:
 
         Args:
             station_idx: the station.
-            wanted: the range begun.
+            wanted: the range begun; None for none.
             covered: everything covered now, the window included.
             empty: covered hours that the source had no reading for.
             tally: counts of the window; added to the totals.
@@ -159,14 +188,15 @@ class Checkpoints:
         """
         counts = asdict(tally)
         dates = _dates(covered)
+        reached = {"last_processed_ts": _reached(covered, wanted)} if wanted else {}
         self._update(
             station_idx,
             {
                 "$set": {
                     "covered": dates,
                     "empty": [[*map(to_datetime, item)] for item in empty],
-                    "last_processed_ts": _reached(covered, wanted),
                     "updated_at": now,
+                    **reached,
                 },
                 "$inc": {
                     "total_readings": tally.readings,

@@ -130,6 +130,16 @@ def server_clock(database: Database[dict[str, Any]]) -> datetime:
     return present
 
 
+def server_version(database: Database[dict[str, Any]]) -> str:
+    """Return the server's version: 6.0.5.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    with store_errors("the server's version"):
+        return str(database.client.server_info()["version"])
+
+
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
     """Turn every error of pymongo in the block into ours; every access to a collection is in one.

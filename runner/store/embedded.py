@@ -30,6 +30,7 @@ from runner import secrets
 from runner.core.errors import ConfigError, StoreUnavailableError
 from runner.store import embedded_server
 from runner.store.embedded_server import (
+    NEVER_ANSWERED,
     SERVER_LOCK,
     START_LOCK,
     STATE_NAME,
@@ -44,6 +45,7 @@ LOG_NAME = "mongod.log"
 LARGEST_LOG = 20_000_000
 """Bytes from which the log is put aside (as mongod.log.1) at the next start."""
 
+_OURS = frozenset({NEVER_ANSWERED, START_LOCK, USERS_LOCK, SERVER_LOCK, STATE_NAME})
 _POLL_S = 0.05
 _LONGEST_SOCKET_PATH = 107
 _LONGEST_REASON = 300
@@ -216,6 +218,7 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
 
 def _start(place: Path, port: int | None, binary: Path | None, server_lock: int) -> None:
     mongod = find_mongod(binary)
+    _clear_a_first_start(place)
     before = _noted(place)
     if before is not None:
         remove_socket(Path(before.socket))  # left by a supervisor that was killed
@@ -250,6 +253,22 @@ def _start(place: Path, port: int | None, binary: Path | None, server_lock: int)
         )
     finally:
         os.close(output)
+
+
+def _clear_a_first_start(place: Path) -> None:
+    """Remove what a mongod made that was killed in its first start: it may never start again.
+
+    Only files of a server that never answered are removed, so nobody has stored anything in them.
+    """
+    first = place / NEVER_ANSWERED
+    if not (place / "WiredTiger").exists():
+        first.touch(mode=0o600)
+    elif first.exists():
+        for path in place.iterdir():
+            if path.name in _OURS or path.name.startswith(LOG_NAME):
+                continue
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        log.info("mongod.first_start_again", data_dir=str(place))
 
 
 def _new_socket_path(port: int) -> Path:

@@ -28,6 +28,9 @@ from pathlib import Path
 STATE_NAME = "server.json"
 """The file that says where the server is; written once it answers."""
 
+NEVER_ANSWERED = "first_start"
+"""Made before mongod makes its first files, and removed once it has answered."""
+
 START_LOCK = "start.lock"
 USERS_LOCK = "users.lock"
 SERVER_LOCK = "server.lock"
@@ -142,6 +145,9 @@ class Supervisor:
         )
 
     def _write_state(self) -> None:
+        (self._data_dir / NEVER_ANSWERED).unlink(
+            missing_ok=True
+        )  # now somebody may store something
         new = self._data_dir / f"{STATE_NAME}.new"
         new.write_text(self._state, encoding="utf-8")
         new.replace(self._data_dir / STATE_NAME)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,9 +18,11 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
+from runner.clock import elapsed_s
 from runner.core.errors import LeaseError, StoreError
+from runner.core.status import Holder
 from runner.store.checkpoint_document import NAME
-from runner.store.collection import Document, open_collection
+from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 
 log = structlog.get_logger()
@@ -67,6 +68,24 @@ class Leases:
             thread.join()
             self._give_back()
 
+    def holders(self) -> dict[int, Holder]:
+        """Return who works on which station now, by station index; leases that ended are none.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        live: Document = {
+            "lease.expires_at": {"$type": "date"},
+            "$expr": {"$gt": ["$lease.expires_at", "$$NOW"]},
+        }
+        with store_errors(NAME):
+            found = list(self._collection.find(live, {"station_idx": 1, "lease": 1}))
+        return {
+            idx: Holder(str(document["lease"].get("owner")), document["lease"]["expires_at"])
+            for document in found
+            if (idx := whole_number(document.get("station_idx"))) is not None
+        }
+
     def claim(self, station_idx: int) -> None:
         """Take a station, whose checkpoint exists.
 
@@ -74,7 +93,7 @@ class Leases:
             LeaseError: another run works on it.
             StoreError: MongoDB could not do it.
         """
-        asked_at = _now()
+        asked_at = elapsed_s()
         free = {
             "$or": [
                 {"$ne": [{"$type": "$lease.expires_at"}, "date"]},
@@ -104,7 +123,7 @@ class Leases:
         """
         with self._lock:
             renewed_at = self._held.get(station_idx, -math.inf)
-        if _now() - renewed_at >= self._seconds / 2:
+        if elapsed_s() - renewed_at >= self._seconds / 2:
             self.check(station_idx)
 
     def check(self, station_idx: int) -> None:
@@ -114,7 +133,7 @@ class Leases:
             LeaseError: it is not ours any more.
             StoreError: MongoDB could not answer.
         """
-        asked_at = _now()
+        asked_at = elapsed_s()
         mine = {"station_idx": station_idx, "lease.owner": self._owner}
         with store_errors(NAME):
             renewed = self._collection.update_one(mine, [{"$set": self._lease()}]).matched_count
@@ -156,7 +175,7 @@ class Leases:
 
     def _renew_all(self) -> None:
         while not self._ended.wait(self._seconds / _RENEWALS):
-            asked_at = _now()
+            asked_at = elapsed_s()
             with self._lock:
                 held = [*self._held]
             if not held:
@@ -182,10 +201,3 @@ class Leases:
                 self._collection.update_many(mine, {"$unset": {"lease": ""}})
         except StoreError as error:  # they expire by themselves
             log.warning("lease.not_released", error=error.message)
-
-
-def _now() -> float:
-    """Return seconds of a clock that goes on while the machine sleeps, and never jumps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()

@@ -161,6 +161,24 @@ def ask(database: Database[Document], query: Query) -> dict[str, Any]:
     }
 
 
+def unanswered(
+    database: str, stations: Sequence[int], station_idx: int, window: Interval
+) -> dict[str, Any]:
+    """Return all queries without an answer, in the form of `Queries.answers`."""
+    listed = [
+        {"title": one.title, "about": one.about, "query": one.text, "rows": [],
+         "more_rows": False, "error": "not asked", "elapsed_s": 0.0}
+        for one in documented(stations, station_idx, window)
+    ]  # fmt: skip
+    return {
+        "database": database,
+        "stations": [*stations],
+        "station_idx": station_idx,
+        "window": [window.start, window.end],
+        "queries": listed,
+    }
+
+
 class Queries:
     """The validation queries of one database.
 

@@ -48,6 +48,7 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
+from runner.store.object_ids import ObjectIds
 
 NAME = "waqi_station_readings"
 
@@ -88,6 +89,7 @@ class Readings:
         self._wanted = wanted
         self._is_timeseries = False
         self._can_replace = True
+        self._ids = ObjectIds()
 
     def check(self) -> None:
         """Say whether the collection can be written to, without writing anything.
@@ -212,6 +214,17 @@ class Readings:
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
 
+    def has_off_hour(self, station_idx: int, hour: int) -> bool:
+        """Whether another writer has a reading within an hour, not at its beginning.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        within = {"$gt": to_datetime(hour), "$lt": to_datetime(hour + 1)}
+        with store_errors(NAME):
+            found = self._collection.find_one({"meta.station_idx": station_idx, "ts": within})
+        return found is not None
+
     def stored_hours(self, station_ids: Sequence[int], window: Interval) -> dict[int, Intervals]:
         """Return the hours of a window that have a reading, by station; one aggregation.
 
@@ -279,7 +292,8 @@ class Readings:
         """Insert; an hour that another writer stored first is left to the next look."""
         if not new:
             return 0
-        documents: list[Document] = [{**reading} for reading in new]  # pymongo adds _id to them
+        ids = self._ids.take(len(new))
+        documents = [{"_id": _id, **reading} for _id, reading in zip(ids, new, strict=True)]
         try:
             return len(self._collection.insert_many(documents, ordered=False).inserted_ids)
         except BulkWriteError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pymongo import DESCENDING
@@ -12,6 +12,8 @@ from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 
 NAME = "ingest_runs"
+_MOST_LOOKED_AT = 50
+"""Runs whose outcome is looked at, the newest first."""
 
 
 class Runs:
@@ -42,20 +44,24 @@ class Runs:
         with store_errors(NAME):
             self._collection.replace_one({"_id": run_id}, {**document}, upsert=True)
 
-    def latest_outcome(self) -> dict[str, Any] | None:
-        """Return the outcome of the newest run that came to an end; None without one.
+    def outcomes(self) -> Iterator[dict[str, Any]]:
+        """Yield the outcomes of the runs that came to an end, the newest first.
+
+        Runs of the present are passed over: they speak of no range, and there is one every hour.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
+        ended = {
+            "outcome.windows": {"$exists": True},
+            "job": {"$ne": "validate"},
+            "source": {"$ne": "aqicn_live"},
+        }
         with store_errors(NAME):
-            found = self._collection.find_one(
-                {"outcome.windows": {"$exists": True}, "job": {"$ne": "validate"}},
-                {"outcome": 1},
-                sort=[("started_at", DESCENDING)],
+            found = self._collection.find(
+                ended, {"outcome": 1}, sort=[("started_at", DESCENDING)], limit=_MOST_LOOKED_AT
             )
-        outcome = found.get("outcome") if found else None
-        return outcome if isinstance(outcome, dict) else None
+            yield from (one["outcome"] for one in found if isinstance(one["outcome"], dict))
 
     def finished(self, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Record under `outcome` how a run ended; what was recorded at its start stays.

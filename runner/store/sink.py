@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.checkpoint import Empties, Tally
+from runner.core.checkpoint import Empties, Progress, Tally
 from runner.core.intervals import Interval, Intervals
-from runner.core.plan import StationPlan
+from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
@@ -17,6 +17,9 @@ from runner.store.outage import Outage
 from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
+
+_HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
+"""A station planned for one of these that is failed now has failed in another run since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,16 @@ class MongoSink:
     source: str
     now: Callable[[], datetime]
 
-    def begin(self, entry: StationPlan) -> Intervals:
-        """Take the station and set its checkpoint to in_progress; return what is covered."""
-        idx = entry.station.idx
-        return self.outage.outlast(lambda: self.checkpoints.begin(idx, entry.wanted, self.now()))
+    def begin(self, entry: StationPlan) -> Progress:
+        """Take the station and set its checkpoint to in_progress; return how far it is.
+
+        For a present observation the checkpoint keeps its state and its range.
+        """
+        idx, wanted = entry.station.idx, _range(entry)
+        may_have_failed = entry.why not in _HAD_NOT_FAILED
+        return self.outage.outlast(
+            lambda: self.checkpoints.begin(idx, wanted, self.now(), even_failed=may_have_failed)
+        )
 
     def store(
         self,
@@ -78,9 +87,9 @@ class MongoSink:
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
-        idx = entry.station.idx
+        idx, wanted = entry.station.idx, _range(entry)
         self.outage.outlast(
-            lambda: self.checkpoints.advance(idx, entry.wanted, covered, empty, tally, self.now())
+            lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
 
     def complete(self, station: Station) -> None:
@@ -102,9 +111,9 @@ class DrySink:
 
     readings: Readings
 
-    def begin(self, entry: StationPlan) -> Intervals:
+    def begin(self, entry: StationPlan) -> Progress:
         """Write nothing."""
-        return entry.covered
+        return Progress(entry.covered)
 
     def store(
         self,
@@ -127,6 +136,10 @@ class DrySink:
 
     def leave(self, station: Station) -> None:
         """Write nothing."""
+
+
+def _range(entry: StationPlan) -> Interval | None:
+    return None if entry.is_present else entry.wanted
 
 
 def _tally(written: Written) -> Tally:

@@ -1,15 +1,22 @@
-"""`waqi_stations`: read, and filled up with stations met in configuration; never changed."""
+"""`waqi_stations`: read, filled up with stations met in configuration, and kept up to date.
+
+`ensure` changes no document that is there. `record` changes, of the fields that a sighting speaks
+of, those that say something else; what others wrote beside them (`location`, `latest_reading_at`)
+stays.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from runner.core.sightings import Sighting
 from runner.core.stations import Station
 from runner.store.collection import (
     DUPLICATE_KEY,
@@ -43,6 +50,23 @@ class StationsWritten:
     inserted: int = 0
     present: int = 0
     refused: tuple[Station, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StationsRecorded:
+    """What became of the stations of one `record`, by index.
+
+    Attributes:
+        new: were not there.
+        changed: were there, and said something else.
+        unchanged: were there, and said the same.
+        refused: are not accepted by the collection's validator, for want of what is not known.
+    """
+
+    new: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+    unchanged: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
 
 
 class Stations:
@@ -86,6 +110,74 @@ class Stations:
             inserted, refused = self._insert(missing, tz)
         return StationsWritten(inserted, len(wanted) - inserted - len(refused), refused)
 
+    def complete(self) -> set[int]:
+        """Return the stations of which name, position, page, zone and attributions are known.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        known = ("city.name", "city.url", "city.geo.coordinates.1", "time.tz", "attributions.0")
+        with store_errors(NAME):
+            found = self._collection.find({key: {"$exists": True} for key in known}, {"_id": 1})
+            return {idx for item in found if (idx := whole_number(item["_id"])) is not None}
+
+    def record(self, seen: Iterable[Sighting], *, dry_run: bool = False) -> StationsRecorded:
+        """Make the stored stations say what was seen; idempotent.
+
+        What a sighting does not say is left as it is. Only its own fields are touched.
+
+        Args:
+            seen: at most one a station.
+            dry_run: write nothing; a validator cannot be asked then.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        wanted = {item.idx: item for item in seen}
+        with store_errors(NAME):
+            found = self._collection.find({"_id": {"$in": [*wanted]}})
+            stored = {whole_number(document["_id"]): document for document in found}
+            new = [item for idx, item in wanted.items() if idx not in stored]
+            changes = {
+                idx: made
+                for idx, item in wanted.items()
+                if idx in stored and (made := dict(_changes(stored[idx], item)))
+            }
+            refused = set() if dry_run else {*self._add(new), *self._change(changes)}
+        same = wanted.keys() - {item.idx for item in new} - changes.keys()
+        return StationsRecorded(
+            tuple(item.idx for item in new if item.idx not in refused),
+            tuple(idx for idx in changes if idx not in refused),
+            tuple(sorted(same)),
+            tuple(sorted(refused)),
+        )
+
+    def _add(self, new: list[Sighting]) -> list[int]:
+        """Insert stations; return those that the validator refuses.
+
+        One that another writer inserted meanwhile is left to the next `record`.
+        """
+        if not new:
+            return []
+        documents = [_recorded(item) for item in new]
+        try:
+            self._collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            refused = refusals(error, DUPLICATE_KEY, FAILED_VALIDATION)
+            return [new[it["index"]].idx for it in refused if it["code"] == FAILED_VALIDATION]
+        return []
+
+    def _change(self, changes: dict[int, Document]) -> list[int]:
+        if not changes:
+            return []
+        ids = [*changes]
+        updates = [UpdateOne({"_id": idx}, {"$set": made}) for idx, made in changes.items()]
+        try:
+            self._collection.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            return [ids[it["index"]] for it in refusals(error, FAILED_VALIDATION)]
+        return []
+
     def _insert(self, missing: list[Station], tz: str) -> tuple[int, tuple[Station, ...]]:
         if not missing:
             return 0, ()
@@ -104,6 +196,39 @@ def _to_document(station: Station, tz: str) -> Document:
     if station.latitude is not None and station.longitude is not None:
         city["geo"] = {"type": "Point", "coordinates": [station.longitude, station.latitude]}
     return {"_id": station.idx, "station_id": station.idx, "city": city, "time": {"tz": tz}}
+
+
+def _recorded(seen: Sighting) -> Document:
+    """Return the document of a new station, in the existing system's shape."""
+    document = _to_document(seen.station, seen.tz)
+    if not seen.tz:
+        del document["time"]
+    if seen.url:
+        document["city"]["url"] = seen.url
+    if seen.attributions:
+        document["attributions"] = [*seen.attributions]
+    return document
+
+
+def _changes(stored: Document, seen: Sighting) -> Iterator[tuple[str, Any]]:
+    """Yield the fields to set so that a stored station says what was seen."""
+    wanted = _recorded(seen)
+    city = stored.get("city")
+    if not isinstance(city, dict):
+        if wanted["city"] != {"name": ""}:
+            yield "city", wanted["city"]
+    else:
+        for key, value in wanted["city"].items():
+            if value and city.get(key) != value:
+                yield f"city.{key}", value
+    if "time" in wanted and not isinstance(stored.get("time"), dict):
+        yield "time", wanted["time"]
+    elif "time" in wanted and stored["time"].get("tz") != wanted["time"]["tz"]:
+        yield "time.tz", wanted["time"]["tz"]
+    if "attributions" in wanted and stored.get("attributions") != wanted["attributions"]:
+        yield "attributions", wanted["attributions"]
+    if stored.get("station_id") is None:
+        yield "station_id", seen.idx
 
 
 def _to_station(document: Document) -> Station | None:

@@ -13,7 +13,7 @@ Run = Callable[..., Any]
 MISTAKES: list[tuple[list[str], str]] = [
     (["station=hanoi"], "no group or key 'station'; did you mean 'stations'?"),
     (["stations=hanoy"], "stations=hanoy: there is no such option; did you mean hanoi?"),
-    (["job=stat"], "did you mean status?"),
+    (["job=stat"], "did you mean status or stations?"),
     (["backfill.yeers=3"], "did you mean 'backfill.years'?"),
     (["years=3"], "did you mean 'backfill.years'?"),
     (["delay_s=2"], "did you mean 'rate_limit.delay_s'?"),

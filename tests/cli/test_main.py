@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,30 +112,6 @@ def test_files_of_a_run_are_for_their_owner_and_hold_the_settings(run: Run, cwd:
         assert (run_dir / ".hydra" / "overrides.yaml").exists()
         for path in (run_dir, *run_dir.rglob("*")):
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-
-
-def test_a_sweep_tries_every_job_and_exits_with_the_worst(run: Run, cwd: Path) -> None:
-    ran = run("-m", "job=reset", "backfill.years=0,1,-1")
-    assert ran.code == 2
-    assert "Traceback" not in ran.err
-    assert "backfill.years=0" in ran.err
-    assert "forget the progress of every station" in ran.err
-    assert "backfill.years=-1" in ran.err
-    assert re.findall(r"job (\d) .*: exit (\d)", ran.out) == [("0", "2"), ("1", "2"), ("2", "2")]
-    assert [path.name for path in (cwd / "multirun").glob("*/*/[0-9]")] == ["1"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_sweep_starts_no_further_job(run: Run, signum: int, code: int) -> None:
-    timer = threading.Timer(2, signal.raise_signal, [signum])
-    timer.start()
-    ran = run("-m", "job=sandbox", "log_level=INFO,DEBUG")
-    timer.cancel()
-    timer.join()
-    assert ran.code == code
-    assert ran.out.count("Sandbox API at") <= 1
-    assert f"job 1 (job=sandbox log_level=DEBUG): exit {code}" in ran.out
 
 
 @pytest.mark.parametrize("name", ["confirm", "rejects"])

@@ -139,11 +139,11 @@ def test_slips_in_a_private_station_group_are_told(
 def test_private_files_compose_and_may_state_only_what_they_change(run: Run, private: Path) -> None:
     (private / "backfill" / "mine.yaml").write_text("days: 7\n", encoding="utf-8")
     (private / "stations" / "mine.yaml").write_text("named:\n  12: Mine\n", encoding="utf-8")
-    (private / "profile" / "nightly.yaml").write_text(
+    (private / "profile" / "weekly.yaml").write_text(
         f"{HEAD}defaults:\n  - override /backfill: mine\n  - override /stations: [mine, hue]\n",
         encoding="utf-8",
     )
-    ran = run("--cfg", "job", "profile=nightly")
+    ran = run("--cfg", "job", "profile=weekly")
     assert ran.code == 0
     for line in ("days: 7", "years: null", "batch_size: 168", "12: Mine", "12488:"):
         assert line in ran.out

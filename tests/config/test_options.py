@@ -69,6 +69,7 @@ def test_default_files_and_schema_agree(composed: Compose) -> None:
     config, schema = composed(), Config()
     config.backfill.years = schema.backfill.years  # the schema chooses no range, two_years does
     config.stations = schema.stations  # nor stations
+    config.country = schema.country  # nor a country, viet_nam does
     config.quality.checks = schema.quality.checks  # nor rules, standard does
     assert config == schema
 
@@ -171,6 +172,14 @@ def test_demo_needs_no_key_no_server_and_little_time(composed: Compose) -> None:
     assert requests * demo.rate_limit.delay_s < 30
     assert demo.sandbox.faults.rate_429 > 0
     assert demo.sandbox.faults.rate_timeout == 0
+
+
+def test_demo_spoils_three_of_its_stations_and_no_others(composed: Compose) -> None:
+    demo = composed("profile=demo")
+    spoilt = {flaw.station: flaw.kind.name for flaw in demo.sandbox.flaws}
+    assert set(spoilt.values()) == {"flat_line", "spike", "gap"}
+    assert set(spoilt) < set(demo.stations.named)
+    assert len(demo.stations.named) > len(spoilt)
 
 
 def test_command_line_beats_the_profile(composed: Compose) -> None:

@@ -162,3 +162,11 @@ def test_the_json_form_is_json() -> None:
 def test_durations_count_days_as_hours() -> None:
     assert duration_text(8130) == "2:15:30"
     assert duration_text(100 * 3600 + 59) == "100:00:59"
+
+
+def test_a_wait_for_the_shared_budget_is_told_and_none_is_not() -> None:
+    told = "Waited for the budget shared by all with this key: 0:12:30"
+    waited = outcome(DONE, budget_wait_s=750.0)
+    assert told in waited.summary().splitlines()
+    assert waited.to_json()["budget_wait_s"] == 750.0
+    assert "budget" not in outcome(DONE, budget_wait_s=0.4).summary()

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
-from runner.core.plan import Mode, Pace, Plan, Skip, Why, build_plan, plan_json
+from runner.core.plan import (
+    Mode,
+    Pace,
+    Plan,
+    Skip,
+    StationPlan,
+    Why,
+    build_plan,
+    plan_json,
+)
 from runner.core.stations import Station
 
 YEAR = Interval(470_000, 478_760)
@@ -147,6 +156,45 @@ def test_gaps_are_fetched_in_as_few_windows_as_the_batch_allows_and_nothing_else
     )
     assert plan.stations[0].pieces == (Interval(hole, hole + 168),)
     assert [entry.reason for entry in plan.stations] == ["gaps", "no gaps"]
+
+
+def test_mode_missing_fetches_what_is_not_covered_and_the_holes_of_what_is() -> None:
+    hole = Interval(YEAR.start + 1000, YEAR.start + 1003)
+    done = Interval(YEAR.start, YEAR.end - 24)
+    known = {STATION.idx: checkpoint(Status.COMPLETED, done)}
+    plan = build_plan(
+        [STATION, Station(1)],
+        known,
+        YEAR,
+        batch_hours=168,
+        pace=PACE,
+        mode=Mode.MISSING,
+        gaps={STATION.idx: (hole,)},
+        lookback_hours=48,
+    )
+    entry, new = plan.stations
+    assert entry.pieces == (hole, Interval(YEAR.end - 72, YEAR.end))
+    assert entry.again == (hole, Interval(YEAR.end - 72, YEAR.end - 24))
+    assert (entry.why, new.why) == (Why.EXTEND, Why.NEW)
+
+
+def test_mode_missing_on_a_complete_station_is_about_its_holes_or_about_nothing() -> None:
+    known = {STATION.idx: checkpoint(Status.COMPLETED, YEAR)}
+    hole = Interval(YEAR.start + 1000, YEAR.start + 1003)
+
+    def planned(*holes: Interval) -> StationPlan:
+        return build_plan(
+            [STATION],
+            known,
+            YEAR,
+            batch_hours=168,
+            pace=PACE,
+            mode=Mode.MISSING,
+            gaps={STATION.idx: holes},
+        ).stations[0]
+
+    assert (planned(hole).why, planned(hole).pieces) == (Why.GAPS, (hole,))
+    assert planned().skip is Skip.COVERED
 
 
 def test_lookback_reads_the_last_covered_hours_again_together_with_the_new_ones() -> None:

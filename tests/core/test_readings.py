@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.intervals import Interval, hour_of
+from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import Reason, to_readings
 
 NOW = datetime(2023, 6, 1, tzinfo=UTC)
@@ -190,3 +190,36 @@ def test_no_json_breaks_the_parser_or_passes_as_something_else(records: list[Any
         assert WINDOW.start <= hour_of(reading["ts"]) < WINDOW.end
         assert reading["ts"] <= NOW
     assert len(made.readings) == len({reading["ts"] for reading in made.readings})
+
+
+@given(
+    st.integers(48, 2_000_000).map(lambda hour: to_datetime(hour).replace(tzinfo=None)),
+    st.integers(-14, 14),
+    st.sampled_from((0, 15, 30, 45)),
+    st.sampled_from(("s and tz", "s and tz without a colon", "iso")),
+)
+def test_the_instant_is_the_one_that_the_standard_library_reads(
+    local: datetime, hours: int, minutes: int, form: str
+) -> None:
+    offset = f"{'-' if hours < 0 else '+'}{abs(hours):02}:{minutes:02}"
+    general = datetime.fromisoformat(f"{local:%Y-%m-%dT%H:%M:%S}{offset}").astimezone(UTC)
+    if form == "iso":
+        time = {"iso": f"{local:%Y-%m-%dT%H:%M:%S}{offset}"}
+    else:
+        tz = offset if form == "s and tz" else offset.replace(":", "")
+        time = {"s": f"{local:%Y-%m-%d %H:%M:%S}", "tz": tz}
+    hour = hour_of(general)
+
+    made = to_readings(
+        [{"aqi": 45, "time": time}],
+        8641,
+        Interval(hour, hour + 1),
+        datetime(2300, 1, 1, tzinfo=UTC),
+    )
+
+    if minutes:
+        assert [(item.reason, item.hour) for item in made.rejects] == [
+            (Reason.TIME_NOT_ON_THE_HOUR, hour)
+        ]
+    else:
+        assert [item["ts"] for item in made.readings] == [general]

@@ -115,6 +115,19 @@ def test_a_long_plan_is_cut_and_says_where_the_rest_is(stations: int, more: bool
     assert (rows[-1] == ["… and 1,234 more, see plan.json"]) is more
 
 
+def test_a_long_state_is_cut_and_shows_what_failed_first() -> None:
+    stations = [Station(idx, "a") for idx in range(1, MOST_ROWS + 1235)]
+    done = {item.idx: checkpoint(item.idx, Status.COMPLETED, RANGE) for item in stations}
+    failed, going = 700, 900
+    done[failed] = checkpoint(failed, Status.FAILED, error="HTTP 500")
+    done[going] = checkpoint(going, Status.IN_PROGRESS)
+    del done[1000]
+    rows = cells(status_table(stations, done))[1:]
+    assert [row[0] for row in rows[:4]] == ["700", "900", "1000", "1"]
+    assert len(rows) == MOST_ROWS + 1
+    assert rows[-1] == ["… and 1,234 more, see output=json"]
+
+
 def test_the_lines_of_a_plan_say_work_reasons_pace_duration_and_end() -> None:
     assert plan_lines(plan_of(), RANGE, NOW) == [
         "Plan: 4 stations, 2023-01-01 00:00 to 2023-01-03 00:00 UTC",
@@ -215,3 +228,10 @@ def test_a_long_example_of_a_reject_takes_no_room_from_station_reason_and_count(
     assert "-476599   time_not_on_the_hour" in row
     assert "12,345" in row
     assert "…" in row
+
+
+@pytest.mark.parametrize(("used", "said"), [(0, "no request"), (1234, "1,234 requests")])
+def test_the_plan_says_how_much_of_a_shared_budget_the_last_hour_took(used: int, said: str) -> None:
+    lines = plan_lines(plan_of(), RANGE, NOW, used)
+    assert f"  budget    shared by all with this key: {said} in the last hour" in lines
+    assert len(lines) == len(plan_lines(plan_of(), RANGE, NOW)) + 1

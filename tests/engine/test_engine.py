@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from runner.core.checkpoint import Empties, Tally
+from runner.core.checkpoint import Empties, Empty, Progress, Tally
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
+    FailedElsewhereError,
     LeaseError,
     Scope,
     StoreUnavailableError,
 )
 from runner.core.intervals import Interval, Intervals, to_datetime, union
-from runner.core.outcome import State, StationOutcome
+from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reject
 from runner.core.stations import Station
@@ -60,9 +61,9 @@ class Journal:
         if event[0] == self.fail_on:
             raise StoreUnavailableError("the database is gone")
 
-    def begin(self, entry: StationPlan) -> Intervals:
+    def begin(self, entry: StationPlan) -> Progress:
         self.note("begin", entry.station.idx)
-        return entry.covered
+        return Progress(entry.covered)
 
     def store(
         self, station: Station, window: Interval, readings: Sequence[Reading], _: Sequence[Reject]
@@ -104,6 +105,7 @@ def execute(
     *,
     stop: StopFlag | None = None,
     workers: int = 4,
+    shared: bool = False,
 ) -> Executed:
     return Engine(
         plan,
@@ -113,6 +115,7 @@ def execute(
         workers=workers,
         stop=stop or StopFlag(),
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        shared=shared,
     ).execute()
 
 
@@ -247,6 +250,25 @@ def test_a_stopped_run_that_is_resumed_fetches_no_window_twice() -> None:
     assert union(fetched) == (RANGE,)
 
 
+def test_what_was_known_to_be_empty_when_the_station_was_taken_stays_known() -> None:
+    known = (Empty(RANGE.start - 5, RANGE.start - 2, RANGE.end),)
+    told: list[Empties] = []
+
+    class Knowing(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            return Progress(entry.covered, known)
+
+        def advance(
+            self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally
+        ) -> None:
+            super().advance(entry, covered, _empty, _)
+            told.append(_empty)
+
+    execute(plan_of(1), sink=Knowing())
+    assert len(told) > 1
+    assert set(told) == {known}
+
+
 def test_skipped_stations_are_never_asked_for() -> None:
     plan = build_plan(
         [Station(1)], {}, RANGE, batch_hours=BATCH, pace=Pace(0, 0), offers=lambda _idx: False
@@ -291,13 +313,72 @@ def test_hours_the_source_itself_has_no_value_for_fail_nothing() -> None:
     assert executed.stations[0].tally.rejected_hours == 10
 
 
+class HeldByAnother(Journal):
+    """Station 1 is another run's, for three looks; then that run has fetched all of it."""
+
+    looks = 0
+
+    def begin(self, entry: StationPlan) -> Progress:
+        super().begin(entry)
+        if entry.station.idx != 1:
+            return Progress(entry.covered)
+        self.looks += 1
+        if self.looks <= 3:
+            raise LeaseError("leased by run other", free_in_s=0.01)
+        return Progress((RANGE,))
+
+
+def test_a_run_that_shares_waits_for_another_to_the_end_and_asks_nothing_twice() -> None:
+    asked: list[int] = []
+
+    def noting(station: Station, window: Interval) -> Answer:
+        asked.append(station.idx)
+        return answer(station, window)
+
+    executed = execute(plan_of(1, 2), noting, HeldByAnother(), workers=1, shared=True)
+    elsewhere, done = executed.stations
+    assert set(asked) == {2}
+    assert (elsewhere.state, elsewhere.skip) == (State.SKIPPED, Skip.ELSEWHERE)
+    assert (elsewhere.covered_before, elsewhere.missing_hours) == (RANGE.hours, 0)
+    assert done.state is State.COMPLETED
+    outcome = Outcome(job="backfill", run_id="r", stations=executed.stations)
+    assert (outcome.exit_code, outcome.success_rate) == (0, 100.0)
+
+
+def test_a_run_that_shares_stops_waiting_when_it_is_asked_to_stop() -> None:
+    class Forever(HeldByAnother):
+        def begin(self, entry: StationPlan) -> Progress:
+            self.looks = 0
+            if len(self.events) > 5:
+                stop.ask()
+            return super().begin(entry)
+
+    stop = StopFlag()
+    executed = execute(plan_of(1), sink=Forever(), shared=True, stop=stop)
+    assert executed.stations[0].skip is Skip.LEASED
+
+
+def test_a_station_that_failed_in_another_run_meanwhile_is_not_asked_for_again() -> None:
+    class Failed(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            super().begin(entry)
+            raise FailedElsewhereError("Unknown station")
+
+    journal = Failed()
+    executed = execute(plan_of(1), sink=journal)
+    assert [event[0] for event in journal.events] == ["begin"]
+    (outcome,) = executed.stations
+    assert (outcome.skip, outcome.detail) == (Skip.FAILED, "Unknown station")
+    assert executed.error is None
+
+
 def test_a_leased_station_is_tried_again_at_the_end_and_then_skipped_with_its_holder() -> None:
     class Leased(Journal):
-        def begin(self, entry: StationPlan) -> Intervals:
+        def begin(self, entry: StationPlan) -> Progress:
             super().begin(entry)
             if entry.station.idx == 1:
                 raise LeaseError("leased by run other", free_in_s=0.01)
-            return entry.covered
+            return Progress(entry.covered)
 
     journal = Leased()
     executed = execute(plan_of(1, 2), sink=journal, workers=1)
@@ -315,9 +396,9 @@ def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
     covered = (Interval(RANGE.start, RANGE.start + 8),)
 
     class Meanwhile(Journal):
-        def begin(self, entry: StationPlan) -> Intervals:
+        def begin(self, entry: StationPlan) -> Progress:
             super().begin(entry)
-            return covered
+            return Progress(covered)
 
     asked: list[Interval] = []
 

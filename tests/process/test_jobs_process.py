@@ -183,7 +183,7 @@ def test_refused_records_are_bounded_counted_and_shown_with_an_example(
     assert database["ingest_rejects"].count_documents({}) == 4
     shown = runner("job=rejects").stdout
     assert "aqi_negative" in shown
-    assert "4 records of 1 stations rejected" in shown
+    assert "4 records of 1 station rejected" in shown
     assert '"current_aqi": -5' in shown
 
 

@@ -99,3 +99,31 @@ def test_a_run_that_slept_past_its_lease_notices_before_it_writes(
         assert first.returncode == 4, out + err
         assert "leased by run" in out + err
         assert database["ingest_checkpoints"].find_one({"station_idx": 1584}) == checkpoint
+
+
+def test_two_nights_that_overlap_store_what_one_night_stores(
+    runner: Runner, database: Mongo
+) -> None:
+    span = ("stations.ids=[1583,1584,1585]", "backfill.batch_size=24", "backfill.lease_s=2")
+    with sandbox(30) as api:
+        nightly = ("profile=nightly", *span, *FAST, f"source.base_url={api.url}")
+        first = runner(*nightly, AQICN_API_KEY="any-text")
+        assert "new: 3" in first.stdout
+        alone = readings_of(database)
+        lost = alone[len(alone) // 2]  # somebody deletes it: the next night finds it missing
+        database["waqi_station_readings"].delete_one(
+            {"meta.station_idx": lost["meta"]["station_idx"], "ts": lost["ts"]}
+        )
+        before = api.stats()["requests"]
+        nights = [runner.start(*nightly, AQICN_API_KEY="any-text") for _ in range(2)]
+        ended = [(night.communicate(timeout=240), night.returncode) for night in nights]
+        assert {code for _texts, code in ended} <= {0, 4}, ended
+        asked = api.stats()["requests"] - before
+    stored = readings_of(database)
+    by_key = {(item["meta"]["station_idx"], item["ts"]): item for item in stored}
+    assert len(by_key) == len(stored)
+    kept = [by_key.get((item["meta"]["station_idx"], item["ts"])) for item in alone]
+    assert kept == alone  # an hour more is stored, if one went by
+    assert 0 < asked <= 2 * (3 * 3 + 1)  # two days again and the hole, by each; of 93 windows
+    assert database["ingest_checkpoints"].distinct("status") == ["completed"]
+    assert holders(database) == set()

@@ -97,6 +97,88 @@ def test_a_station_that_fails_is_incomplete_rather_than_of_poor_quality(
     assert made["actions"][0]["kind"] == "retry"
 
 
+def test_validate_judges_by_a_run_only_what_that_run_was_asked_for(
+    runner: Runner, database: Mongo
+) -> None:
+    assert database.name
+    of_runs = ("R01", "R02", "R03", "R05")
+    with Sandbox({1584: "Da Nang"}, Climatology(1)) as api:  # it does not know 13658
+        ask = (f"source.base_url={api.url}", *MONTH, *CHECKED, "quality.fail_on=never")
+        runner(*ask, "stations=da_nang", expect=4, AQICN_API_KEY="anything")
+
+    def judged(*words: str) -> dict[str, Any]:
+        runner("job=validate", *ask, *words)
+        made = quality(runner)
+        validate(made)
+        return {one["id"]: one for one in made["checks"] if one["id"] in of_runs} | {"": made}
+
+    whole = judged("stations=da_nang")
+    assert [whole[one]["status"] for one in of_runs] == ["fail", "fail", "pass", "fail"]
+    part = judged("stations.ids=[1584]")  # what failed was the other one's
+    assert [part[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    assert part[""]["ledger"]["windows"]["planned"] == part[""]["ledger"]["windows"]["ok"] == 5
+    assert "more stations" in part["R05"]["message"]
+    inside = judged("stations.ids=[1584]", "backfill.end_date=2023-01-15")
+    assert [inside[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    doubtful = judged("stations=da_nang", "backfill.end_date=2023-01-15")
+    assert [doubtful[one]["status"] for one in of_runs] == ["skip", "skip", "pass", "skip"]
+    assert "more hours" in doubtful["R01"]["message"]
+    for words in ("backfill.end_date=2023-02-02", "stations.ids=[1584,1583]"):
+        other = judged("stations=da_nang", words)
+        assert {other[one]["status"] for one in of_runs} == {"skip"}
+        assert "no recorded run" in other["R01"]["message"]
+        assert other[""]["ledger"] is None
+
+
+GONE = "mongodb://127.0.0.1:1/"
+
+
+def test_what_a_run_kept_is_judged_again_with_the_database_gone(
+    runner: Runner, sandbox_database: Mongo
+) -> None:
+    runner(*ASK, "quality.compare=none")
+    kept = runner.run_dirs()[-1]
+    first = quality(runner)
+    sandbox_database["waqi_station_readings"].drop()
+    again = ["job=validate", f"quality.run_dir={kept}", "rate_limit=unlimited", "report=none"]
+    runner(*again, MONGO_URI=GONE)
+    made = quality(runner)
+    validate(made)
+    assert made["run_id"] != first["run_id"]
+    assert made["compare"]["with"] == first["run_id"]
+    same = ("window", "database", "source", "counts", "ledger", "gaps", "actions")
+    for name in same:
+        wanted = first[name]
+        if name == "counts":
+            made[name].pop("checks")  # D was skipped then: there was no run before
+            wanted.pop("checks")
+        assert made[name] == wanted, name
+    for one in first["checks"]:
+        if one["id"][0] != "D":
+            now = next(item for item in made["checks"] if item["id"] == one["id"])
+            told = ("status", "observed", "n_evaluated", "stations", "samples", "message")
+            assert [now[name] for name in told] == [one[name] for name in told], one["id"]
+    # by other thresholds, of one station, from the directory just made
+    copy = f"quality.run_dir={runner.run_dirs()[-1]}"
+    strict = (*again, copy, "stations.ids=[1584]", "quality.checks.C00.fail=99.9%")
+    assert "FAIL  C00" in runner(*strict, expect=3, MONGO_URI=GONE).stdout
+    assert [one["station_idx"] for one in quality(runner)["stations"]] == [1584]
+
+
+def test_what_a_run_has_not_kept_is_not_judged(runner: Runner, sandbox_database: Mongo) -> None:
+    assert sandbox_database.name
+    runner(*ASK, "quality.compare=none")
+    kept = runner.run_dirs()[-1]
+    again = ["job=validate", f"quality.run_dir={kept}", "report=none"]
+    assert "7777" in runner(*again, "stations.ids=[7777]", expect=2, MONGO_URI=GONE).stderr
+    victim = next((kept / "quality" / "readings").glob("1584-*.parquet"))
+    victim.unlink()
+    done = runner(*again, expect=1, MONGO_URI=GONE)
+    assert "station 1584 are not those the run extracted" in done.stdout
+    (kept / "quality" / "ledger.json").unlink()
+    assert "ledger.json" in runner(*again, expect=2, MONGO_URI=GONE).stderr
+
+
 def test_every_record_is_accounted_for_however_odd(runner: Runner, database: Mongo) -> None:
     class Odd(Climatology):
         def records(self, station_idx: int, window: Interval) -> list[Record]:

@@ -276,6 +276,7 @@ def worse_than_before(world: World) -> None:
 
 @fault("E01")
 def waqi_says_otherwise(world: World) -> None:
+    """The file is made up in WAQI's form: no measured daily file is at hand to check against."""
     path = world.directory / "daily.csv"
     days = [date(2023, 5, day) for day in range(1, 31)]
     lines = [f"{day.year}/{day.month}/{day.day}, 500, 20" for day in days]

@@ -1,12 +1,15 @@
 """Every check finds its own fault where it is, and nothing else; clean data passes."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from runner.conf_files import standard_checks
+from runner.core.intervals import to_datetime
+from runner.quality import peers
 from runner.quality.catalogue import checks
-from tests.quality.faults import FAULTS
+from tests.quality.faults import FAULTS, MIDDLE
 from tests.quality.world import KNOWN, check, fired, world
 
 
@@ -38,3 +41,27 @@ def test_clean_data_raises_no_alarm(tmp_path: Path, seed: int) -> None:
     assert fired(made) == {}
     assert made["status"] == "pass"
     assert made["counts"]["capture"] == 1.0
+
+
+MANY = (KNOWN, *range(30_001, 30_040))
+
+
+def test_a_shift_of_level_is_found_among_more_stations_than_are_left_out_one_by_one(
+    tmp_path: Path,
+) -> None:
+    """Above 30 stations the median of all is the reference: the shifted one is in it, too."""
+    assert len(MANY) > peers.MANY
+    faulty = world(tmp_path, stations=MANY)
+    FAULTS["T04"].inject(faulty)
+    made = faulty.check()
+    assert fired(made) == {"T04": "warn"}
+    found = check(made, "T04")
+    assert (found["stations"], found["n_evaluated"]) == ([KNOWN], len(MANY))
+    shift = found["samples"][0]
+    off = date.fromisoformat(shift["day"]) - to_datetime(MIDDLE).date()
+    assert abs(off.days) <= found["params"]["days"] // 2  # the medians are of so many days
+    assert shift["factor"] < 0.5
+
+
+def test_many_clean_stations_raise_no_alarm(tmp_path: Path) -> None:
+    assert fired(world(tmp_path, stations=MANY).check()) == {}

@@ -239,6 +239,8 @@ def test_synthetic_readings_are_called_so_in_big_words(tmp_path: Path) -> None:
     seen = harmless(page(place, tmp_path))
     assert "DATA" not in seen.texts["header"]
     assert "World Air Quality Index" in seen.texts["provenance"]
+    assert "50 at 12, 100 at 35.5" in seen.texts["provenance"]
+    assert "40 CFR 58, appendix G" in seen.texts["provenance"]
 
 
 @pytest.mark.slow

@@ -86,6 +86,11 @@ def test_the_air_is_summed_up_with_a_named_scale_and_named_limits(tmp_path: Path
     page = SummaryPage(run_of(world(tmp_path)))
     assert "aqicn_pm25" in page.introduction().html
     assert "WHO 2021" in page.exceedances().html
+    scale = page.scale().html
+    assert "<td>51 to" not in scale  # a breakpoint is where one line ends and the next begins
+    assert "<td>50 to 100</td><td>12 to 35.5</td>" in scale
+    assert "40 CFR 58, appendix G" in scale
+    assert "aqicn.org/faq" in scale
     assert "svg" in page.hour_of_day().html
 
 
@@ -97,6 +102,22 @@ def test_the_worst_station_comes_first(tmp_path: Path) -> None:
     assert run.with_findings[0] == KNOWN
     with pytest.raises(ConfigError, match="424242"):
         run.station(424242)
+
+
+def test_a_station_is_named_by_its_file_in_whatever_run(tmp_path: Path) -> None:
+    run = run_of(world(tmp_path))
+    file = run.directory / "stations" / "8767.json"
+    for page in (StationPage.of(None, file), StationPage.of(str(tmp_path), str(file))):
+        assert (page.run.directory, page.station_idx) == (run.directory, 8767)
+    assert StationPage.of(tmp_path).station_idx == run.stations[0]["station_idx"]
+    assert json.loads(file.read_text("utf-8")) == run.station(8767)
+    for broken in ("", "[]", '{"station_idx": "x"}'):
+        file.write_text(broken)
+        with pytest.raises(ConfigError, match=r"quality/stations/8767\.json"):
+            StationPage.of(tmp_path, file)
+    file.write_text('{"station_idx": 424242}')
+    with pytest.raises(ConfigError, match="424242"):
+        StationPage.of(tmp_path, file)
 
 
 def test_everything_from_outside_is_escaped() -> None:

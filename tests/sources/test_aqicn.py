@@ -33,6 +33,7 @@ from runner.core.stations import Station
 from runner.pacing import Pacer
 from runner.secrets import Environment, Redactor, Secret
 from runner.shutdown import StopFlag
+from runner.sources import aqicn_answers
 from runner.sources.aqicn import AqicnSource
 from runner.sources.http import HttpClient, Reply, Timeouts
 from runner.sources.patience import RetryPolicy
@@ -587,3 +588,17 @@ def test_any_status_and_headers_give_a_list_or_a_source_error(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     read(Reply(status, CaseInsensitiveDict(headers), body))
+
+
+@given(contents)
+@example({"data": [0.1, -0.0, 1e16, 2**63, "\ud800", float("inf")]})
+def test_the_fast_reader_reads_what_the_lenient_one_reads(content: Any) -> None:
+    body = json.dumps(content).encode()
+    made = aqicn_answers._parsed(Reply(200, CaseInsensitiveDict(), body))
+
+    assert repr(made) == repr(json.loads(body, parse_int=_as_in_64_bits))
+
+
+def _as_in_64_bits(text: str) -> int | float:
+    """Beyond 64 bits, where no database keeps an integer, the fast reader gives a float."""
+    return int(text) if -(2**63) <= int(text) < 2**64 else float(text)

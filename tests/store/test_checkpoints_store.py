@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from runner.core.checkpoint import Checkpoint, Status, Tally
-from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.checkpoint import Checkpoint, Empty, Progress, Status, Tally
+from runner.core.errors import FailedElsewhereError, StoreError, UnsupportedCollectionError
 from runner.core.intervals import Interval, to_datetime, union
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
@@ -143,6 +143,32 @@ def test_a_window_recorded_again_after_an_outage_counts_once(checkpoints: Checkp
     assert load(checkpoints).total == TALLY
 
 
+def test_a_present_observation_changes_neither_state_nor_range(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    empty = (Empty(START, START + 3, START + 50),)
+    checkpoints.begin(HANOI, RANGE, NOW)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.fail(HANOI, "why", NOW)
+    kept = ("status", "start_ts", "target_end_ts", "last_processed_ts", "error_message")
+    before = {name: document(database)[name] for name in kept}
+    hour = Interval(START + 900, START + 901)
+    begun = checkpoints.begin(HANOI, None, LATER, even_failed=False)
+    assert begun == Progress((FIRST_DAY,), empty)
+    checkpoints.advance(HANOI, None, (FIRST_DAY, hour), empty, Tally(inserted=1), LATER)
+    assert {name: document(database)[name] for name in kept} == before
+    assert load(checkpoints).covered == (FIRST_DAY, hour)
+    assert load(checkpoints).total.inserted == TALLY.inserted + 1
+
+
+def test_a_checkpoint_that_a_present_observation_makes_is_completed_without_a_range(
+    checkpoints: Checkpoints,
+) -> None:
+    assert checkpoints.begin(HUE, None, NOW) == Progress()
+    found = load(checkpoints, HUE)
+    assert (found.status, found.start_hour, found.covered) == (Status.COMPLETED, None, ())
+
+
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
@@ -181,6 +207,26 @@ def test_every_hour_from_start_to_last_processed_is_covered_when_the_range_chang
     assert (loaded.start_hour, loaded.target_end_hour) == wanted
     assert loaded.covered == (RANGE,)
     assert loaded.total == TALLY
+
+
+def test_a_run_that_takes_a_station_learns_what_another_one_found_empty_meanwhile(
+    checkpoints: Checkpoints,
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    planned = checkpoints.load([HANOI], with_empty=False)[HANOI]
+    empty = (Empty(START + 3, START + 5, START + 500),)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    assert checkpoints.begin(HANOI, RANGE, LATER) == Progress((FIRST_DAY,), empty)
+    assert planned.empty == ()
+
+
+def test_a_plan_reads_everything_of_a_checkpoint_but_what_was_empty(
+    checkpoints: Checkpoints,
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    empty = (Empty(START + 3, START + 5, START + 500),)
+    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    assert checkpoints.load(with_empty=False) == {HANOI: replace(load(checkpoints), empty=())}
 
 
 def test_any_error_text_can_be_kept(checkpoints: Checkpoints) -> None:
@@ -248,6 +294,19 @@ def test_the_documented_recipe_groups_by_status(
         "completed": 1,
         "failed": 1,
     }
+
+
+def test_a_station_that_failed_is_taken_only_where_it_is_meant(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    checkpoints.begin(HANOI, RANGE, NOW)
+    checkpoints.fail(HANOI, "Unknown station", LATER)
+    before = document(database)
+    with pytest.raises(FailedElsewhereError, match="Unknown station"):
+        checkpoints.begin(HANOI, RANGE, LATER, even_failed=False)
+    assert document(database) == before
+    checkpoints.begin(HANOI, RANGE, LATER)
+    assert load(checkpoints).status is Status.IN_PROGRESS
 
 
 def test_the_documented_recipe_resets_failed_stations(

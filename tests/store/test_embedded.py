@@ -23,7 +23,13 @@ from pymongo import MongoClient
 from runner.core.errors import ConfigError, StoreUnavailableError
 from runner.store import embedded as module
 from runner.store.embedded import LOG_NAME, embedded, find_mongod
-from runner.store.embedded_server import SERVER_LOCK, START_LOCK, USERS_LOCK, try_lock
+from runner.store.embedded_server import (
+    NEVER_ANSWERED,
+    SERVER_LOCK,
+    START_LOCK,
+    USERS_LOCK,
+    try_lock,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -236,6 +242,29 @@ def test_a_starter_killed_while_starting_leaves_nothing_behind(
     starter.kill()
     eventually(lambda: not processes_naming(data_dir))
     assert runs(start().mongod())
+
+
+def test_what_a_mongod_left_that_never_answered_does_not_keep_the_next_from_starting(
+    start: Start, data_dir: Path
+) -> None:
+    (data_dir / "journal").mkdir(parents=True)
+    for name in ("WiredTiger", "WiredTiger.wt", "journal/WiredTigerLog.0000000001"):
+        (data_dir / name).write_bytes(b"half a file")
+    (data_dir / NEVER_ANSWERED).touch()
+    assert runs(start().mongod())
+    assert not (data_dir / NEVER_ANSWERED).exists()
+
+
+def test_the_files_of_a_server_that_had_answered_are_never_removed(
+    start: Start, data_dir: Path
+) -> None:
+    first = start()
+    first.mongod()
+    first.leave()
+    eventually(lambda: not processes_naming(data_dir))
+    (data_dir / "mine.wt").write_bytes(b"precious")
+    assert runs(start().mongod())
+    assert (data_dir / "mine.wt").read_bytes() == b"precious"
 
 
 def test_a_killed_supervisor_takes_mongod_along_and_the_next_start_works(start: Start) -> None:

@@ -99,7 +99,12 @@ def test_a_server_that_does_not_answer_is_told_query_by_query() -> None:
 def finished_run(directory: Path, database: str) -> Path:
     quality = directory / "quality"
     quality.mkdir()
-    document = {"schema_version": 1, "database": database, "stations": []}
+    stations: list[dict[str, Any]] = [
+        {"station_idx": idx, "status": "pass", "capture": 1.0, "checks": {"fail": [], "warn": []}}
+        for idx in (1, 2)
+    ]
+    window = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-01T00:00:00Z"}
+    document = {"schema_version": 1, "database": database, "stations": stations, "window": window}
     (quality / "quality.json").write_text(json.dumps(document))
     return directory
 
@@ -120,16 +125,32 @@ def test_an_analyst_with_the_address_gets_the_answers_of_now(
     assert run_live(stored)["queries"][1]["rows"][0]["_id"] == 2
 
 
+def test_of_a_run_that_asked_nothing_the_queries_are_shown_and_can_be_asked(
+    filled: Mongo, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = finished_run(tmp_path, filled.name)
+    monkeypatch.delenv("MONGO_URI", raising=False)
+    page = QueryPage.of(run_dir)
+    assert "report=none" in page.introduction().html
+    assert "No answer: not asked" in page.answer(4).html
+    live = Queries(filled).answers([1, 2], 1, Interval(*page.run.window))
+    texts = [one["query"] for one in page.asked["queries"]]
+    assert texts == [one["query"] for one in live["queries"]]
+    monkeypatch.setenv("MONGO_URI", mongo_uri)
+    asked = QueryPage.of(run_dir).asked["queries"]
+    assert [one["rows"] for one in asked] == [one["rows"] for one in live["queries"]]
+
+
 def test_with_the_database_gone_the_stored_answers_are_shown_with_a_note(
     filled: Mongo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_dir = finished_run(tmp_path, filled.name)
     monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+    monkeypatch.setattr("runner.report.query_page._PATIENCE_S", 0.5)
     assert "out of reach" in QueryPage.of(run_dir).introduction().html
     assert "No answer" in QueryPage.of(run_dir).answer(0).html
     stored = Queries(filled).answers([1, 2], 1, WINDOW)
     (run_dir / "quality" / NAME).write_text(json.dumps(stored))
-    monkeypatch.setattr("runner.report.query_page._PATIENCE_S", 0.5)
     page = QueryPage.of(run_dir)
     assert "asking again failed" in page.note
     assert "2024-01-02T05:00:00Z" in page.answer(0).html

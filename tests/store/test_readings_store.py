@@ -305,6 +305,19 @@ def test_stored_hours_are_those_with_a_reading_on_the_hour_by_station(
 # ---------------------------------------------------------------- documents of others
 
 
+def test_another_writers_reading_within_an_hour_is_seen_and_one_on_the_hour_is_none(
+    readings: Readings, database: Documents
+) -> None:
+    readings.upsert(HANOI, WEEK, [reading(START), reading(START + 1)])
+    assert not readings.has_off_hour(HANOI, START)
+    theirs = reading(START)
+    theirs["ts"] += timedelta(minutes=20)
+    database[NAME].insert_one({**theirs})
+    assert readings.has_off_hour(HANOI, START)
+    assert not readings.has_off_hour(HANOI, START + 1)
+    assert not readings.has_off_hour(CITIZEN, START)
+
+
 def test_a_live_row_with_the_same_values_is_left_as_it_is(
     database: Documents, readings: Readings
 ) -> None:

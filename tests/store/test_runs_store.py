@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
@@ -10,7 +10,8 @@ from runner.store.runs import NAME, Runs
 Documents = Database[dict[str, Any]]
 
 RUN_ID = "2025-01-01/12-30-00-000001"
-STARTED = {"started_at": datetime(2025, 1, 1, 12, 30, tzinfo=UTC), "job": "backfill"}
+BEGAN = datetime(2025, 1, 1, 12, 30, tzinfo=UTC)
+STARTED = {"started_at": BEGAN, "job": "backfill"}
 
 
 def test_a_run_is_recorded_at_its_start_and_keeps_that_at_its_end(database: Documents) -> None:
@@ -35,3 +36,15 @@ def test_recording_twice_makes_no_second_record(database: Documents) -> None:
 def test_the_end_of_a_run_is_recorded_even_if_its_start_was_not(database: Documents) -> None:
     Runs(database).finished(RUN_ID, {"exit_code": 1})
     assert list(database[NAME].find()) == [{"_id": RUN_ID, "outcome": {"exit_code": 1}}]
+
+
+def test_runs_of_the_present_hide_no_run_that_answers_for_a_range(database: Documents) -> None:
+    runs = Runs(database)
+    told = {"windows": {"planned": 1}}
+    runs.started("backfill", {**STARTED, "source": "aqicn"})
+    runs.finished("backfill", {**told, "exit_code": 0})
+    for hour in range(60):
+        began = BEGAN + timedelta(hours=1 + hour)
+        runs.started(f"live {hour}", {"started_at": began, "source": "aqicn_live"})
+        runs.finished(f"live {hour}", {**told, "exit_code": 4})
+    assert list(runs.outcomes()) == [{**told, "exit_code": 0}]

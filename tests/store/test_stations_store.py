@@ -5,8 +5,9 @@ from typing import Any
 
 from pymongo.database import Database
 
+from runner.core.sightings import Sighting
 from runner.core.stations import Station
-from runner.store.stations import NAME, Stations, StationsWritten
+from runner.store.stations import NAME, Stations, StationsRecorded, StationsWritten
 
 Documents = Database[dict[str, Any]]
 
@@ -147,3 +148,76 @@ def test_documents_of_others_are_read_as_far_as_they_go(database: Documents) -> 
         Station(5, "five"),
         Station(6, "six"),
     ]
+
+
+SEEN = Sighting(
+    8641,
+    "Hanoi US Embassy",
+    21.0215,
+    105.8188,
+    "https://aqicn.org/x",
+    "+07:00",
+    ({"name": "US Embassy", "url": "https://u"},),
+)
+RECORDED = {
+    "_id": 8641,
+    "station_id": 8641,
+    "city": {
+        "name": "Hanoi US Embassy",
+        "geo": {"type": "Point", "coordinates": [105.8188, 21.0215]},
+        "url": "https://aqicn.org/x",
+    },
+    "time": {"tz": "+07:00"},
+    "attributions": [{"name": "US Embassy", "url": "https://u"}],
+}
+
+
+def test_a_recorded_station_has_the_existing_systems_shape_and_int32_ids(
+    database: Documents,
+) -> None:
+    assert Stations(database).record([SEEN]) == StationsRecorded(new=(8641,))
+    assert database[NAME].find_one({"_id": {"$type": "int"}}) == RECORDED
+    assert Stations(database).complete() == {8641}
+    assert Stations(database).record([SEEN]) == StationsRecorded(unchanged=(8641,))
+
+
+def test_a_record_changes_what_was_seen_and_leaves_what_others_wrote(database: Documents) -> None:
+    theirs = {"location": {"type": "Point", "coordinates": [1, 2]}, "latest_reading_at": "2025"}
+    city = {
+        "name": "Old",
+        "geo": {"type": "Point", "coordinates": [21.0, 105.8]},
+        "location": "Str.",
+    }
+    time = {"tz": "+08:00", "v": 7}
+    database[NAME].insert_one({"_id": 8641, "city": city, "time": time, **theirs})
+    assert Stations(database).record([SEEN]) == StationsRecorded(changed=(8641,))
+    assert database[NAME].find_one() == {
+        **RECORDED,
+        **theirs,
+        "city": {**RECORDED["city"], "location": "Str."},  # type: ignore[dict-item]
+        "time": {"tz": "+07:00", "v": 7},
+    }
+
+
+def test_what_was_not_seen_is_not_erased(database: Documents) -> None:
+    Stations(database).record([SEEN])
+    assert Stations(database).record([Sighting(8641)]) == StationsRecorded(unchanged=(8641,))
+    assert database[NAME].find_one() == RECORDED
+
+
+def test_a_dry_record_says_the_same_and_writes_nothing(database: Documents) -> None:
+    database[NAME].insert_one({"_id": 5, "station_id": 5, "city": {"name": "Old"}})
+    before = list(database[NAME].find())
+    seen = [SEEN, Sighting(5, "New")]
+    expected = StationsRecorded(new=(8641,), changed=(5,))
+    assert Stations(database).record(seen, dry_run=True) == expected
+    assert list(database[NAME].find()) == before
+    assert Stations(database).record(seen) == expected
+
+
+def test_a_record_the_validator_refuses_is_reported_and_the_others_are_written(
+    database: Documents,
+) -> None:
+    database.create_collection(NAME, validator=VALIDATOR)
+    written = Stations(database).record([Sighting(-7, "No place"), SEEN])
+    assert written == StationsRecorded(new=(8641,), refused=(-7,))

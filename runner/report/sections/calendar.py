@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
 
 from runner.report.bands import BANDS
-from runner.report.markup import Markup, image
+from runner.report.markup import Markup, image, text
 from runner.report.pixels import hours_image, palette_png
 from runner.report.run_files import RunFiles
-from runner.report.sections.pieces import by_capture, folded, legend, note, station
-from runner.report.sections.words import MONTHS, band_names
+from runner.report.sections.pieces import by_capture, folded, legend, note, short_titles, station
+from runner.report.sections.words import MONTHS, band_names, counted
 
 MOST_SHOWN = 60
 """Stations shown at once; the others are folded away."""
@@ -23,8 +23,12 @@ _WEEK = 7
 _MOST_TICKS = 14
 _LAST_TICK = 0.96
 """Share of the width after which a label has no room."""
-_FEW, _NONE, _OUTSIDE = len(BANDS), len(BANDS) + 1, len(BANDS) + 2
-_COLOURS = (*(band.colour for band in BANDS), "#8d96a3", "#d5dae1", "#ffffff")
+_FEW, _NONE, _OUTSIDE, _MARK = range(len(BANDS), len(BANDS) + 4)
+_COLOURS = (*(band.colour for band in BANDS), "#8d96a3", "#d5dae1", "#ffffff", "#101010")
+_MOST_MARKS = 3
+"""Findings named under a strip."""
+_MOST_OPEN = 3
+"""Stations whose hours are shown without asking."""
 
 
 def calendar(run: RunFiles) -> Markup:
@@ -39,27 +43,32 @@ def calendar(run: RunFiles) -> Markup:
     pixels = days.select("station_idx", "day", _pixel().alias("pixel")).partition_by(
         "station_idx", as_dict=True, maintain_order=True
     )
-    strips = [
-        _strip(one, pixels[key], _monday(first), weeks)
-        for one in by_capture(run)
-        if (key := (one["station_idx"],)) in pixels
-    ]
+    titles = short_titles(run)
+    flags = run.flags.partition_by("station_idx", as_dict=True, maintain_order=True)
+    strips = []
+    for one in by_capture(run):
+        if (key := (one["station_idx"],)) in pixels:
+            found = flags.get(key, run.flags.clear())
+            marks = _marks(found, titles)
+            strips.append(_strip(one, pixels[key], marks, found["day"], _monday(first), weeks))
     ticks = _ticks(_monday(first), weeks)
     html = _sheet(strips[:MOST_SHOWN], ticks)
     if len(strips) > MOST_SHOWN:
-        more = f"{len(strips) - MOST_SHOWN} stations with better capture"
+        more = f"{counted(len(strips) - MOST_SHOWN, 'stations')} with better capture"
         html += folded(more, _sheet(strips[MOST_SHOWN:], ticks))
     said = note(
         f"A pixel is a local day ({run.zone}), a column a week, Monday on top. Its colour is the "
-        f"band of the median of the day's hourly AQI, where the day has {VALID_H} hours or more."
+        f"band of the median of the day's hourly AQI, where the day has {VALID_H} hours or more. "
+        "A mark below a week: a check found something in it."
     )
     entries = [
         *((f"background:{band.colour}", f"{band.label} {name}")
           for band, name in zip(BANDS, band_names(), strict=True)),
         (f"background:{_COLOURS[_FEW]}", f"fewer than {VALID_H} hours"),
         (f"background:{_COLOURS[_NONE]}", "no reading"),
+        (f"background:{_COLOURS[_MARK]}", "below a week: a check found something"),
     ]  # fmt: skip
-    return Markup(said + html + legend(entries) + _hours(run), f"{len(strips)} calendars")
+    return Markup(said + html + legend(entries) + _hours(run), counted(len(strips), "calendars"))
 
 
 def _monday(day: date) -> date:
@@ -83,13 +92,18 @@ def _pixel() -> pl.Expr:
     )
 
 
-def _strip(one: Any, days: pl.DataFrame, start: date, weeks: int) -> str:
-    grid = [bytearray([_OUTSIDE]) * weeks for _ in range(_WEEK)]
+def _strip(
+    one: Any, days: pl.DataFrame, marks: str, flagged: pl.Series, start: date, weeks: int
+) -> str:
+    grid = [bytearray([_OUTSIDE]) * weeks for _ in range(_WEEK + 2)]
     counts = [0] * len(_COLOURS)
     for day, pixel in days.select("day", "pixel").iter_rows():
         column, row = divmod((day - start).days, _WEEK)
         grid[row][column] = pixel
         counts[pixel] += 1
+    for day in flagged:
+        if 0 <= (column := (day - start).days // _WEEK) < weeks:
+            grid[_WEEK + 1][column] = _MARK
     names = [*(band.name for band in BANDS), f"under {VALID_H} hours", "without a reading"]
     told = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=False) if count)
     png = palette_png([bytes(row) for row in grid], _COLOURS)
@@ -97,8 +111,26 @@ def _strip(one: Any, days: pl.DataFrame, start: date, weeks: int) -> str:
     name = station(one["name"], one["station_idx"])
     return (
         f'<div class="name">{name}</div><div class="strip" style="--weeks:{weeks}">'
-        f"{picture.html}</div>"
+        f"{picture.html}{marks}</div>"
     )
+
+
+def _marks(flags: pl.DataFrame, titles: Mapping[str, str]) -> str:
+    """Return what the marks of a strip stand for: check and days."""
+    found = (
+        flags.group_by("check", maintain_order=True)
+        .agg(pl.col("day").min().alias("first"), pl.col("day").max().alias("last"), pl.len())
+        .sort("first", "check")
+    )
+    told = []
+    for check, first, last, days in found.head(_MOST_MARKS).iter_rows():
+        span = str(first) if first == last else f"{first} to {last}"
+        scattered = days < (last - first).days + 1
+        some = f" ({counted(days, 'days')})" if scattered else ""
+        told.append(f"{check} {titles.get(check, '')}: {span}{some}")
+    left = found.height - len(told)
+    told += [f"and {counted(left, 'more checks')}"] if left > 0 else []
+    return f'<p class="note">▲ {text("; ".join(told))}</p>' if told else ""
 
 
 def _sheet(strips: Sequence[str], ticks: str) -> str:
@@ -157,11 +189,14 @@ def _hours(run: RunFiles) -> str:
         + hours_image(
             held.filter(pl.col("station_idx") == one["station_idx"]),
             run.zone,
+            set(run.flags.filter(pl.col("station_idx") == one["station_idx"])["day"]),
             with_legend=at == 0,
         ).html
         for at, one in enumerate(shown)
     )
     title = f"Every hour of the {len(shown)} stations that most checks blame"
     return folded(
-        title if len(shown) > 1 else "Every hour of the station that checks blame", figures
+        title if len(shown) > 1 else "Every hour of the station that checks blame",
+        figures,
+        unfolded=len(shown) <= _MOST_OPEN,
     )

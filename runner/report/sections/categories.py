@@ -8,7 +8,7 @@ from runner.report.bands import BANDS
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import folded, legend, names, note, station
-from runner.report.sections.words import band_names, share
+from runner.report.sections.words import band_names, counted, share
 
 MOST_SHOWN = 60
 """Stations shown at once; the others are folded away."""
@@ -33,20 +33,21 @@ def categories(run: RunFiles) -> Markup:
     html = _bars(rows[:MOST_SHOWN])
     if len(rows) > MOST_SHOWN:
         html += folded(
-            f"{len(rows) - MOST_SHOWN} stations with cleaner air", _bars(rows[MOST_SHOWN:])
+            f"{counted(len(rows) - MOST_SHOWN, 'stations')} with cleaner air",
+            _bars(rows[MOST_SHOWN:]),
         )
     silent = len(hours) - len(listed)
     said = note(
         "Share of each station's hours in every band, of the hours that have a reading: a station "
         "with gaps may look cleaner or dirtier than its air. The share above 100 "
         "is on the right, the highest first."
-        + (f" {silent} stations without a reading are not shown." if silent else "")
+        + (f" Not shown: {counted(silent, 'stations')} without a reading." if silent else "")
     )
     entries = [
         (f"background:{band.colour}", f"{band.label} {name}")
         for band, name in zip(BANDS, band_names(), strict=True)
     ]
-    return Markup(said + legend(entries) + html, f"{len(rows)} stations")
+    return Markup(said + legend(entries) + html, counted(len(rows), "stations"))
 
 
 def _bad(counts: Sequence[int]) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.quality.advice import ADVICE
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.agreement import agreement
 from runner.report.sections.amounts import before, bound, observed
 from runner.report.sections.pieces import badge, clipped, folded, names, where
+from runner.report.sections.when import when
 from runner.report.sections.words import CAUSES, counted, is_instant, local, share
 
 _BAD = ("fail", "error", "warn")
@@ -43,7 +45,8 @@ def _table(run: RunFiles, listed: Sequence[Mapping[str, Any]]) -> str:
 
 def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> str:
     said = f"<br>{clipped(item['message'], 200)}" if item["status"] == "error" else ""
-    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{said}{_accepted(item, known)}"
+    told = f"{said}{_told(run, item)}{_accepted(item, known)}"
+    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{told}"
     cells = (
         ("", badge(item["status"])),
         ("", title),
@@ -57,6 +60,15 @@ def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> s
     if not cells[-1][1]:
         row += "<td></td>"
     return f"<tr>{row}</tr>{_examples(run, item)}"
+
+
+def _told(run: RunFiles, item: Mapping[str, Any]) -> str:
+    """Return when it was, and what it means, of a check that found something."""
+    if item["status"] not in ("warn", "fail"):
+        return ""
+    at = when(item, run.offset_h)
+    times = f'<p class="when">{at} ({run.zone})</p>' if at else ""
+    return f'{times}<p class="means">{text(ADVICE.get(item["id"], ""))}</p>'
 
 
 def _accepted(item: Mapping[str, Any], known: Mapping[int, str]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import by_capture, folded, legend, note, station
-from runner.report.sections.words import CAUSES, MONTHS, month_name, share
+from runner.report.sections.words import CAUSES, MONTHS, counted, month_name, share
 
 MOST_SHOWN = 60
 """Stations shown at once; the others are folded away."""
+YEARS_ABREAST = 4
+"""Calendar years beside each other; more do not fit on a sheet (A4, landscape)."""
+_Cells = Mapping[int, Mapping[str, Mapping[str, Any]]]
 _STEPS = ((0.90, "c4"), (0.85, "c3"), (0.75, "c2"))
 _LEGEND = (
     ("background:var(--c4)", "90 % or more: what the EU asked for up to 2024 (2008/50/EC)"),
@@ -31,18 +35,31 @@ def coverage(run: RunFiles) -> Markup:
     cells: dict[int, dict[str, dict[str, Any]]] = {}
     for row in held.iter_rows(named=True):
         cells.setdefault(row["station_idx"], {})[row["month"]] = row
-    listed = by_capture(run)
-    rows = [_row(one, months, cells.get(one["station_idx"], {})) for one in listed]
-    head = _head(months)
-    html = _table(head, rows[:MOST_SHOWN])
+    rows = by_capture(run)
+    html = _tables(rows[:MOST_SHOWN], months, cells)
     if len(rows) > MOST_SHOWN:
-        rest = _table(head, rows[MOST_SHOWN:])
-        html += folded(f"{len(rows) - MOST_SHOWN} stations with better capture", rest)
+        rest = _tables(rows[MOST_SHOWN:], months, cells)
+        html += folded(f"{counted(len(rows) - MOST_SHOWN, 'stations')} with better capture", rest)
     said = note(
         f"Percent of the hours of a local month ({run.zone}) that have a reading, of those in the "
         "range; the least captured station first. Point at a cell for the hours and the causes."
     )
-    return Markup(said + html + legend(_LEGEND), f"{len(rows)} stations, {len(months)} months")
+    return Markup(
+        said + html + legend(_LEGEND),
+        f"{counted(len(rows), 'stations')}, {counted(len(months), 'months')}",
+    )
+
+
+def _tables(stations: Sequence[Any], months: list[str], cells: _Cells) -> str:
+    """Return the table in blocks of years, each no wider than a sheet of paper."""
+    years = sorted({month[:4] for month in months})
+    blocks = [years[at : at + YEARS_ABREAST] for at in range(0, len(years), YEARS_ABREAST)]
+    html = ""
+    for block in blocks:
+        inside = [month for month in months if month[:4] in block]
+        rows = [_row(one, inside, cells.get(one["station_idx"], {})) for one in stations]
+        html += _table(_head(inside), rows)
+    return html
 
 
 def _table(head: str, rows: list[str]) -> str:
@@ -61,13 +78,13 @@ def _head(months: list[str]) -> str:
     return f'<tr><th rowspan="2">Station</th><th rowspan="2">All</th>{years}</tr><tr>{names}</tr>'
 
 
-def _row(one: Any, months: list[str], cells: dict[str, dict[str, Any]]) -> str:
+def _row(one: Any, months: list[str], cells: Mapping[str, Mapping[str, Any]]) -> str:
     shown = "".join(_cell(month, cells.get(month)) for month in months)
     name = station(one["name"], one["station_idx"])
     return f"<tr><th>{name}</th><td>{share(one['capture'])}</td>{shown}</tr>"
 
 
-def _cell(month: str, row: dict[str, Any] | None) -> str:
+def _cell(month: str, row: Mapping[str, Any] | None) -> str:
     if row is None or row["capture"] is None:
         return '<td class="c0">·</td>'
     kind = next((name for least, name in _STEPS if row["capture"] >= least), "c1")

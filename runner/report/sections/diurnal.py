@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from runner.core.text import counted
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import by_capture, note, station
@@ -38,10 +39,10 @@ def diurnal(run: RunFiles) -> Markup:
     said = note(
         f"Hourly AQI (up) by hour of the day, {run.zone} (across): median as a line, the middle "
         "half of the hours as a band. All charts have the same scale and begin at zero."
-        + (f" {left} more stations are in agg/diurnal.parquet." if left > 0 else "")
+        + (f" In agg/diurnal.parquet: {counted(left, 'more stations')}." if left > 0 else "")
     )
     return Markup(
-        f'{said}<div class="multiples">{"".join(figures)}</div>', f"{len(listed)} stations"
+        f'{said}<div class="multiples">{"".join(figures)}</div>', counted(len(listed), "stations")
     )
 
 

@@ -11,7 +11,7 @@ from runner.report.bands import CAUSE_COLOURS
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import clipped, note, station
-from runner.report.sections.words import CAUSES, duration, share
+from runner.report.sections.words import CAUSES, counted, duration, share
 
 _MOST = 25
 _LEAST_H = 6
@@ -30,7 +30,7 @@ def gaps(run: RunFiles) -> Markup:
     total = sum(missing.values())
     if not total:
         return Markup("<p>No hour is missing.</p>", "no gap")
-    return Markup(_by_cause(missing, total) + _longest(run), f"{total:,} hours are missing")
+    return Markup(_by_cause(missing, total) + _longest(run), f"missing: {counted(total, 'hours')}")
 
 
 def _by_cause(missing: Mapping[str, int], total: int) -> str:
@@ -48,7 +48,7 @@ def _by_cause(missing: Mapping[str, int], total: int) -> str:
         if missing.get(cause, 0)
     )
     return (
-        f"<p><b>{total:,} station-hours</b> are missing, because:</p>"
+        f"<p>Missing: <b>{counted(total, 'station-hours')}</b>, because:</p>"
         f'<div class="bar" role="img" aria-label="missing hours by cause">{bar}</div>'
         f'<table class="causes"><tbody>{rows}</tbody></table>'
     )
@@ -63,7 +63,7 @@ def _longest(run: RunFiles) -> str:
     shown = listed.with_columns(run.local("start").alias("from"), run.local("end").alias("to"))
     rows = "".join(_row(row) for row in shown.iter_rows(named=True))
     left = held.height - listed.height
-    rest = note(f"{left:,} shorter gaps are in gaps.csv.") if left > 0 else ""
+    rest = note(f"In gaps.csv: {counted(left, 'shorter gaps')}.") if left > 0 else ""
     return (
         "<h3>The longest gaps</h3>"
         f'<div class="wide"><table class="list"><thead><tr><th>Station</th>'

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.report.attribution import flaws, providers
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
-from runner.report.sections.pieces import clipped
+from runner.report.sections.pieces import clipped, names, where
 from runner.report.sections.words import local
 
 SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
 _SANDBOX = "_sandbox"
+_MOST_FLAWS = 6
+_KINDS = {
+    "flat_line": "<b>a flat line</b> (an instrument that hangs)",
+    "spike": "<b>a spike</b> (a value from nowhere)",
+    "gap": "<b>a gap</b> (the source has nothing)",
+    "dash": "<b>dashes</b> (records without a value)",
+    "level": "<b>a level shift</b> (out of calibration)",
+}
 
 
 def is_sandbox(document: Mapping[str, Any]) -> bool:
@@ -39,18 +48,51 @@ def header(run: RunFiles) -> Markup:
         f"Values are {SCALE}; they are not validated."
     )
     return Markup(
-        f'<dl class="facts">{listed}</dl>{_synthetic(document)}<p class="note">{text(zone)}</p>'
+        f'<dl class="facts">{listed}</dl>{_synthetic(run)}<p class="note">{text(zone)}</p>'
     )
 
 
-def _synthetic(document: Mapping[str, Any]) -> str:
+def _synthetic(run: RunFiles) -> str:
+    document = run.document
     if not is_sandbox(document):
         return ""
-    invented = any("synthetic" in (one["name"] or "") for one in document["stations"])
-    title = "SYNTHETIC DATA" if invented else "SANDBOX DATA"
-    said = (
-        "The readings on this page were invented by the sandbox. Nothing was measured."
-        if invented
-        else "The readings on this page were served by the sandbox, not by the real API."
+    whose = providers(document)
+    named = any("synthetic" in (one["name"] or "") for one in document["stations"])
+    if "invented" in whose or named:
+        title = "SYNTHETIC DATA"
+        said = "The readings on this page were invented by the sandbox. Nothing was measured."
+    else:
+        title = "SANDBOX DATA"
+        said = "The readings on this page were served by the sandbox, not by the real API."
+        if "airnow" in whose:
+            said += " They are those of AirNow files, measured at their hours."
+    return f'<div class="synthetic"><b>{title}</b> {said}{_flaws(run)}{_api(document)}</div>'
+
+
+def _api(document: Mapping[str, Any]) -> str:
+    if not (document.get("origin") or {}).get("api_fails_on_purpose"):
+        return ""
+    return (
+        "<p>The API failed on purpose, too (<code>sandbox.faults</code>): requests were refused or "
+        "broke off, and were tried again.</p>"
     )
-    return f'<p class="synthetic"><b>{title}</b> {said}</p>'
+
+
+def _flaws(run: RunFiles) -> str:
+    """Return what the sandbox spoilt on purpose, so that nobody looks for its cause."""
+    listed = flaws(run.document)
+    if not listed:
+        return ""
+    known = names(run)
+    items = "".join(
+        f"<li>{_KINDS.get(one['kind'], text(one['kind']))} at "
+        f"{where([one['station_idx']], known)}, "
+        f"{local(one['start'], run.offset_h)} to {local(one['end'], run.offset_h)}</li>"
+        for one in listed[:_MOST_FLAWS]
+    )
+    left = len(listed) - _MOST_FLAWS
+    more = f"<li>and {left:,} more</li>" if left > 0 else ""
+    return (
+        "<p>Faults were put into the readings on purpose (<code>sandbox.flaws</code>), and the "
+        f"checks below should find them:</p><ul>{items}{more}</ul>"
+    )

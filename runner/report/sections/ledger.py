@@ -10,13 +10,18 @@ from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import note
 from runner.report.sections.words import CAUSES
 
+_ONLY_HOURS = (
+    "No recorded run is known to have been asked for all of these stations and hours: "
+    "only the hours are accounted."
+)
+
 
 def ledger(run: RunFiles) -> Markup:
     """Return three sums side by side: windows asked, records received, hours of the range."""
     account = run.document["ledger"]
     cards = [*_of_run(account)] if account else []
     cards.append(_hours(run.document))
-    missing = "" if account else note("There is no record of a run: only the hours are accounted.")
+    missing = "" if account else note(_ONLY_HOURS)
     return Markup(f'<div class="sums">{"".join(cards)}</div>{missing}{_requests(account)}')
 
 
@@ -86,6 +91,6 @@ def _requests(account: Mapping[str, Any] | None) -> str:
     if not account or not account["requests"]:
         return ""
     return note(
-        f"{account['requests']:,} requests; {account['retries']:,} came to nothing and were tried "
-        f"again, {account['rate_limited']:,} were refused for asking too often."
+        f"Requests: {account['requests']:,}. Of these came to nothing and were tried again: "
+        f"{account['retries']:,}; were refused for asking too often: {account['rate_limited']:,}."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import names, where
@@ -21,4 +21,4 @@ def next_steps(run: RunFiles) -> Markup:
         command = f"<pre><code>{text(one['command'])}</code></pre>" if one["command"] else ""
         said = harmless(one["text"])
         items.append(f"<li>{text(said[:1].upper() + said[1:])}.{at}{command}</li>")
-    return Markup(f'<ol class="next">{"".join(items)}</ol>', f"{len(actions)} steps")
+    return Markup(f'<ol class="next">{"".join(items)}</ol>', counted(len(actions), "steps"))

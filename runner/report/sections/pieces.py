@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runner.core.text import shortened
 from runner.report.markup import text
 from runner.report.run_files import RunFiles
 from runner.report.sections.words import BADGES
@@ -15,8 +16,7 @@ _MOST_NAMES = 3
 
 def clipped(value: Any, most: int = _LONGEST_NAME) -> str:
     """Return text from outside as HTML, cut where it would never end."""
-    told = str(value)
-    return text(told if len(told) <= most else f"{told[:most].rstrip()}…")
+    return text(shortened(str(value), most))
 
 
 def badge(status: str) -> str:
@@ -50,6 +50,11 @@ def names(run: RunFiles) -> dict[int, str]:
     return {one["station_idx"]: one["name"] or "" for one in run.document["stations"]}
 
 
+def short_titles(run: RunFiles) -> dict[str, str]:
+    """Return the checks' titles up to a colon: `Flat lines`."""
+    return {one["id"]: one["title"].partition(":")[0] for one in run.document["checks"]}
+
+
 def by_capture(run: RunFiles) -> list[Mapping[str, Any]]:
     """Return the stations, the least captured first: one order for all that lists stations."""
     return sorted(
@@ -58,9 +63,11 @@ def by_capture(run: RunFiles) -> list[Mapping[str, Any]]:
     )
 
 
-def folded(summary: str, html: str) -> str:
-    """Return HTML that opens on demand; the browser does it, not a script."""
-    return f"<details><summary>{text(summary)}</summary>{html}</details>"
+def folded(summary: str, html: str, *, unfolded: bool = False) -> str:
+    """Return HTML that opens on demand, or is open; the browser does it, not a script."""
+    return (
+        f"<details{' open' if unfolded else ''}><summary>{text(summary)}</summary>{html}</details>"
+    )
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:

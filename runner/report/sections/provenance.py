@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.aqi import AQICN_PM25
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
 from runner.report.places import places
 from runner.report.run_files import RunFiles
+from runner.report.scale import SCALE_SOURCE
 from runner.report.sections.header import SCALE
 from runner.report.sections.pieces import clipped, folded
 from runner.report.sections.words import share
@@ -37,12 +38,13 @@ def provenance(run: RunFiles) -> Markup:
         ("Scale", clipped(f"{SCALE}: the concentration of one hour is put through breakpoints made "
                           f"for 24 hours (AQI {_KNOTS} µg/m³). Not the daily AQI. Whether "
                           "AQICN took over the breakpoints of May 2024 is not known.", 600)),
+        ("Scale's source", clipped(SCALE_SOURCE, 600)),
         ("Versions", clipped(versions, 300)),
         ("Same question", f"fingerprint <code>{clipped(document['config']['fingerprint'])}</code>"),
         *_compared(document),
     ]  # fmt: skip
     listed = "".join(f"<div><dt>{name}</dt><dd>{html}</dd></div>" for name, html in facts)
-    terms = f'<div class="terms">{attribution(document["source"]).html}{places(run).html}</div>'
+    terms = f'<div class="terms">{attribution(document).html}{places(run).html}</div>'
     return Markup(f'<dl class="facts wide-facts">{listed}</dl>{_settings(run)}{terms}')
 
 
@@ -52,9 +54,9 @@ def _compared(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("Compared with", "no earlier run of the same stations and range")]
     told = [
         f"run {compare['with']} ({compare.get('status')})",
-        f"{compare['common_days']:,} station-days in both",
-        f"{compare['lost_readings']:,} readings lost",
-        f"{compare['changed_days']:,} days with other values",
+        f"{counted(compare['common_days'], 'station-days')} in both",
+        f"{counted(compare['lost_readings'], 'readings')} lost",
+        f"{counted(compare['changed_days'], 'days')} with other values",
     ]
     if capture := (compare.get("counts") or {}).get("capture"):
         told.append(f"capture was {share(capture)}")

@@ -7,10 +7,10 @@ from typing import Any
 
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
-from runner.report.sections.pieces import badge, clipped, note, station
-from runner.report.sections.words import local, share
+from runner.report.sections.pieces import badge, clipped, note, short_titles, station
+from runner.report.sections.words import counted, local, share
 
-_MOST_IDS = 8
+_MOST_IDS, _MOST_TITLES = 8, 2
 _COLUMNS = (
     ("", "Station"),
     ("", "Verdict"),
@@ -32,7 +32,8 @@ def stations(run: RunFiles) -> Markup:
     placed = any(one["latitude"] is not None for one in run.stations)
     columns = _COLUMNS if placed else _COLUMNS[:-1]
     head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for kind, name in columns)
-    body = "".join(_row(one, run.offset_h, placed=placed) for one in run.stations)
+    titles = short_titles(run)
+    body = "".join(_row(one, titles, run.offset_h, placed=placed) for one in run.stations)
     said = note(
         f"The worst first. First and last reading are {run.zone}; positions are degrees north and "
         "east, where they are known. The verdict of a station is that of the "
@@ -42,13 +43,13 @@ def stations(run: RunFiles) -> Markup:
         f'<div class="wide tall"><table class="list"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
-    return Markup(said + table, f"{len(run.stations)} stations")
+    return Markup(said + table, counted(len(run.stations), "stations"))
 
 
-def _row(one: Mapping[str, Any], offset_h: int, *, placed: bool) -> str:
+def _row(one: Mapping[str, Any], titles: Mapping[str, str], offset_h: int, *, placed: bool) -> str:
     cells = (
         ("", badge(one["status"])),
-        ("ids", _blamed(one)),
+        ("ids", _blamed(one, titles)),
         ("n", share(one["capture"])),
         ("n", f"{one['readings']:,} of {one['expected']:,}"),
         ("", _day(one["first"], offset_h)),
@@ -83,8 +84,14 @@ def _position(one: Mapping[str, Any]) -> str:
     return f"{one['latitude']:.4f}, {one['longitude']:.4f}"
 
 
-def _blamed(one: Mapping[str, Any]) -> str:
+def _blamed(one: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """Return the checks that blame a station: the first in words, the others by their ids."""
     blame = one["checks"]
-    told = [f"<b>{text(id_)}</b>" for id_ in blame["fail"]] + [text(id_) for id_ in blame["warn"]]
-    more = [f"and {len(told) - _MOST_IDS} more"] if len(told) > _MOST_IDS else []
-    return " ".join(told[:_MOST_IDS] + more) or "—"
+    ids = [*((id_, "b") for id_ in blame["fail"]), *((id_, "span") for id_ in blame["warn"])]
+    told = [
+        f"<{tag}>{text(id_)} {text(titles.get(id_, ''))}</{tag}>" for id_, tag in ids[:_MOST_TITLES]
+    ]
+    rest = ids[_MOST_TITLES:_MOST_IDS]
+    told += [" ".join(f"<{tag}>{text(id_)}</{tag}>" for id_, tag in rest)] if rest else []
+    told += [f"and {len(ids) - _MOST_IDS} more"] if len(ids) > _MOST_IDS else []
+    return "<br>".join(told) or "—"

@@ -9,7 +9,8 @@ from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.amounts import bound, observed
 from runner.report.sections.pieces import clipped, names, where
-from runner.report.sections.words import BADGES, change, share
+from runner.report.sections.when import when
+from runner.report.sections.words import BADGES, change, counted, share
 
 _MOST_CHECKS = 6
 _SAYS = {
@@ -35,7 +36,7 @@ def verdict(run: RunFiles) -> Markup:
 def _counts(document: Mapping[str, Any]) -> str:
     checks = document["counts"]["checks"]
     told = [
-        f"{checks['fail']} fail",
+        f"of {counted(sum(checks.values()), 'checks')} {checks['fail']} fail",
         *([f"{checks['error']} broke"] if checks["error"] else []),
         f"{checks['warn']} warn",
         f"{checks['pass']} pass",
@@ -53,7 +54,7 @@ def _reasons(run: RunFiles) -> str:
     known = names(run)
     listed = "".join(
         f"<li><b>{text(item['id'])}</b> {text(item['title'])}: <b>{observed(item)}</b>"
-        f"{_bound(item)}{_where(item, known)}</li>"
+        f"{_bound(item)}{_where(item, known)}{_when(run, item)}</li>"
         for item in bad[:_MOST_CHECKS]
     )
     more = len(bad) - _MOST_CHECKS
@@ -68,6 +69,11 @@ def _bound(item: Mapping[str, Any]) -> str:
 
 def _where(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
     return f" — {where(item['stations'], known)}" if item["stations"] else ""
+
+
+def _when(run: RunFiles, item: Mapping[str, Any]) -> str:
+    told = when(item, run.offset_h)
+    return f", <b>{told}</b>" if told else ""
 
 
 def _gate(document: Mapping[str, Any]) -> str:

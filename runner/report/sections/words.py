@@ -7,7 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runner.core.text import counted
+from runner.quality.ledger import CAUSE_WORDS
 from runner.report.bands import BANDS
+
+__all__ = [
+    "BADGES",
+    "CAUSES",
+    "MONTHS",
+    "VIETNAMESE",
+    "Badge",
+    "band_names",
+    "change",
+    "counted",
+    "duration",
+    "is_instant",
+    "local",
+    "month_name",
+    "share",
+]
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -40,13 +58,8 @@ BADGES = {
     "skip": Badge("—", "Skip", "skip"),
 }
 
-CAUSES = {
-    "source_empty": "the source had nothing",
-    "not_fetched": "not fetched yet",
-    "rejected": "rejected",
-    "lost": "lost after it was stored",
-}
-"""Why an hour has no reading; `runner.quality.ledger.Cause`."""
+CAUSES = CAUSE_WORDS
+"""Why an hour has no reading, in the order of the page."""
 
 VIETNAMESE = ("Tốt", "Trung bình", "Kém", "Xấu", "Rất xấu", "Nguy hại")
 """Names of the bands in VN_AQI (decision 1459/QD-TCMT), in the order of `BANDS`."""
@@ -69,11 +82,6 @@ def share(value: float | None) -> str:
     if percent == 0:
         return "0 %"
     return f"{percent:.1f} %" if percent >= _ONE_PERCENT else f"{percent:.2g} %"
-
-
-def counted(number: float, unit: str) -> str:
-    """Return a count with its unit, which is a plural: `1 gap`, `2 gaps`."""
-    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def duration(hours: int) -> str:

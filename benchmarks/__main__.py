@@ -1,0 +1,47 @@
+"""Measure the load beside its peers and ceilings: python -m benchmarks [--quick] [--rounds N].
+
+`--quick` takes under a minute, and ends with 1 if
+a figure is not even half as good as its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import load, run
+from benchmarks.figures import table
+from benchmarks.job import job
+from benchmarks.performance import machine, write_section
+from runner.core.text import counted
+
+
+def main() -> int:
+    """Measure, print, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--report", type=Path, help="file whose section `load` is replaced")
+    given = parser.parse_args()
+    stations, weeks, rounds = (20, 26, 1) if given.quick else (35, 104, given.rounds)
+    with job(stations, weeks) as work:
+        figures = load.measure(work, rounds)
+        if not given.quick:
+            figures += [*run.pace(work), *run.memory(work), *run.start(work, 5)]
+    text = (
+        f"{stations} stations x {weeks} weeks = {work.readings:,} readings, "
+        f"{counted(rounds, 'rounds')}; {machine()}\n\n{table(figures)}"
+    )
+    print(text)
+    if given.report:
+        write_section(given.report, "load", f"`make bench`: {text}")
+    missed = [figure.name for figure in figures if not figure.reached(0.5)]
+    if given.quick and missed:
+        sys.stderr.write(f"below half of the target: {', '.join(missed)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Figures with their targets, and the table they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        name: what was measured.
+        value: as measured; a ratio unless the unit says otherwise.
+        unit: `x` for a ratio, else `MB`, `s`, …
+        target: what it should be; None where there is none.
+        better: whether more or less is better.
+        detail: what it was made of.
+    """
+
+    name: str
+    value: float
+    unit: str = "x"
+    target: float | None = None
+    better: Literal["more", "less"] = "more"
+    detail: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as good as the target, or there is none."""
+        return self.reached(1.0)
+
+    def reached(self, share: float) -> bool:
+        """Return whether it reached a share of the target, 0..1."""
+        if self.target is None:
+            return True
+        if self.better == "more":
+            return self.value >= self.target * share
+        return self.value * share <= self.target
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = ["| figure | measured | target | made of |", "|---|---|---|---|"]
+    for figure in figures:
+        sign = ">=" if figure.better == "more" else "<="
+        target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
+        missed = "" if figure.met else " **(missed)**"
+        lines.append(
+            f"| {figure.name} | {figure.value:.2f} {figure.unit}{missed} | {target} "
+            f"| {figure.detail} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""How far every station is, for machines: the JSON of `job=status output=json`.
+
+    {version, run_id, job: "status", command, created_at, database,
+     totals: {stations, states: {completed, in_progress, failed, not_started}, leased,
+              covered_hours, missing_hours, readings},
+     unknown: [station index],
+     stations: [{station_idx, name, state, start, end, covered_start, covered_end, covered_hours,
+                 missing_hours, holes, readings, last_error, updated_at,
+                 lease: null or {run_id, expires_at}}]}
+
+Times are UTC, ISO 8601. `start` (included) and `end` (excluded) are the range asked for last;
+`missing_hours` are the hours of it that are not covered; `covered_*` and `holes` speak of all hours
+ever covered. Fields may be added within a version; one that is changed or taken away makes a new
+version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from runner.core.checkpoint import Checkpoint, Status
+from runner.core.intervals import Interval, iso, subtract, total_hours
+from runner.core.stations import Station
+
+VERSION = 1
+NOT_STARTED = "not_started"
+
+
+class Holder(NamedTuple):
+    """The run that works on a station at the moment.
+
+    Attributes:
+        run_id: the run.
+        expires_at: when the station is free, unless the run renews its lease before; UTC.
+    """
+
+    run_id: str
+    expires_at: datetime
+
+
+def status_json(
+    stations: Sequence[Station],
+    checkpoints: Mapping[int, Checkpoint],
+    holders: Mapping[int, Holder],
+    unknown: Iterable[int] = (),
+) -> dict[str, Any]:
+    """Return totals, unknown ids, and an entry for every station.
+
+    Args:
+        stations: in the order of the entries.
+        checkpoints: what is known of them, by station index.
+        holders: who works on them, by station index.
+        unknown: ids asked for that are no known station.
+    """
+    rows = [
+        _row(station, checkpoints.get(station.idx), holders.get(station.idx))
+        for station in stations
+    ]
+    states = Counter(row["state"] for row in rows)
+    return {
+        "totals": {
+            "stations": len(rows),
+            "states": {state: states[state] for state in (*map(str, Status), NOT_STARTED)},
+            "leased": sum(row["lease"] is not None for row in rows),
+            **{
+                name: sum(row[name] or 0 for row in rows)
+                for name in ("covered_hours", "missing_hours", "readings")
+            },
+        },
+        "unknown": [*unknown],
+        "stations": rows,
+    }
+
+
+def _row(station: Station, found: Checkpoint | None, holder: Holder | None) -> dict[str, Any]:
+    covered = found.covered if found else ()
+    return {
+        "station_idx": station.idx,
+        "name": station.name,
+        "state": str(found.status) if found else NOT_STARTED,
+        "start": _iso(found.start_hour if found else None),
+        "end": _iso(found.target_end_hour if found else None),
+        "covered_start": iso(covered[0].start) if covered else None,
+        "covered_end": iso(covered[-1].end) if covered else None,
+        "covered_hours": total_hours(covered),
+        "missing_hours": _missing(found),
+        "holes": max(0, len(covered) - 1),
+        "readings": found.total.readings if found else 0,
+        "last_error": found.error_message if found else None,
+        "updated_at": _moment(found.updated_at if found else None),
+        "lease": holder and {"run_id": holder.run_id, "expires_at": _moment(holder.expires_at)},
+    }
+
+
+def _missing(found: Checkpoint | None) -> int | None:
+    """Return the hours of the range asked for last that are not covered; None without a range."""
+    if found is None or found.start_hour is None or found.target_end_hour is None:
+        return None
+    wanted = Interval(found.start_hour, found.target_end_hour)
+    return total_hours(subtract((wanted,), found.covered))
+
+
+def _iso(hour: int | None) -> str | None:
+    return None if hour is None else iso(hour)
+
+
+def _moment(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,178 @@
+"""What the checks of a run look at besides the readings, kept in quality/ledger.json.
+
+With the extracted readings it is all that a verdict needs: `job=validate quality.run_dir=DIR` makes
+it again, by other thresholds, without a database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.core.checkpoint import Checkpoint
+from runner.core.errors import ConfigError
+from runner.core.intervals import Interval, Intervals, union
+from runner.core.stations import Station
+from runner.quality.document import Identity
+from runner.quality.files import DOCUMENT, READINGS
+from runner.quality.ledger import StationLedger
+
+NAME = "ledger.json"
+_VERSION = 1
+_OF_THE_OUTCOME = (
+    *("run_id", "windows", "totals", "requests", "failed_requests", "throttled_requests"),
+    *("of_more_hours", "of_more_stations"),
+)
+_QUERIES = "queries.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of the checks, but for the readings.
+
+    Attributes:
+        window: hours asked for, UTC.
+        now: when the readings were extracted, aware.
+        known: stations in `waqi_stations`.
+        identity: of the run.
+        outcome: the account of the run, as JSON; None where there is none.
+        stations: those checked.
+        entries: what the ledger knows of each, as JSON: status, error, covered, empty, rejected
+            (lists of [start, end), hours since 1970), accounts.
+        documents: extracted of each; None where that is not told.
+    """
+
+    window: Interval
+    now: datetime
+    known: frozenset[int]
+    identity: Identity
+    outcome: Mapping[str, Any] | None
+    stations: tuple[Station, ...]
+    entries: Mapping[int, Mapping[str, Any]]
+    documents: Mapping[int, int] | None = None
+
+    def ledger(self, station_idx: int) -> StationLedger:
+        """Return what the ledger knows of a station."""
+        entry = self.entries[station_idx]
+        return StationLedger(
+            status=entry["status"],
+            error=entry["error"],
+            covered=_intervals(entry["covered"]),
+            empty=_intervals(entry["empty"]),
+            rejected={
+                hour
+                for piece in _intervals(entry["rejected"])
+                for hour in range(piece.start, piece.end)
+            },
+            accounts=entry["accounts"],
+        )
+
+    def of(self, ids: Collection[int], identity: Identity) -> Inputs:
+        """Return the part of some stations, under another identity."""
+        kept = tuple(one for one in self.stations if one.idx in ids)
+        return replace(self, stations=kept, identity=identity)
+
+    def write(self, directory: Path, redact: Callable[[str], str]) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        outcome = self.outcome
+        content = {
+            "version": _VERSION,
+            "window": [self.window.start, self.window.end],
+            "now": self.now.isoformat(),
+            "known": sorted(self.known),
+            "identity": asdict(self.identity),
+            "outcome": outcome and {k: outcome[k] for k in _OF_THE_OUTCOME if k in outcome},
+            "stations": [asdict(one) | dict(self.entries[one.idx]) for one in self.stations],
+        }
+        text = redact(json.dumps(content, ensure_ascii=False))
+        (directory / NAME).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def entry_of(checkpoint: Checkpoint | None, rejected: Collection[int]) -> dict[str, Any]:
+    """Return what a checkpoint and the hours of the kept rejects say of a station, as JSON."""
+    known = StationLedger.of(checkpoint, rejected)
+    return {
+        "status": known.status,
+        "error": known.error,
+        "covered": [[*piece] for piece in known.covered],
+        "empty": [[*piece] for piece in known.empty],
+        "rejected": [[*piece] for piece in union(Interval(hour, hour + 1) for hour in rejected)],
+        "accounts": known.accounts,
+    }
+
+
+def read_inputs(run_dir: Path) -> Inputs:
+    """Return what a run directory keeps.
+
+    Raises:
+        ConfigError: it does not keep its inputs, or no readings.
+    """
+    directory = run_dir / "quality"
+    try:
+        told = json.loads((directory / NAME).read_text(encoding="utf-8"))
+        document = json.loads((directory / DOCUMENT).read_text(encoding="utf-8"))
+        if told["version"] != _VERSION:
+            raise ConfigError(f"{directory / NAME} is of another version: {told['version']}")
+        entries = {one["idx"]: one for one in told["stations"]}
+        inputs = Inputs(
+            window=Interval(*told["window"]),
+            now=datetime.fromisoformat(told["now"]),
+            known=frozenset(told["known"]),
+            identity=Identity(**told["identity"]),
+            outcome=told["outcome"],
+            stations=tuple(
+                Station(**{name: one[name] for name in ("idx", "name", "latitude", "longitude")})
+                for one in told["stations"]
+            ),
+            entries=entries,
+            documents={one["station_idx"]: one["documents"] for one in document["stations"]},
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"{run_dir} does not hold what checks need: {type(error).__name__}: {error}",
+            hint="Name a run directory with quality/ledger.json and quality/quality.json",
+        ) from None
+    if not (directory / READINGS).is_dir():
+        raise ConfigError(
+            f"{directory} keeps no readings",
+            hint="Runs with quality.keep_readings=false have none: check the database instead",
+        )
+    return inputs
+
+
+def bring_readings(run_dir: Path, directory: Path, stations: Sequence[Station]) -> None:
+    """Bring what a run extracted of some stations, and the queries' answers, to another one.
+
+    Files are linked where the file system can, and copied elsewhere; nobody changes them.
+
+    Raises:
+        OSError: a file cannot be made.
+    """
+    source = run_dir / "quality"
+    (directory / READINGS).mkdir(parents=True, exist_ok=True)
+    paths = [
+        path
+        for one in stations
+        for path in sorted((source / READINGS).glob(f"{one.idx}-[0-9][0-9][0-9][0-9].parquet"))
+    ]
+    queries = source / _QUERIES
+    for path in (*paths, *([queries] if queries.is_file() else [])):
+        target = directory / path.relative_to(source)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+
+
+def _intervals(pairs: Sequence[Sequence[int]]) -> Intervals:
+    return tuple(Interval(start, end) for start, end in pairs)

@@ -1,0 +1,111 @@
+"""Stations of a file: JSON, JSON lines, or CSV with a header, in any of the spellings in use.
+
+{"idx": 1583, "name": "Hanoi", "lat": 21.05, "lon": 105.88, "tz": "+07:00", "url": "..."}
+{"_id": 1583, "city": {"name": "Hanoi", "geo": {"coordinates": [105.88, 21.05]}}}
+idx,name,latitude,longitude
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.core.errors import ConfigError
+from runner.core.sightings import Sighting, sighting
+
+_INDEX = ("idx", "_id", "station_idx", "station_id", "uid")
+_NAME = ("name", "station_name")
+_URL = ("url",)
+_LATITUDE = ("lat", "latitude")
+_LONGITUDE = ("lon", "lng", "long", "longitude")
+_POSITION = ("geo", "location")
+_LISTS = ("stations", "data", "features")
+
+
+def stations_of(path: Path) -> Iterator[tuple[str, Sighting | None]]:
+    """Yield where in the file a station stands, and what it says; None where it names none.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no list of objects.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".csv":
+            yield from _csv(text)
+        elif path.suffix.lower() == ".json":
+            yield from _json(text)
+        else:
+            yield from _lines(text)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        message = f"discover.file={path}: {reason or type(error).__name__}"
+    else:
+        return
+    raise ConfigError(message)
+
+
+def _csv(text: str) -> Iterator[tuple[str, Sighting | None]]:
+    rows = csv.DictReader(io.StringIO(text))
+    if not set(_INDEX) & {name.strip() for name in rows.fieldnames or ()}:
+        msg = f"its first line names none of the columns {', '.join(_INDEX)}"
+        raise ValueError(msg)
+    for row in rows:
+        plain = {str(key).strip(): value for key, value in row.items() if value not in (None, "")}
+        yield f"line {rows.line_num}", _sighting(plain)
+
+
+def _json(text: str) -> Iterator[tuple[str, Sighting | None]]:
+    content = json.loads(text)
+    if isinstance(content, dict):
+        lists = [content[name] for name in _LISTS if isinstance(content.get(name), list)]
+        content = lists[0] if lists else [content]
+    if not isinstance(content, list):
+        raise ValueError("it holds no list of stations")  # noqa: TRY004 - a bad value of the file
+    for number, item in enumerate(content, 1):
+        yield f"entry {number}", _sighting(item)
+
+
+def _lines(text: str) -> Iterator[tuple[str, Sighting | None]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except ValueError as error:
+            msg = f"line {number} is not JSON: {error}"
+            raise ValueError(msg) from None
+        yield f"line {number}", _sighting(item)
+
+
+def _sighting(item: Any) -> Sighting | None:
+    if not isinstance(item, Mapping):
+        return None
+    city, time = (_object(item.get(key)) for key in ("city", "time"))
+    tz = item.get("tz", time.get("tz"))
+    name, url = (_first(item, keys) or _first(city, keys) for keys in (_NAME, _URL))
+    position = _position(item) or _position(city)
+    return sighting(_first(item, _INDEX), name, position, url, tz, item.get("attributions"))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _position(item: Mapping[str, Any]) -> list[Any] | None:
+    """Return [latitude, longitude] as written; GeoJSON has the longitude first."""
+    latitude, longitude = _first(item, _LATITUDE), _first(item, _LONGITUDE)
+    if latitude is not None and longitude is not None:
+        return [latitude, longitude]
+    geo = _first(item, _POSITION)
+    if isinstance(geo, Mapping):
+        geo = geo.get("coordinates")
+        return geo[::-1] if isinstance(geo, list) else None
+    return geo if isinstance(geo, list) else None
+
+
+def _first(item: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((item[key] for key in keys if item.get(key) is not None), None)

@@ -1,0 +1,201 @@
+"""Many jobs of one command (`-m`): all checked before the first begins, then one story told.
+
+Hydra composes and its launchers start the jobs; its sweeper is left out, since it begins with the
+first job before the third is looked at, and forgets the others when one breaks. What the jobs came
+to is read from the files they leave, so that a job that was killed hides no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import yaml
+from hydra import version
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from runner import sweep_files
+from runner.arguments import Arguments
+from runner.conf_files import builtin_dir
+from runner.config import read
+from runner.core.errors import ConfigError
+from runner.core.outcome import Exit
+from runner.core.sweep import PlannedJob, Summary, SweepPlan
+from runner.job import PROGRAM
+from runner.launching import Launching
+from runner.private_files import check_program
+from runner.task import JobTask, Process, tell
+
+_MOST_TOLD = 3
+"""Wrong jobs told of at once."""
+_LONGEST_REASON = 300
+
+
+def run_sweep(process: Process, argv: tuple[str, ...], arguments: Arguments) -> int:
+    """Run all jobs of a command line with `-m`, and return the worst exit code.
+
+    Raises:
+        ConfigError: a job's configuration is wrong; none was started.
+        HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError: as by `explain`.
+        OSError: the sweep's directory cannot be made.
+        StoppedError: a stop was asked for before the first job.
+    """
+    with _hydra(arguments) as hydra:
+        config = hydra.compose_config(
+            "config", [*arguments.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
+        )
+        HydraConfig.instance().set_config(config)
+        plan = _plan(hydra, config, process, argv, arguments)
+        Path(plan.directory).mkdir(parents=True, exist_ok=True)
+        sweep_files.clear(plan)
+        OmegaConf.save(config, Path(plan.directory, "multirun.yaml"))
+        _write(process, sweep_files.summary_of(plan))
+        told = f"Sweep: {len(plan.jobs)} jobs, files in {_shown(plan.directory)}"
+        print(process.redact(told), flush=True)  # noqa: T201 - the product's own words
+        task = JobTask(argv, arguments, plan)
+        error = Launching(hydra.config_loader, config, process, plan, task).run()
+    summary = sweep_files.summary_of(plan, ended_at=_now(), stopped_by=process.stop.exit_code)
+    _write(process, summary)
+    _tell_story(process, summary, error)
+    return summary.exit_code if summary.exit_code is not None else Exit.COULD_NOT_RUN
+
+
+@contextmanager
+def _hydra(arguments: Arguments) -> Iterator[Hydra]:
+    """Open Hydra on our configuration files, as `hydra.main` does."""
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(builtin_dir()))
+    if arguments.private_dir:
+        schema = SearchPathQuery(provider="schema")
+        search_path.prepend("command-line", f"file://{arguments.private_dir}", schema)
+    before = HydraConfig.instance().cfg
+    hydra = Hydra.create_main_hydra2("runner", search_path)
+    try:
+        yield hydra
+    finally:
+        GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = before
+
+
+def _plan(
+    hydra: Hydra,
+    config: DictConfig,
+    process: Process,
+    argv: tuple[str, ...],
+    arguments: Arguments,
+) -> SweepPlan:
+    """Compose and check every job.
+
+    Raises:
+        ConfigError: naming the jobs that are wrong.
+    """
+    words = cast("list[str]", OmegaConf.to_container(config.hydra.overrides.task))
+    parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(words)
+    swept = {item.get_key_element() for item in parsed if item.is_sweep_override()}
+    (batch,) = BasicSweeper.split_arguments(parsed, None)
+    jobs: list[PlannedJob] = []
+    wrong: list[str] = []
+    for number, overrides in enumerate(batch):
+        process.stop.check()
+        label = " ".join(item for item in overrides if item.partition("=")[0] in swept)
+        label = label or " ".join(overrides)
+        try:
+            directory = _check(hydra, config, number, overrides)
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+            told = replace(arguments, overrides=tuple(overrides)).explain(error)
+            wrong.append(f"job {number} ({label}): {told}")
+        except ConfigError as error:
+            wrong.append(f"job {number} ({label}): {error.message}")
+        else:
+            jobs.append(PlannedJob(number, tuple(overrides), label, directory))
+    if wrong:
+        raise ConfigError(_told(wrong, len(batch)))
+    places = [job.directory for job in jobs]
+    if len(set(places)) < len(places):
+        raise ConfigError(
+            "hydra.sweep.subdir gives several jobs the same directory",
+            hint="Let it contain ${hydra.job.num}",
+        )
+    return SweepPlan(
+        directory=str(Path(str(config.hydra.sweep.dir)).absolute()),
+        command=process.redact(shlex.join([*PROGRAM, *argv])),
+        launcher=str(config.hydra.runtime.choices["hydra/launcher"]),
+        started_at=_now(),
+        jobs=tuple(jobs),
+    )
+
+
+def _check(hydra: Hydra, config: DictConfig, number: int, overrides: Sequence[str]) -> str:
+    """Return where the job's files go; raises what is wrong with its configuration."""
+    composed = hydra.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = number
+    HydraConfig.instance().set_config(composed)
+    try:
+        directory = str(composed.hydra.sweep.subdir)
+        settings = composed.copy()
+        with open_dict(settings):
+            del settings["hydra"]
+        check_program(read(settings, datetime.now(UTC)), overrides)
+    finally:
+        HydraConfig.instance().set_config(config)
+    return directory
+
+
+def _told(wrong: Sequence[str], jobs: int) -> str:
+    """Return what is wrong, in a few lines: in full for one job, the first line for several."""
+    if len(wrong) == 1:
+        return f"none of the {jobs} jobs was started; {wrong[0]}"
+    told = [item.partition("\n")[0] for item in wrong[:_MOST_TOLD]]
+    if len(wrong) > _MOST_TOLD:
+        told.append(f"and {len(wrong) - _MOST_TOLD} more jobs are wrong")
+    return "\n".join([f"none of the {jobs} jobs was started:", *told])
+
+
+def _write(process: Process, summary: Summary) -> None:
+    """Bring the sweep's files up to date; a disk that refuses costs a warning, not the sweep."""
+    try:
+        sweep_files.write(summary, process.redact)
+    except OSError as error:
+        tell(process.redact(f"warning: {error.filename} cannot be written: {error.strerror}"))
+
+
+def _tell_story(process: Process, summary: Summary, error: Exception | None) -> None:
+    """Print the summary of the whole sweep; why a launcher broke, on standard error."""
+    from runner.sweep_table import sweep_table  # noqa: PLC0415 - brings rich
+    from runner.tables import console  # noqa: PLC0415 - as above
+
+    if error is not None:
+        said = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
+        tell(process.redact(f"launcher {summary.plan.launcher}: {type(error).__name__}: {said}"))
+    content = json.loads(process.redact(json.dumps(summary.to_json(), ensure_ascii=False)))
+    console().print(sweep_table(content))
+    place = Path(summary.plan.directory)
+    words = [*summary.last_words(), f"Summary: {place / sweep_files.SUMMARY}"]
+    print(process.redact("\n".join([*words, f"Index: {place / sweep_files.INDEX}"])), flush=True)  # noqa: T201 - the product's own words
+
+
+def _shown(directory: str) -> str:
+    """Return a directory as short as it is clear."""
+    return os.path.relpath(directory) if Path(directory).is_relative_to(Path.cwd()) else directory
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

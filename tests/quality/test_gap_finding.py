@@ -1,0 +1,140 @@
+"""Gaps: with the hours that are there they are the range, and each hour has one cause."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.core.intervals import Interval, Intervals, union
+from runner.core.stations import Station
+from runner.quality.catalogue import checks
+from runner.quality.frames import SCHEMA
+from runner.quality.grid import Scope, StationData
+from runner.quality.inspection import Tally, _look
+from runner.quality.ledger import CAUSES, StationLedger
+from tests.quality.test_judgement import POLICY
+from tests.quality.world import HOUR_MS, KNOWN, NOW
+
+START = 450_000
+LENGTH = 60
+WINDOW = Interval(START, START + LENGTH)
+USABLE = st.one_of(st.integers(0, 500).map(float))
+NO_VALUE = st.sampled_from([None, -999.0, 999.0, -1.0])
+"""What stands in `aqi` and is no usable number."""
+
+hours = st.integers(START - 5, START + LENGTH + 5)
+pieces = st.lists(st.tuples(hours, st.integers(1, 30)), max_size=4).map(
+    lambda parts: union(Interval(at, at + long) for at, long in parts)
+)
+values = st.dictionaries(hours, st.one_of(USABLE, NO_VALUE), max_size=LENGTH)
+
+
+def station(
+    aqi: dict[int, float | None],
+    covered: Intervals = (),
+    empty: Intervals = (),
+    rejected: frozenset[int] = frozenset(),
+    *,
+    accounts: bool = False,
+    active: bool = False,
+) -> StationData:
+    """Return a station with such values at such hours."""
+    rows = [{"ts": hour * HOUR_MS, "aqi": aqi[hour], "aqi_type": "double"} for hour in sorted(aqi)]
+    documents = pl.DataFrame(rows, {name: SCHEMA[name] for name in ("ts", "aqi", "aqi_type")})
+    missing = {name: kind for name, kind in SCHEMA.items() if name not in documents.columns}
+    documents = documents.with_columns(
+        [pl.lit(None, kind).alias(name) for name, kind in missing.items()]
+    ).select(*SCHEMA)
+    ledger = StationLedger("completed", "", covered, empty, rejected, accounts)
+    return StationData(Station(KNOWN), documents, ledger, Scope(WINDOW, NOW, active=active))
+
+
+stations = st.builds(
+    station,
+    values,
+    pieces,
+    pieces,
+    st.frozensets(hours, max_size=5),
+    accounts=st.booleans(),
+    active=st.booleans(),
+)
+
+
+def in_gaps(data: StationData) -> list[int]:
+    return [
+        hour for start, end in data.gaps.select("start", "end").rows() for hour in range(start, end)
+    ]
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=stations)
+def test_gaps_and_hours_that_are_there_make_up_the_expected_range(data: StationData) -> None:
+    expected = data.hours.filter("expected")["hour"].to_list()
+    present = data.hours.filter("present")["hour"].to_list()
+    missing = in_gaps(data)
+    assert sorted([*missing, *(hour for hour in present if hour in set(expected))]) == expected
+    assert data.hours["hour"].to_list() == list(range(*WINDOW))
+    assert data.expected == len(expected)
+    assert data.readings == len(present)
+    assert len(missing) == data.expected - data.readings
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=stations)
+def test_gaps_are_whole_sorted_and_apart(data: StationData) -> None:
+    told = data.gaps.select("start", "end", "hours").rows()
+    assert all(end - start == long > 0 for start, end, long in told)
+    assert all(before[1] < after[0] for before, after in pairwise(told))
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=stations)
+def test_every_missing_hour_has_one_cause(data: StationData) -> None:
+    by_cause = [data.gaps[str(cause)].to_list() for cause in CAUSES]
+    assert [sum(parts) for parts in zip(*by_cause, strict=True)] == data.gaps["hours"].to_list()
+    causes = data.ledger.causes(WINDOW)
+    told = Counter(causes[hour - START] for hour in in_gaps(data))
+    assert [told[index] for index in range(len(CAUSES))] == [sum(parts) for parts in by_cause]
+    for row in data.gaps.iter_rows(named=True):
+        most = max(row[str(cause)] for cause in CAUSES)
+        assert row["cause"] == next(str(cause) for cause in CAUSES if row[str(cause)] == most)
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=stations)
+def test_a_cause_is_what_the_ledger_says_of_the_hour(data: StationData) -> None:
+    ledger = data.ledger
+
+    def holds(parts: Intervals, hour: int) -> bool:
+        return any(part.start <= hour < part.end for part in parts)
+
+    for hour, index in zip(range(*WINDOW), ledger.causes(WINDOW), strict=True):
+        if hour in ledger.rejected:
+            expected = "rejected"
+        elif not holds(ledger.covered, hour):
+            expected = "not_fetched"
+        elif holds(ledger.empty, hour) or not ledger.accounts:
+            expected = "source_empty"
+        else:
+            expected = "lost"
+        assert CAUSES[index] == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(aqi=values)
+@pytest.mark.parametrize("check_id", ["V01", "V02", "V03", "T01", "T02"])
+def test_what_has_no_value_is_not_evaluated(check_id: str, aqi: dict[int, float | None]) -> None:
+    """An absent value is neither good nor bad: it may not make a share smaller."""
+    data = station(aqi, (WINDOW,))
+    tally = Tally()
+    _look(checks()[check_id], tally, POLICY, data)
+    assert not tally.error
+    there = sum(value is not None for value in aqi.values())
+    assert tally.failed <= tally.evaluated <= there
+    if check_id in ("V01", "V03"):
+        assert tally.evaluated == there
