@@ -247,7 +247,10 @@ class Engine:
                 left = pieces if entry.is_present else subtract(pieces, covered)
                 entry = replace(entry, covered=covered, pieces=left)
             outcome = self._fetch_station(entry, empty)
-            if pieces and not entry.pieces and outcome.state is State.COMPLETED:
+            was_done = not entry.pieces and (
+                pieces or self._shared
+            )  # or all but the last word of it
+            if was_done and outcome.state is State.COMPLETED:
                 outcome = replace(outcome, state=State.SKIPPED, skip=Skip.ELSEWHERE)
             self._leave(entry.station)
         outcomes[position] = outcome

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.checkpoint import Empties, Empty, Progress, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
@@ -343,6 +343,25 @@ def test_a_run_that_shares_waits_for_another_to_the_end_and_asks_nothing_twice()
     assert done.state is State.COMPLETED
     outcome = Outcome(job="backfill", run_id="r", stations=executed.stations)
     assert (outcome.exit_code, outcome.success_rate) == (0, 100.0)
+
+
+@pytest.mark.parametrize(("shared", "state"), [(True, State.SKIPPED), (False, State.COMPLETED)])
+def test_of_a_station_that_is_covered_but_not_completed_yet_a_run_that_shares_claims_nothing(
+    shared: bool, state: State
+) -> None:
+    covered = Checkpoint(1, Status.IN_PROGRESS, covered=(RANGE,))
+    plan = build_plan([Station(1)], {1: covered}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    assert [(bool(entry.why), entry.pieces) for entry in plan.stations] == [(True, ())]
+
+    class Covered(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            super().begin(entry)
+            return Progress((RANGE,))
+
+    journal = Covered()
+    executed = execute(plan, sink=journal, shared=shared)
+    assert executed.stations[0].state is state
+    assert ("complete", 1) in [event[:2] for event in journal.events]
 
 
 def test_a_run_that_shares_stops_waiting_when_it_is_asked_to_stop() -> None:
