@@ -84,7 +84,9 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
 
 
 def _status(value: Any) -> Status:
-    return Status(value) if value in list(Status) else Status.IN_PROGRESS
+    """Return the status; BSON's code equals the text it holds, and is no status."""
+    known = type(value) is str and value in list(Status)
+    return Status(value) if known else Status.IN_PROGRESS
 
 
 def _moment(idx: int, field: str, value: Any) -> datetime | None:

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from bson import DatetimeMS, Int64, ObjectId
+from bson import Code, DatetimeMS, Int64, ObjectId
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from runner.core.checkpoint import Status
 from runner.core.errors import AirNowFileError
 from runner.core.readings import MOST_SUB_INDICES, Reason, to_readings
 from runner.sources.airnow_files import read_file
@@ -228,3 +229,9 @@ def test_of_overlapping_empties_what_was_asked_last_counts() -> None:
         (48, 72),
         (72, 96),
     ]
+
+
+def test_a_status_that_is_code_equal_to_one_counts_as_none() -> None:
+    read = to_checkpoint({"station_idx": 8641, "status": Code("completed")})
+    assert read is not None
+    assert read.status is Status.IN_PROGRESS
