@@ -18,7 +18,7 @@ demo: $(READY)  ## Install, then run a whole backfill against a loopback API and
 	$(BIN)/python -m runner profile=demo
 
 test: $(READY)  ## Install, then run all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 LOWEST := .venv-lowest
 # What the runner needs at the lower bounds of pyproject.toml; the tools of the tests as they come.
