@@ -11,12 +11,12 @@ from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import PLAN_VERSION, Mode, Plan, build_plan, plan_json
+from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Mode, Plan, build_plan, plan_json
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
 from runner.job import Job
-from runner.openaq_assembly import openaq_archive
+from runner.openaq_assembly import openaq_archive, openaq_cost
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
@@ -119,6 +119,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         batch_hours=job.config.backfill.batch_size,
         pace=job.pace,
         paced=files is None and held is None,
+        cost=openaq_cost(job) if job.source_kind == "openaq" else ONE_A_WINDOW,
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda idx: mapped is None or idx in mapped,

@@ -37,6 +37,8 @@ LONGEST_FRAME_H = 8760
 """Hours of one question: OpenAQ advises to ask for a year at most."""
 SHORTEST_FRAME_H = 24
 """Hours below which a question is not cut any further."""
+LOOK_UPS = 2
+"""Requests for a location before its first hours: itself, and its sensors."""
 _MARGIN_H = 24 * 14
 """Hours around a sensor's first and last that are asked for nevertheless: those may be out of date
 by the time that they are used."""
@@ -201,6 +203,17 @@ class OpenAqSource:
                 error.message = f"{path}: {error.message}"
                 error.args = (error.message,)
             raise
+
+
+def requests_for(hours: int, scale: str) -> int:
+    """Return how many requests a window takes of one sensor that measured in every hour.
+
+    Args:
+        hours: of the window.
+        scale: names the scale; some need hours before the window, too.
+    """
+    frames = split((Interval(0, hours + context_hours(scale)),), LONGEST_FRAME_H)
+    return sum(frame.hours // PAGE + 1 for frame in frames)  # the page that is not full is the last
 
 
 def _sensor(location: int, row: Any) -> Sensor | None:

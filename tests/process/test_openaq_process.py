@@ -46,6 +46,7 @@ def test_hanoi_2018_is_the_same_from_openaq_as_from_the_files_of_the_same_instru
     with measured_api(FILES) as api:
         runner(*YEAR, *FAST, "source=openaq", f"source.base_url={api.url}", OPENAQ_API_KEY="any")
         assert api.stats()["requests"] == 9 + 2 * 2  # a page of 984 hours; two places looked up
+    assert runner.last_json("plan.json")["totals"]["requests"] == 9 + 2 * 2
     assert readings_of(database) == from_files
 
     kept = list(database["ingest_concentrations"].find({"station_idx": 8641}))
