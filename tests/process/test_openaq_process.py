@@ -145,6 +145,33 @@ def test_two_scales_are_not_mixed_in_one_database(
     assert readings_of(database) == before
 
 
+@pytest.mark.skipif(not FILES.is_dir(), reason=f"the AirNow files are not at {FILES}")
+def test_another_source_does_not_mix_two_scales_either(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    weeks = (*WEEKS, *FAST, "backfill.batch_size=984")
+    from_files = (*weeks, "source=airnow", f"source.path={FILES}")
+    with invented_api() as api:
+        scale = "source.openaq.scale=epa_2024"
+        in_2024 = (*weeks, "source=openaq", f"source.base_url={api.url}", scale)
+        runner(*from_files)
+        before = readings_of(database)
+        assert before
+        refused = runner(*in_2024, "backfill.mode=refetch", expect=2, OPENAQ_API_KEY="any")
+        assert "station 8641 has indices on the scale aqicn" in refused.stderr
+        assert readings_of(database) == before
+        for name in ("waqi_station_readings", "ingest_checkpoints"):
+            database[name].delete_many({})
+        runner(*in_2024, OPENAQ_API_KEY="any")
+    before = readings_of(database)
+    refused = runner(*from_files, "backfill.mode=refetch", expect=2)
+    assert "station 8641 has indices on the scale epa_2024" in refused.stderr
+    assert f"mongo.database={database.name}_aqicn" in refused.stderr
+    assert readings_of(database) == before
+    live = ("source=aqicn_live", *FAST, "stations.ids=[8641]")
+    assert "epa_2024" in runner(*live, expect=2, AQICN_API_KEY="any").stderr
+
+
 def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
     runner: Runner, database: Database[dict[str, Any]]
 ) -> None:
