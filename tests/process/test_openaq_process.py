@@ -184,6 +184,7 @@ def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
         done = runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
     assert "1 confirmed already, 1 likely, 0 unsure" in done.stdout
     assert "1 without coordinates" in done.stdout
+    assert runner.last_json("outcome.json")["requests"] == 1
     proposed = yaml.safe_load(done.stdout)
     assert proposed == {"source": {"openaq": {"locations": {1584: [77, 88]}}}}
     after = {name: database[name].count_documents({}) for name in database.list_collection_names()}
