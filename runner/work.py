@@ -177,7 +177,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
     settings = job.config.backfill
     if not Mode(settings.mode.value).looks_for_gaps:
         return {}
-    asked_since = hour_of(job.started_at) - 24 * settings.recheck_empty_after_days
+    days = settings.recheck_empty_after_days
+    asked_since = hour_of(job.started_at) - 24 * days + (days == 0)  # 0: also those of this hour
     found: dict[int, Intervals] = {}
     ids = sorted(checkpoints)
     for at in range(0, len(ids), _STATIONS_AT_ONCE):

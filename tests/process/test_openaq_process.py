@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -194,25 +195,51 @@ def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
     assert "job=match source=openaq" in refused.stderr
 
 
-def test_the_archive_loads_what_the_api_does(
-    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
-) -> None:
+def copy_days(bucket: Path, days: Iterable[int]) -> None:
+    """Write files of invented hours for days of January 2018, as the archive has them."""
     local = timezone(timedelta(hours=7))
-    hours = concentrations_of(Climatology(1))
-    start, end = (hour_of(datetime(2018, 1, day, tzinfo=local)) for day in (1, 8))
-    days: dict[str, list[str]] = {}
-    for hour, value in hours(8641, Interval(start + 1, end + 1))["pm25"]:
-        day = f"{to_datetime(hour - 1).astimezone(local):%Y%m%d}"
-        ended = to_datetime(hour).astimezone(local).isoformat()
-        days.setdefault(day, []).append(
-            f"7441,21632,Hanoi-7441,{ended},21.0,105.8,pm25,µg/m³,{value}"
-        )
-    for day, rows in days.items():
-        folder = tmp_path / f"bucket/records/csv.gz/locationid=7441/year={day[:4]}/month={day[4:6]}"
+    for day in days:
+        start = hour_of(datetime(2018, 1, day, tzinfo=local))
+        hours = concentrations_of(Climatology(1))(8641, Interval(start + 1, start + 25))["pm25"]
+        rows = [
+            f"7441,21632,Hanoi-7441,{to_datetime(hour).astimezone(local).isoformat()},21.0,105.8,"
+            f"pm25,µg/m³,{value}"
+            for hour, value in hours
+        ]
+        folder = bucket / "records/csv.gz/locationid=7441/year=2018/month=01"
         folder.mkdir(parents=True, exist_ok=True)
         header = "location_id,sensors_id,location,datetime,lat,lon,parameter,units,value"
         text = "\n".join([header, *rows, ""]).encode()
-        (folder / f"location-7441-{day}.csv.gz").write_bytes(gzip.compress(text))
+        (folder / f"location-7441-201801{day:02}.csv.gz").write_bytes(gzip.compress(text))
+
+
+def test_days_that_were_copied_later_are_filled_in_at_once(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    days = (
+        "stations.ids=[8641]",
+        "backfill.start_date=2017-12-31T18:00",  # the label 01:00 of 1 January there
+        "backfill.end_date=2018-01-03T18:00",
+        "+source.openaq.locations={8641: [7441]}",
+        *("source=openaq_archive", f"source.path={tmp_path / 'bucket'}", *FAST),
+    )
+    copy_days(tmp_path / "bucket", (1, 3))
+    runner(*days)
+    before = readings_of(database)
+    copy_days(tmp_path / "bucket", [2])
+    runner(*days, "backfill.mode=gaps")
+    assert readings_of(database) == before
+    runner(*days, "backfill.mode=gaps", "backfill.recheck_empty_after_days=0")
+    after = readings_of(database)
+    assert [item for item in after if item in before] == before
+    assert {f"{item['time']['s']:.10}" for item in after if item not in before} >= {"2018-01-02"}
+    assert len(after) > len(before) + 20
+
+
+def test_the_archive_loads_what_the_api_does(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    copy_days(tmp_path / "bucket", range(1, 8))
     week = (
         "stations.ids=[8641]",
         "backfill.start_date=2018-01-01T02:00",
