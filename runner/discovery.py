@@ -30,7 +30,7 @@ from runner.core.outcome import Outcome, duration_text
 from runner.core.selection import Box, Selector
 from runner.core.sightings import Refused, Sighting, objection, placed
 from runner.core.stations import Station
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.job import Job
 from runner.pacing import Pacing
 from runner.secrets import Secret
@@ -185,7 +185,8 @@ def _look(job: Job, api: AqicnStations, census: Census) -> None:
     settings = job.config.discover
     grid = [tile for box in _boxes(census) for tile in tiles(box, settings.tile_degrees)]
     job.tell(
-        f"Looking for stations in {census.country.name or 'the box'}: {len(grid):,} boxes, split "
+        f"Looking for stations in {census.country.name or 'the box'}: "
+        f"{counted(len(grid), 'tiles')}, split "
         f"where more is found; one request every {job.pace.delay_s:g} s"
     )
 
@@ -200,16 +201,17 @@ def _look(job: Job, api: AqicnStations, census: Census) -> None:
         _take(census, api.search(word))
 
 
-def _boxes(census: Census) -> set[Box]:
+def _boxes(census: Census) -> list[Box]:
     """Return where to look: in the boxes of the selectors, as far as they are chosen and here."""
     world = Box(-90, -180, 90, 180)
     here = overlap(census.country.box, census.narrow.box or world)
     if here is None:
         raise ConfigError(f"stations.bbox lies outside {census.country.name}")
-    boxes = {shared for one in census.selectors if (shared := overlap(here, one.box or world))}
+    found = (overlap(here, one.box or world) for one in census.selectors)
+    boxes = [*dict.fromkeys(box for box in found if box)]
     if not boxes:
         raise ConfigError(f"the boxes of the chosen groups lie outside {census.country.name}")
-    return {here} if here in boxes else boxes
+    return [here] if here in boxes else boxes
 
 
 def _take(census: Census, found: Iterable[Sighting]) -> list[int]:

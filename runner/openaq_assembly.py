@@ -15,10 +15,10 @@ from runner.job import Job
 from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.http import HttpClient
-from runner.sources.openaq import LOOK_UPS, Keep, OpenAqSource, requests_for
+from runner.sources.openaq import LOOK_UPS, OpenAqSource, requests_for
 from runner.sources.openaq_answers import OpenAqReader
 from runner.sources.openaq_archive import OpenAqArchive
-from runner.sources.openaq_rows import Terms
+from runner.sources.openaq_rows import Keep, Terms
 from runner.sources.patience import FailedTries
 
 

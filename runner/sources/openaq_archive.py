@@ -20,17 +20,16 @@ import csv
 import gzip
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from runner.core.concentrations import (
     POLLUTANTS,
     Measured,
-    MeasuredHour,
     is_usable,
     settle,
     unit_of,
@@ -40,16 +39,13 @@ from runner.core.indices import context_hours
 from runner.core.intervals import ONE_HOUR, Interval, hour_of, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
-from runner.sources.openaq_rows import instant, wall_clock
+from runner.sources.openaq_rows import Keep, instant, wall_clock
 
 COLUMNS = ("location_id", "sensors_id", "datetime", "parameter", "units", "value")
 """Those that are read."""
 _WHERE = Path("records", "csv.gz")
 _MOST_AHEAD = timedelta(hours=14)
 """The largest offset from UTC: a local day may begin so much earlier."""
-
-Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
-"""Keeps concentrations; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)

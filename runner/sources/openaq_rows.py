@@ -15,14 +15,18 @@ OpenAQ's times are time-ending, and so are the labels of AirNow's files, whose d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
-from runner.core.concentrations import Measured, is_usable, unit_of
+from runner.core.concentrations import Measured, MeasuredHour, is_usable, unit_of
 from runner.core.intervals import EPOCH, ONE_HOUR, Interval, hour_of
 from runner.core.readings import LocalTime, Reason, Reject
+from runner.core.stations import Station
+
+Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
+"""Keeps concentrations; raises StoreError."""
 
 _TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)
 """From here on a moment may have no name in another zone."""
