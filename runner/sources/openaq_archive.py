@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -226,8 +227,10 @@ def _read(raw: dict[str, Any], location: int) -> _Row | Reject:
         return Reject(Reason.WRONG_STATION, raw, row.label)
     if not (raw["value"] or "").strip():
         return Reject(Reason.VALUE_MISSING, raw, row.label)
-    if value is None or unit is None or not is_usable(row.pollutant, value, unit):
+    if value is None or unit is None:
         return Reject(Reason.CONCENTRATION_UNUSABLE, raw, row.label)
+    if not is_usable(row.pollutant, value, unit):
+        return Reject(Reason.OUTSIDE_SCALE, raw, row.label)
     return row
 
 
@@ -255,9 +258,10 @@ def _day(row: _Row) -> date:
 
 def _number(text: Any) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _holds(window: Interval, hour: int) -> bool:

@@ -135,8 +135,11 @@ def _not_usable(row: Mapping[str, Any], sensor: Sensor, terms: Terms) -> Reason 
     value, coverage, flags = row.get("value"), _coverage(row), row.get("flagInfo")
     if value is None:
         return Reason.VALUE_MISSING
-    if not _is_number(value) or not _is_air(value, _parameter(row), sensor):
+    unit = unit_of(_parameter(row).get("units", sensor.unit))
+    if not _is_number(value) or unit is None:
         return Reason.CONCENTRATION_UNUSABLE
+    if not is_usable(sensor.pollutant, float(value), unit):
+        return Reason.OUTSIDE_SCALE
     if not terms.accept_flagged and isinstance(flags, dict) and flags.get("hasFlags"):
         return Reason.FLAGGED
     if coverage is not None and coverage < terms.least_coverage:
@@ -154,11 +157,6 @@ def _is_one_hour(period: Mapping[str, Any], ended: datetime) -> bool:
 def _parameter(row: Mapping[str, Any]) -> Mapping[str, Any]:
     told = row.get("parameter")
     return told if isinstance(told, dict) else {}
-
-
-def _is_air(value: float, parameter: Mapping[str, Any], sensor: Sensor) -> bool:
-    unit = unit_of(parameter.get("units", sensor.unit))
-    return unit is not None and is_usable(sensor.pollutant, float(value), unit)
 
 
 def _coverage(row: Mapping[str, Any]) -> float | None:

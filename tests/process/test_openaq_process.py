@@ -14,8 +14,9 @@ from pymongo.database import Database
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
-from runner.sandbox.openaq import concentrations_of
+from runner.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sandbox.positions import position_of
+from runner.sandbox.server import Sandbox
 from tests.process.openaq_api import invented_api, measured_api
 from tests.process.product import FAST, SHARED, Runner, readings_of
 
@@ -113,6 +114,31 @@ def test_failures_of_the_api_cost_no_hour_and_no_concentration(
 def concentrations(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:
     told = database["ingest_concentrations"].find({}, {"_id": 0, "run_id": 0, "stored_at": 0})
     return sorted(told, key=lambda item: item["ts"])
+
+
+def test_a_month_of_fillers_is_asked_for_once_and_fails_nothing(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    first, last = (hour_of(datetime(2018, month, 1, tzinfo=UTC)) for month in (2, 3))
+
+    def hours(_idx: int, window: Interval) -> dict[str, list[tuple[int, float]]]:
+        told = range(window.start, window.end)
+        return {"pm25": [(hour, -999.0 if first <= hour < last else 9.0) for hour in told]}
+
+    answers = OpenAqAnswers({8641: [7441]}, {}, hours, lambda: datetime.now(UTC), synthetic=True)
+    with Sandbox({8641: "Hanoi"}, Climatology(1), openaq=answers) as api:
+        runner(
+            *("source=openaq", f"source.base_url={api.url}", "stations.ids=[8641]", *FAST),
+            *("backfill.start_date=2018-01-01", "backfill.end_date=2018-04-01"),
+            *("+source.openaq.locations={8641: [7441]}", "backfill.batch_size=240"),
+            OPENAQ_API_KEY="any",
+        )
+        assert api.stats()["requests"] == 2 + 9
+    assert len(readings_of(database)) == 24 * (31 + 31)
+    assert {item["ts"].month for item in readings_of(database)} == {1, 3}
+    rejects = list(database["ingest_rejects"].find())
+    assert len(rejects) == last - first
+    assert {item["reason"] for item in rejects} == {"outside_scale"}
 
 
 def test_a_dry_run_keeps_nothing(runner: Runner, database: Database[dict[str, Any]]) -> None:
