@@ -101,8 +101,7 @@ def test_groups_and_their_boxes_are_kept_to_by_the_api_and_by_files(
     path = tmp_path / "stations.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     file = ("job=stations", f"discover.file={path}", *FAST)
-    assert "1 found, 1 new" in runner(*file, "stations=red_river_delta").stdout
-    assert "2 found, 1 new" in runner(*file, "stations=[red_river_delta,da_nang]").stdout
+    assert "2 found, 2 new" in runner(*file, "stations=[red_river_delta,da_nang]").stdout
     assert set(stations(database)) == {1, 1584}
     names = {1584: "Da Nang, Vietnam", 8641: "Hanoi", -476599: "Hanoi, Vietnam"}
     with Sandbox(names, Climatology(1), token=KEY) as api:

@@ -37,11 +37,10 @@ def every_hour(_idx: int, window: Interval) -> Mapping[str, Sequence[tuple[int, 
     [
         (984, "aqicn", 1),
         (984, "vn_aqi", 1),  # with eleven hours before it
-        (999, "aqicn", 1),
+        (988, "aqicn", 1),
         (1000, "aqicn", 2),  # a full page is not known to be the last one
         (989, "vn_aqi", 2),
         (1500, "aqicn", 2),
-        (8784, "aqicn", 10),  # in two frames
     ],
 )
 def test_the_requests_of_a_window_are_known_before_they_are_made(
@@ -67,3 +66,7 @@ def test_the_requests_of_a_window_are_known_before_they_are_made(
             found = source.fetch(Station(8641), Interval(START, START + hours))
         assert api.stats()["requests"] == LOOK_UPS + requests
     assert len(found.records) == hours
+
+
+def test_a_leap_year_is_asked_for_in_two_frames() -> None:
+    assert requests_for(8784, "aqicn") == 9 + 1
