@@ -43,8 +43,8 @@ from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
 from runner.sources.aqicn_live import AqicnLive
-from runner.sources.openaq import Keep as KeepMeasured
 from runner.sources.openaq_archive import OpenAqArchive
+from runner.sources.openaq_rows import Keep as KeepMeasured
 from runner.sources.patience import FailedTries
 from runner.store.budget import Budget
 from runner.store.outage import Outage

@@ -338,12 +338,13 @@ class Engine:
         """
         unusable = answer.unusable
         count = unusable.total()
-        if count < _FEWEST_UNUSABLE or count <= self._reject_share * answer.records:
+        records = answer.records + answer.refused
+        if count < _FEWEST_UNUSABLE or count <= self._reject_share * records:
             return
         self._sink.store(station, window, [], answer.rejects)
         reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
         raise SourceError(
-            f"{count} of {answer.records} records of {window} are unusable ({reasons}), more than "
+            f"{count} of {records} records of {window} are unusable ({reasons}), more than "
             f"limits.reject_share={self._reject_share:g}; job=rejects shows them",
             scope=Scope.STATION,
         )

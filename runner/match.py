@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
 from runner.assembly import api_key, budget_of, open_store, pacer_of
@@ -45,7 +46,7 @@ def match(job: Job) -> Outcome:
         pacer = pacer_of(job, budget_of(job, store, key), outage)
         places = list(_places(job, key, pacer))
     job.tell("\n".join(_proposal(job, stations, places)))
-    return job.outcome()
+    return replace(job.outcome(), requests=pacer.permits, budget_wait_s=pacer.waited_s)
 
 
 def _places(job: Job, key: Secret, pacer: Pacing) -> Iterator[Place]:

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     QC_OTHER = "qc_other"
     CONCENTRATION_UNUSABLE = "concentration_unusable"
     VALUE_MISSING = "value_missing"
+    OUTSIDE_SCALE = "outside_scale"
+    """A filler such as -999, or the end of the instrument's scale: there is no measurement."""
     FLAGGED = "flagged"
     COVERAGE_LOW = "coverage_low"
     WRONG_SENSOR = "wrong_sensor"
@@ -100,6 +102,7 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.QC_SUSPECT,
         Reason.QC_OTHER,
         Reason.VALUE_MISSING,
+        Reason.OUTSIDE_SCALE,
         Reason.FLAGGED,
         Reason.COVERAGE_LOW,
         Reason.NO_INDEX,

@@ -19,7 +19,12 @@ from pymongo.database import Database
 
 from runner.core.concentrations import Measured, MeasuredHour
 from runner.core.intervals import Interval, to_datetime
-from runner.store.collection import Document, ensure_unique_index, open_collection
+from runner.store.collection import (
+    Document,
+    ensure_index,
+    ensure_unique_index,
+    open_collection,
+)
 from runner.store.connection import store_errors
 
 NAME = "ingest_concentrations"
@@ -38,7 +43,7 @@ class Concentrations:
         self._collection = open_collection(database, NAME)
 
     def ensure(self) -> None:
-        """Make the unique index over station, hour and source.
+        """Make the unique index over station, hour and source, and that of the scales.
 
         Raises:
             UnsupportedCollectionError: doubles are in the way.
@@ -46,6 +51,7 @@ class Concentrations:
         """
         with store_errors(NAME):
             ensure_unique_index(self._collection, _KEY, "station_ts_source")
+            ensure_index(self._collection, ("scale", "station_idx"), "scale_station")
 
     def keep(
         self,
@@ -93,6 +99,16 @@ class Concentrations:
         with store_errors(NAME):
             found = self._collection.find_one(other, {"station_idx": 1, "scale": 1})
         return (found["station_idx"], str(found["scale"])) if found else None
+
+    def measured(self, station_ids: Collection[int]) -> set[int]:
+        """Return which of some stations have kept concentrations.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            chosen = {"station_idx": {"$in": [*station_ids]}}
+            return {*self._collection.distinct("station_idx", chosen)}
 
     def count(self, station_idx: int, window: Interval) -> int:
         """Return how many hours of a window have kept concentrations.

@@ -235,6 +235,12 @@ class Readings:
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
 
+    def has_any(self, station_idx: int) -> bool:
+        """Whether a station has any reading; raises StoreError."""
+        with store_errors(NAME):
+            found = self._collection.find_one({"meta.station_idx": station_idx}, {"_id": 1})
+        return found is not None
+
     def has_off_hour(self, station_idx: int, hour: int) -> bool:
         """Whether another writer has a reading within an hour, not at its beginning.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,3 +59,20 @@ def test_a_station_with_indices_on_another_scale_is_found(
     assert kept.on_another_scale([8641, 8767], "aqicn") == (8641, "vn_aqi")
     assert kept.on_another_scale([8641], "vn_aqi") is None
     assert kept.on_another_scale([8767], "aqicn") is None
+    assert kept.measured([8641, 8767]) == {8641}
+
+
+def test_other_scales_are_found_without_reading_what_is_on_this_one(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    kept.ensure()
+    hours = [
+        MeasuredHour(hour, (replace(measured(9.0), hour=hour),), {"pm25": 21632}, "aqicn")
+        for hour in range(HOUR, HOUR + 500)
+    ]
+    kept.keep("run-1", 8641, "openaq", hours, NOW)
+    other = {"station_idx": {"$in": [8641, 8767]}, "scale": {"$ne": "aqicn"}}
+    told = database["ingest_concentrations"].find(other).explain()["executionStats"]
+    assert (told["nReturned"], told["totalDocsExamined"]) == (0, 0)
+    assert told["totalKeysExamined"] < 10
