@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.assembly import Store, airnow_files
 from runner.config import bundled_stations
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
@@ -16,7 +15,7 @@ from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
 from runner.job import Job
-from runner.openaq_assembly import openaq_archive
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
@@ -188,6 +187,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
 def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     source = job.config.source
     if job.source_kind == "openaq_archive":
+        from runner.openaq_assembly import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
+
         archive = openaq_archive(job)
         if not any(archive.offers(station.idx) for station in selection.stations):
             raise ConfigError(
@@ -196,6 +197,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
                 hint="source.path holds records/csv.gz of the archive, or its folders themselves",
             )
         return archive
+    from runner.assembly import airnow_files  # noqa: PLC0415 - brings what asks an API
+
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
