@@ -27,6 +27,7 @@ from runner.config import JobContext, read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.sweep import SweepPlan
+from runner.lean import import_structlog
 from runner.private_files import check_program, keep_secrets_out
 from runner.process import OWNER_ONLY, Process, tell
 from runner.secrets import Environment, Redactor
@@ -121,6 +122,7 @@ class JobTask:
             shares_terminal=self.parent != os.getpid(),
         )
         try:
+            import_structlog()
             from runner import jobs  # noqa: PLC0415 - the configuration was wrong often enough by now
 
             return jobs.run(config, context)

@@ -14,6 +14,7 @@ API = ("requests", "urllib3", "tenacity", "orjson", "runner.sources", "runner.en
 OTHER_JOBS = ("runner.discovery", "runner.match", "runner.replay")
 SANDBOX = ("http.server", "runner.sandbox", "runner.sandbox_assembly")
 OTHER_SOURCES = ("runner.openaq_assembly", "runner.sources.openaq", "runner.sources.airnow")
+DRAWN_TRACEBACKS = ("rich.traceback", "rich.syntax", "pygments")
 MULTIRUN = ("runner.sweep", "runner.launching", "joblib", "ray")
 
 
@@ -36,7 +37,7 @@ def test_help_needs_neither_hydra_nor_anything_that_does_a_job(watched: Watched)
 def test_status_needs_nothing_that_asks_an_api(watched: Watched) -> None:
     modules = watched("job=status")["modules"]
     everything = ("runner.backfill", "runner.quality", "runner.reporting", *REPORT, *API)
-    assert not reached(modules, (*everything, *OTHER_JOBS, *SANDBOX, *MULTIRUN))
+    assert not reached(modules, (*everything, *OTHER_JOBS, *SANDBOX, *MULTIRUN, *DRAWN_TRACEBACKS))
     assert {"pymongo", "runner.tables"} <= set(modules)
 
 
@@ -51,6 +52,7 @@ def test_a_backfill_needs_no_sandbox_no_other_source_and_no_report(watched: Watc
             "report=none",
             f"source.base_url={api.url}",
         )["modules"]
-    everything = ("runner.quality", "runner.report.run_files", *REPORT, *OTHER_JOBS)
+    ours = ("runner.quality", "runner.report.run_files", *OTHER_JOBS, *DRAWN_TRACEBACKS)
+    everything = (*ours, *REPORT)
     assert not reached(modules, (*everything, *OTHER_SOURCES, *SANDBOX, *MULTIRUN))
     assert {"requests", "runner.sources.aqicn"} <= set(modules)
