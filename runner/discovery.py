@@ -15,11 +15,9 @@ from typing import Any
 import structlog
 
 from runner.assembly import (
-    Store,
     api_key,
     budget_of,
     open_client,
-    open_store,
     pacer_of,
     wanted_country,
 )
@@ -39,6 +37,7 @@ from runner.sources.patience import FailedTries
 from runner.sources.station_files import stations_of
 from runner.store.outage import Outage
 from runner.store.stations import StationsRecorded
+from runner.store_assembly import Store, open_store
 from runner.work import selector_of
 
 log = structlog.get_logger()

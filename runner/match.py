@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
-from runner.assembly import api_key, budget_of, open_store, pacer_of
+from runner.assembly import api_key, budget_of, pacer_of
 from runner.core.errors import ConfigError
 from runner.core.matching import Candidate, Place, candidates, in_order_of_time, place_of
 from runner.core.outcome import Outcome
@@ -19,6 +19,7 @@ from runner.secrets import Secret
 from runner.sources.openaq import PAGE
 from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
+from runner.store_assembly import open_store
 from runner.work import choose_stations
 
 _MOST_PAGES = 100

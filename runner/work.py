@@ -6,19 +6,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.assembly import Store, airnow_files
 from runner.config import bundled_stations
 from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Mode, Plan, build_plan, plan_json
+from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
 from runner.job import Job
-from runner.openaq_assembly import openaq_archive, openaq_cost
 from runner.settings import Stations, StationSelector
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
@@ -123,7 +122,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         batch_hours=job.config.backfill.batch_size,
         pace=job.pace,
         paced=files is None and held is None,
-        cost=openaq_cost(job) if job.source_kind == "openaq" else ONE_A_WINDOW,
+        cost=_cost(job),
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda idx: mapped is None or idx in mapped,
@@ -134,6 +133,15 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     )
     _tell_plan(job, plan)
     return Work(selection, plan, files, held)
+
+
+def _cost(job: Job) -> Cost:
+    """Return how many requests the source takes."""
+    if job.source_kind != "openaq":
+        return ONE_A_WINDOW
+    from runner.openaq_assembly import openaq_cost  # noqa: PLC0415 - brings what asks OpenAQ
+
+    return openaq_cost(job)
 
 
 def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
@@ -194,6 +202,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
 def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     source = job.config.source
     if job.source_kind == "openaq_archive":
+        from runner.openaq_assembly import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
+
         archive = openaq_archive(job)
         if not any(archive.offers(station.idx) for station in selection.stations):
             raise ConfigError(
@@ -202,6 +212,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
                 hint="source.path holds records/csv.gz of the archive, or its folders themselves",
             )
         return archive
+    from runner.assembly import airnow_files  # noqa: PLC0415 - brings what asks an API
+
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))

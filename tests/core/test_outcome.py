@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Tally, tally_window
+from runner.core.exits import Exit, worst
 from runner.core.intervals import Interval
 from runner.core.outcome import (
     Coverage,
-    Exit,
     Outcome,
     State,
     StationOutcome,
     duration_text,
-    worst,
 )
 from runner.core.plan import Skip
 from runner.core.readings import Reason, Reject
