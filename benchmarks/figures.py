@@ -17,6 +17,7 @@ class Figure:
             says why.
         unit: `x` for a ratio, else `MB`, `s`, …
         target: what it should be; None where there is none.
+        best: where the target is out of reach: the best reached so far, by which it is guarded.
         better: whether more or less is better.
         detail: what it was made of.
     """
@@ -25,21 +26,23 @@ class Figure:
     value: float | None
     unit: str = "x"
     target: float | None = None
+    best: float | None = None
     better: Literal["more", "less"] = "more"
     detail: str = ""
 
     @property
     def met(self) -> bool:
         """Whether it is as good as the target, or there is none, or it was not measured."""
-        return self.reached(1.0)
+        return self._reached(self.target, 1.0)
 
-    def reached(self, share: float) -> bool:
-        """Return whether it reached a share of the target, 0..1."""
-        if self.target is None or self.value is None:
+    def keeps(self, share: float) -> bool:
+        """Return whether it reached a share, 0..1, of the target, or of the best where there is one."""
+        return self._reached(self.target if self.best is None else self.best, share)
+
+    def _reached(self, bound: float | None, share: float) -> bool:
+        if bound is None or self.value is None:
             return True
-        if self.better == "more":
-            return self.value >= self.target * share
-        return self.value * share <= self.target
+        return self.value >= bound * share if self.better == "more" else self.value * share <= bound
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -48,6 +51,8 @@ def table(figures: Iterable[Figure]) -> str:
     for figure in figures:
         sign = ">=" if figure.better == "more" else "<="
         target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
+        if figure.best is not None:
+            target += f" (best so far {figure.best:g})"
         missed = "" if figure.met else " **(missed)**"
         value = "skipped" if figure.value is None else f"{figure.value:.2f} {figure.unit}{missed}"
         lines.append(f"| {figure.name} | {value} | {target} | {figure.detail} |")
