@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from runner.assembly import budget_of, open_store, sandbox_server
+from runner.assembly import Store, budget_of, open_store, sandbox_server
 from runner.backfill import note_attributions, reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
@@ -28,6 +29,7 @@ from runner.match import match
 from runner.prune import prune
 from runner.replay import replay_rejects
 from runner.reporting import make_report, run_to_report
+from runner.rescale import rescale_stored
 from runner.secrets import Redactor, Secret
 from runner.shutdown import StopFlag
 from runner.tables import (
@@ -197,10 +199,22 @@ def validate_stored(job: Job) -> Outcome:
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
         outcome_of_run = recorded_outcome(job, store, selection.stations)
-        note_attributions(job, (outcome_of_run or {}).get("attributions") or ())
+        note_attributions(job, _on_stored_scale(store, (outcome_of_run or {}).get("attributions")))
         verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     return _told(job, outcome)
+
+
+def _on_stored_scale(
+    store: Store, attributions: Sequence[dict[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """Return attributions as recorded, with the scale that job=rescale may have changed since."""
+    told = [*(attributions or ())]
+    scales = store.concentrations.scales({one["station_idx"] for one in told}) if told else {}
+    return [
+        one | {"scale": ", ".join(sorted(scales.get(one["station_idx"], {one.get("scale", "")})))}
+        for one in told
+    ]
 
 
 def _told(job: Job, outcome: Outcome) -> Outcome:
@@ -248,6 +262,7 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "rejects": rejects,
     "dedupe": dedupe,
     "replay": replay_rejects,
+    "rescale": rescale_stored,
     "prune": prune,
     "match": match,
     "validate": validate_stored,

@@ -216,7 +216,8 @@ def _mapped(job: Job, store: Store, selection: Selection) -> Collection[int]:
         raise ConfigError(
             f"station {other[0]} has indices on the scale {other[1]}: others on {scale} beside them"
             " would look like other air",
-            hint=f"Write source.openaq.scale={other[1]}, or take another database for {scale}, as "
+            hint=f"Write source.openaq.scale={other[1]}, or bring what is stored to {scale} with "
+            f"job=rescale, or take another database for {scale}, as "
             f"mongo.database={job.database_name}_{scale}",
         )
     if not any(station.idx in mapped for station in selection.stations):

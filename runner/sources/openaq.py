@@ -20,7 +20,7 @@ import structlog
 
 from runner.core.concentrations import POLLUTANTS, Measured, MeasuredHour, settle
 from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
-from runner.core.indices import context_hours
+from runner.core.indices import CONTEXT_H
 from runner.core.intervals import Interval, hour_of, intersect, iso, split
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -97,7 +97,7 @@ class OpenAqSource:
             StoppedError: a stop was asked for while waiting.
         """
         locations = self._locations.get(station.idx, ())
-        asked = Interval(window.start - context_hours(self._scale), window.end)
+        asked = Interval(window.start - CONTEXT_H, window.end)
         measured: list[Measured] = []
         rejects: list[Reject] = []
         for location in locations:
