@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +114,22 @@ def test_it_is_recorded_changes_nothing_again_and_leaves_no_gap(
         asked = api.stats()["requests"]
         there("backfill.mode=gaps", url)
         assert api.stats()["requests"] == asked
+
+
+def test_a_validation_afterwards_names_the_scale_that_is_stored(
+    there: There, database: Mongo, cwd: Path
+) -> None:
+    load(database)
+    place = {"station_idx": 8641, "location": 2539, "scale": "aqicn"}
+    account = {"station_idx": 8641, "start": "2016-01-01T00:00:00Z", "end": "2017-01-01T00:00:00Z"}
+    loaded = {"attributions": [place], "accounts": [{**account, "windows": {}, "totals": {}}]}
+    run = {"job": "backfill", "source": "openaq", "outcome": {**loaded, "windows": {}}}
+    database["ingest_runs"].insert_one({**run, "started_at": datetime.now(UTC)})
+    database["waqi_stations"].insert_one({"_id": 8641, "city": {"name": "Hanoi"}})
+    there("job=rescale", "confirm=true")
+    there("job=validate")
+    (told,) = cwd.rglob("attributions.json")
+    assert json.loads(told.read_text("utf-8"))["attributions"] == [{**place, "scale": "epa_2024"}]
 
 
 def test_stations_and_readings_of_others_stay_and_are_counted(
