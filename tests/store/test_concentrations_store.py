@@ -46,6 +46,11 @@ def test_an_hour_that_is_fetched_again_replaces_its_document_of_that_source_alon
         (21633, 12.0, True),
         (21632, 35.5, False),
     ]
+    read = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert {one.source: one.measured for one in read} == {
+        "openaq": second,
+        "openaq_archive": first,
+    }
     assert kept.count(8641, Interval(HOUR, HOUR + 1)) == 2
     assert kept.count(8641, Interval(HOUR + 1, HOUR + 2)) == 0
 
