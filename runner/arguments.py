@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.advice import explain, known_keys, mapping_of, text_keys, unknown_key
 from runner.conf_files import (
     GROUPS,
     PRIVATE_DIR_VARIABLE,
@@ -17,6 +16,7 @@ from runner.conf_files import (
     standard_checks,
 )
 from runner.core.errors import ConfigError
+from runner.keys import known_keys, mapping_of, text_keys, unknown_key
 from runner.quality_rules import no_such_check
 from runner.secrets import Environment
 from runner.settings import JobName
@@ -131,6 +131,8 @@ class Arguments:
 
     def explain(self, error: Exception) -> str:
         """Return what went wrong while these arguments were composed, in one to five lines."""
+        from runner.advice import explain  # noqa: PLC0415 - brings Hydra, which has failed by now
+
         slips = [slip for path in self.profiles() for slip in profile_slips(path)]
         return slips[0] if slips else explain(error, self.directories)
 

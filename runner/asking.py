@@ -58,6 +58,7 @@ class Answered:
         records: how many records the answer had.
         refused: how many more the source itself had to refuse.
         repeated: records that said the same as another one of the hour.
+        hours: of the readings, UTC.
         readings: sorted by hour, at most one an hour.
         rejects: what did not become a reading, or only in part.
         repaired: records whose hour label the source corrected.
@@ -67,6 +68,7 @@ class Answered:
     records: int
     refused: int
     repeated: int
+    hours: frozenset[int]
     readings: list[Reading]
     rejects: list[Reject]
     repaired: int
@@ -133,6 +135,7 @@ class Asker:
             records=len(answer.records),
             refused=len(answer.rejects),
             repeated=made.repeated,
+            hours=frozenset(made.hours),
             readings=made.readings,
             rejects=rejects,
             repaired=answer.repaired,

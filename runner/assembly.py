@@ -1,28 +1,17 @@
-"""Picks implementations for a job: database, source, sandbox. The only place that does."""
+"""Picks implementations for a job. The only place that does, with its parts `*_assembly.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.config import missing_key_message
 from runner.core.country import Country, country_of
 from runner.core.errors import AqicnClientError, ConfigError, SourceError
-from runner.core.intervals import Interval
-from runner.core.stations import Station
 from runner.job import Job
-from runner.openaq_side import openaq_side
 from runner.pacing import Pacer, Pacing
-from runner.sandbox.climatology import Climatology
-from runner.sandbox.faults import Faults
-from runner.sandbox.flaws import Flawed
-from runner.sandbox.server import Sandbox
-from runner.sandbox.values import Replay, Values
 from runner.secrets import Secret
 from runner.shared_pacer import SharedPacer
 from runner.sources.aqicn import AqicnSource, Keep
@@ -32,83 +21,12 @@ from runner.sources.http import HttpClient, Timeouts
 from runner.sources.patience import FailedTries, RetryPolicy
 from runner.sources.replay import ReplaySource
 from runner.store.budget import Budget, Limits
-from runner.store.checkpoints import Checkpoints
-from runner.store.collection import Kind
-from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock, server_version
-from runner.store.flat_readings import FlatReadings
-from runner.store.leases import Leases
-from runner.store.leftovers import Leftovers
 from runner.store.outage import Outage
-from runner.store.queries import Queries
-from runner.store.raw import Held, RawAnswers
-from runner.store.readings import Readings
-from runner.store.rejects import Rejects
-from runner.store.revisions import Revisions
-from runner.store.runs import Runs
-from runner.store.stations import Stations
+from runner.store.raw import Held
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The collections of one database, and its server's clock and version."""
-
-    stations: Stations
-    readings: Readings
-    checkpoints: Checkpoints
-    leases: Leases
-    rejects: Rejects
-    raw: RawAnswers
-    concentrations: Concentrations
-    leftovers: Leftovers
-    revisions: Revisions
-    runs: Runs
-    clock: Callable[[], datetime]
-    version: Callable[[], str]
-    flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
-    queries: Queries
-    budget: Callable[[str, Secret], Budget]
-
-
-@contextmanager
-def open_store(job: Job) -> Iterator[Store]:
-    """Connect to the configured database, or to the embedded server, until the block ends.
-
-    Raises:
-        StoreUnavailableError: it cannot be reached within `mongo.timeout_s`.
-        ConfigError: MONGO_URI cannot be read, or there is no server to embed.
-    """
-    mongo = job.config.mongo
-    uri = Secret("") if mongo.use_embedded else job.context.environment.secret("MONGO_URI")
-    with connect(
-        uri or None,
-        job.database_name,
-        timeout_s=mongo.timeout_s,
-        embedded_dir=Path(mongo.embedded.data_dir),
-        embedded_port=mongo.embedded.port,
-        embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
-    ) as database:
-        leases = Leases(database, job.run_id, job.config.backfill.lease_s)
-        yield Store(
-            Stations(database),
-            Readings(database, Kind(mongo.readings.kind.value)),
-            Checkpoints(database, leases),
-            leases,
-            Rejects(database, job.config.limits.rejects),
-            RawAnswers(database),
-            Concentrations(database),
-            Leftovers(database),
-            Revisions(database),
-            Runs(database),
-            lambda: server_clock(database),
-            lambda: server_version(database),
-            partial(FlatReadings, database),
-            Queries(database),
-            partial(Budget, database),
-        )
 
 
 def api_key(job: Job) -> Secret:
@@ -167,9 +85,12 @@ def open_client(
         failed: counts the tries that came to nothing.
     """
     source = job.config.source
-    server = sandbox_server(job, names) if job.source_kind == "sandbox" else nullcontext()
-    with server as sandbox:
-        base_url = sandbox.url if sandbox else source.base_url
+    with ExitStack() as opened:
+        base_url = source.base_url
+        if job.source_kind == "sandbox":
+            from runner.sandbox_assembly import sandbox_server  # noqa: PLC0415 - a whole server
+
+            base_url = opened.enter_context(sandbox_server(job, names)).url
         with closing(http_client(job, base_url, pacer, failed, AqicnClientError)) as client:
             yield client
 
@@ -255,28 +176,3 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
     """Return the source that reads kept answers, named after those who gave them."""
     reader = AnswerReader(api_key(job), job.config.source.history.path)
     return ReplaySource(store.raw.find, reader, f"replay of {', '.join(held.sources)}")
-
-
-def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
-    """Return a sandbox for some stations; it serves inside a with block."""
-    settings = job.config.sandbox
-    values: Values = Climatology(settings.seed, missing_rate=settings.missing_share)
-    if settings.replay:
-        values = Replay(_replayed(settings.replay, job))
-    return Sandbox(
-        names,
-        Flawed(values, job.flaws),
-        Faults(**asdict(settings.faults), seed=settings.seed),
-        port=settings.port,
-        openaq=openaq_side(job, names),
-    )
-
-
-def _replayed(directory: str, job: Job) -> Callable[[int, Interval], list[dict[str, Any]]]:
-    """Return how to look up the records of AirNow files by station and window."""
-    files = airnow_files(directory, job.config.source.sites)
-
-    def records(station_idx: int, window: Interval) -> list[dict[str, Any]]:
-        return files.fetch(Station(station_idx), window).records
-
-    return records

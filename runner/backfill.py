@@ -9,20 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from runner import __version__
 from runner.asking import Source
 from runner.assembly import (
-    Store,
     api_key,
     budget_of,
     history_source,
     live_source,
     open_client,
-    open_store,
     pacer_of,
     replay_source,
 )
@@ -36,22 +34,23 @@ from runner.core.text import counted
 from runner.core.verdict import Verdict
 from runner.engine import Engine, Sink
 from runner.job import Job
-from runner.openaq_assembly import attributions_of, open_openaq
 from runner.pacing import Pacing
 from runner.progress import watch
 from runner.reporting import ask_queries, make_report
 from runner.secrets import Secret
 from runner.sources.aqicn import Keep
 from runner.sources.aqicn_live import AqicnLive
-from runner.sources.openaq import Keep as KeepMeasured
-from runner.sources.openaq_archive import OpenAqArchive
 from runner.sources.patience import FailedTries
 from runner.store.budget import Budget
 from runner.store.outage import Outage
 from runner.store.sink import DrySink, MongoSink
+from runner.store_assembly import Store, open_store
 from runner.tables import console, plan_lines
 from runner.validation import validate
 from runner.work import Work, prepare
+
+if TYPE_CHECKING:
+    from runner.sources.openaq_rows import Keep as KeepMeasured
 
 log = structlog.get_logger()
 
@@ -205,7 +204,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
-            attributions=tuple(attributions_of(source)),
+            attributions=_attributions(job, source),
         )
 
 
@@ -220,6 +219,8 @@ def _open_source(
     failed: FailedTries,
 ) -> Iterator[Source]:
     if work.files:
+        from runner.sources.openaq_archive import OpenAqArchive  # noqa: PLC0415 - for files only
+
         if isinstance(work.files, OpenAqArchive):
             work.files.keep = keep_measured(job, store, outage)
         with closing(work.files) as files:
@@ -227,6 +228,8 @@ def _open_source(
     elif work.held:
         yield replay_source(job, store, work.held)
     elif job.source_kind == "openaq":
+        from runner.openaq_assembly import open_openaq  # noqa: PLC0415 - for this source only
+
         keep = keep_measured(job, store, outage)
         with open_openaq(job, key, pacer, failed, keep) as openaq:
             yield openaq
@@ -237,6 +240,15 @@ def _open_source(
                 yield live_source(job, client, key, store, outage)
             else:
                 yield history_source(job, client, key, _keep(job, store, outage))
+
+
+def _attributions(job: Job, source: Source) -> tuple[dict[str, Any], ...]:
+    """Return whose measurements the source gave; nothing of sources that do not say."""
+    if not job.source_kind.startswith("openaq"):
+        return ()
+    from runner.openaq_assembly import attributions_of  # noqa: PLC0415 - for these sources only
+
+    return tuple(attributions_of(source))
 
 
 def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:

@@ -30,6 +30,8 @@ GROUPS = {
 
 PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
 PACKAGE_LINE = "# @package _global_"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""For our own files: in C where PyYAML has it, ten times as fast."""
 
 
 @cache
@@ -78,7 +80,7 @@ def bundled_stations() -> dict[int, str]:
     """Return every station that the built-in groups name: index to name."""
     found: dict[int, str] = {}
     for path in sorted((builtin_dir() / "stations").glob("*.yaml")):
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506 - a safe one
         found.update(content.get("named", {}))
     return found
 
@@ -87,7 +89,7 @@ def bundled_stations() -> dict[int, str]:
 def standard_checks() -> dict[str, dict[str, Any]]:
     """Return the rule of every check, as `conf/quality/standard.yaml` has it."""
     text = (builtin_dir() / "quality" / "standard.yaml").read_text(encoding="utf-8")
-    checks: dict[str, dict[str, Any]] = yaml.safe_load(text)["checks"]
+    checks: dict[str, dict[str, Any]] = yaml.load(text, Loader=_LOADER)["checks"]  # noqa: S506 - a safe one
     return checks
 
 

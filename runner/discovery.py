@@ -15,11 +15,9 @@ from typing import Any
 import structlog
 
 from runner.assembly import (
-    Store,
     api_key,
     budget_of,
     open_client,
-    open_store,
     pacer_of,
     wanted_country,
 )
@@ -30,7 +28,7 @@ from runner.core.outcome import Outcome, duration_text
 from runner.core.selection import Box, Selector
 from runner.core.sightings import Refused, Sighting, objection, placed
 from runner.core.stations import Station
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.job import Job
 from runner.pacing import Pacing
 from runner.secrets import Secret
@@ -39,6 +37,8 @@ from runner.sources.patience import FailedTries
 from runner.sources.station_files import stations_of
 from runner.store.outage import Outage
 from runner.store.stations import StationsRecorded
+from runner.store_assembly import Store, open_store
+from runner.work import selector_of
 
 log = structlog.get_logger()
 
@@ -52,8 +52,10 @@ class Census:
 
     Attributes:
         country: where they must lie.
-        chosen: what they must be like besides.
-        ids: exactly these, if any.
+        narrow: what they must be like besides.
+        ids: exactly these, if any; groups do not count then.
+        named: those of the chosen groups.
+        selectors: of the chosen groups.
         found: by index.
         refused: reason and words for a person, by index or place in the file.
         swapped: stations whose position was the wrong way round.
@@ -61,8 +63,10 @@ class Census:
     """
 
     country: Country
-    chosen: Selector
+    narrow: Selector
     ids: frozenset[int]
+    named: frozenset[int]
+    selectors: tuple[Selector, ...]
     found: dict[int, Sighting] = field(default_factory=dict)
     refused: dict[int | str, tuple[Refused, str]] = field(default_factory=dict)
     swapped: set[int] = field(default_factory=set)
@@ -90,7 +94,11 @@ class Census:
         return True
 
     def _is_chosen(self, station: Station) -> bool:
-        return self.chosen.matches(station) and (not self.ids or station.idx in self.ids)
+        if not self.narrow.matches(station):
+            return False
+        if self.ids:
+            return station.idx in self.ids
+        return station.idx in self.named or any(one.matches(station) for one in self.selectors)
 
 
 def find_stations(job: Job) -> Outcome:
@@ -100,8 +108,13 @@ def find_stations(job: Job) -> Outcome:
         RunnerError: the API, the file or MongoDB could not answer.
     """
     chosen = job.config.stations
-    box = Box(*chosen.bbox) if chosen.bbox else None
-    census = Census(wanted_country(job), Selector(chosen.name, box), frozenset(chosen.ids))
+    census = Census(
+        wanted_country(job),
+        selector_of(chosen),
+        frozenset(chosen.ids),
+        frozenset(chosen.named),
+        tuple(map(selector_of, chosen.selectors.values())),
+    )
     from_file = job.config.discover.file
     key = None if from_file else api_key(job)
     requests, waited_s = 0, 0.0
@@ -150,14 +163,14 @@ def _read(path: Path, census: Census) -> None:
 
 def _ask(job: Job, api: AqicnStations, census: Census, store: Store) -> None:
     """Look for stations, then ask for what is not known of them."""
-    named = {**job.config.stations.named, **dict.fromkeys(job.config.stations.ids, "")}
-    if named:
-        wanted = [Sighting(idx) for idx in sorted(named)]
-    else:
+    by_id = census.ids or census.named
+    wanted = [Sighting(idx) for idx in sorted(by_id)]
+    if not census.ids and census.selectors:
         _look(job, api, census)
         complete = set() if job.config.discover.refresh else store.stations.complete()
         stored = {station.idx for station in store.stations.known()}
-        wanted = [seen for idx, seen in sorted(census.found.items()) if idx not in complete]
+        seen_there = sorted(census.found.items())
+        wanted += [seen for idx, seen in seen_there if idx not in complete | by_id]
         for idx in stored & census.found.keys():  # a list knows less than what is stored
             census.found[idx] = Sighting(idx)
     if wanted:
@@ -169,15 +182,10 @@ def _ask(job: Job, api: AqicnStations, census: Census, store: Store) -> None:
 
 def _look(job: Job, api: AqicnStations, census: Census) -> None:
     settings = job.config.discover
-    box = census.country.box
-    if census.chosen.box:
-        shared = overlap(box, census.chosen.box)
-        if shared is None:
-            raise ConfigError(f"stations.bbox lies outside {census.country.name}")
-        box = shared
-    grid = list(tiles(box, settings.tile_degrees))
+    grid = [tile for box in _boxes(census) for tile in tiles(box, settings.tile_degrees)]
     job.tell(
-        f"Looking for stations in {census.country.name or 'the box'}: {len(grid):,} boxes, split "
+        f"Looking for stations in {census.country.name or 'the box'}: "
+        f"{counted(len(grid), 'tiles')}, split "
         f"where more is found; one request every {job.pace.delay_s:g} s"
     )
 
@@ -190,6 +198,19 @@ def _look(job: Job, api: AqicnStations, census: Census) -> None:
         log.info("tile.done", tile=sides, requests=asked, stations=len(census.found))
     for word in census.country.words:
         _take(census, api.search(word))
+
+
+def _boxes(census: Census) -> list[Box]:
+    """Return where to look: in the boxes of the selectors, as far as they are chosen and here."""
+    world = Box(-90, -180, 90, 180)
+    here = overlap(census.country.box, census.narrow.box or world)
+    if here is None:
+        raise ConfigError(f"stations.bbox lies outside {census.country.name}")
+    found = (overlap(here, one.box or world) for one in census.selectors)
+    boxes = [*dict.fromkeys(box for box in found if box)]
+    if not boxes:
+        raise ConfigError(f"the boxes of the chosen groups lie outside {census.country.name}")
+    return [here] if here in boxes else boxes
 
 
 def _take(census: Census, found: Iterable[Sighting]) -> list[int]:

@@ -31,5 +31,7 @@ def broken_discovery_rules(config: Config) -> Iterator[str]:
             f"job=stations asks AQICN's API (source=aqicn) or reads discover.file=PATH; "
             f"source={config.source.kind.name} knows no stations"
         )
-    elif not (config.country.parts or config.stations.bbox or config.stations.ids):
+    elif not (config.country.parts or config.stations.bbox or config.stations.ids) and any(
+        selector.bbox is None for selector in config.stations.selectors.values()
+    ):
         yield "country=anywhere needs a box: stations.bbox=[20.9,105.7,21.2,106.0]"

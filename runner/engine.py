@@ -39,7 +39,6 @@ from runner.core.errors import (
 from runner.core.intervals import (
     Interval,
     Intervals,
-    hour_of,
     intersect,
     subtract,
     total_hours,
@@ -274,14 +273,15 @@ class Engine:
             logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
             for window in self._plan.windows_of(entry):
                 self._stop.check()
-                tally, read, asked = self._run_window(entry, window)
+                tally, answer = self._run_window(entry, window)
+                read = answer.hours
                 if entry.is_present:  # nothing is known of the other hours
                     covered = union((*covered, *(Interval(hour, hour + 1) for hour in read)))
                     empty = without_hours(empty, read)
                 else:
                     covered = union((*covered, window))
-                    without = set(range(window.start, window.end)) - read
-                    empty = note_empties(empty, window, without, asked)
+                    without = [hour for hour in range(*window) if hour not in read]
+                    empty = note_empties(empty, window, without, answer.asked)
                 self._sink.advance(entry, covered, empty, tally)
                 outcome = replace(
                     outcome,
@@ -310,14 +310,14 @@ class Engine:
         logger.info("station.completed", **_counts(outcome.tally))
         return _done(entry, outcome)
 
-    def _run_window(self, entry: StationPlan, window: Interval) -> tuple[Tally, set[int], int]:
-        """Return the counts of a window, its hours with a reading, and when it was asked for."""
+    def _run_window(self, entry: StationPlan, window: Interval) -> tuple[Tally, Answered]:
+        """Ask for a window and store what came; return its counts, and the answer."""
         began = time.monotonic()
         station = entry.station
         answer = self._asker.ask(station, window)
         self._refuse_a_wrong_answer(station, window, answer)
         written = self._sink.store(station, window, answer.readings, answer.rejects)
-        made = answer.readings, answer.rejects, answer.repaired
+        made = answer.hours, answer.rejects, answer.repaired
         tally = tally_observation(*made) if entry.is_present else tally_window(window, *made)
         tally += written
         tally += Tally(records=answer.records + answer.refused, repeated=answer.repeated)
@@ -328,7 +328,7 @@ class Engine:
             elapsed_ms=round((time.monotonic() - began) * 1000),
             **_counts(tally),
         )
-        return tally, {hour_of(reading["ts"]) for reading in answer.readings}, answer.asked
+        return tally, answer
 
     def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
         """Fail the station where too many records are unusable, keeping them to be looked at.
@@ -338,12 +338,13 @@ class Engine:
         """
         unusable = answer.unusable
         count = unusable.total()
-        if count < _FEWEST_UNUSABLE or count <= self._reject_share * answer.records:
+        records = answer.records + answer.refused
+        if count < _FEWEST_UNUSABLE or count <= self._reject_share * records:
             return
         self._sink.store(station, window, [], answer.rejects)
         reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
         raise SourceError(
-            f"{count} of {answer.records} records of {window} are unusable ({reasons}), more than "
+            f"{count} of {records} records of {window} are unusable ({reasons}), more than "
             f"limits.reject_share={self._reject_share:g}; job=rejects shows them",
             scope=Scope.STATION,
         )

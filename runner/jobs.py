@@ -13,8 +13,6 @@ from typing import Any
 
 import structlog
 
-from runner.assembly import Store, budget_of, open_store, sandbox_server
-from runner.backfill import note_attributions, reported, run_backfill
 from runner.config import Config, JobContext, bundled_stations
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
@@ -22,16 +20,12 @@ from runner.core.stations import Station
 from runner.core.status import VERSION as STATUS_VERSION
 from runner.core.status import status_json
 from runner.core.text import counted
-from runner.discovery import find_stations
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
-from runner.match import match
 from runner.prune import prune
-from runner.replay import replay_rejects
-from runner.reporting import make_report, run_to_report
-from runner.rescale import rescale_stored
 from runner.secrets import Redactor, Secret
 from runner.shutdown import StopFlag
+from runner.store_assembly import Store, open_store
 from runner.tables import (
     MOST_ROWS,
     console,
@@ -41,7 +35,6 @@ from runner.tables import (
     status_line,
     status_table,
 )
-from runner.validation import recorded_outcome, validate, validate_again
 from runner.work import choose_stations, is_narrowed, prepare
 
 log = structlog.get_logger()
@@ -85,13 +78,24 @@ def _attempt(job: Job) -> Outcome:
         return replace(job.outcome(), error=f"internal error ({type(error).__name__})")
 
 
+def backfill(job: Job) -> Outcome:
+    """Fetch what is not covered yet."""
+    from runner.backfill import run_backfill  # noqa: PLC0415 - brings what asks an API
+
+    return run_backfill(job)
+
+
 def retry(job: Job) -> Outcome:
     """Fetch failed stations again, each over the range it failed in."""
+    from runner.backfill import run_backfill  # noqa: PLC0415 - brings what asks an API
+
     return run_backfill(job, only_failed=True)
 
 
 def plan(job: Job) -> Outcome:
     """Show what a backfill would fetch, why, and what it would cost; asks no API."""
+    from runner.assembly import budget_of  # noqa: PLC0415 - brings what asks an API
+
     with open_store(job) as store:
         work = prepare(job, store)
         key = job.context.environment.secret(job.key_name) if job.key_name else Secret("")
@@ -191,6 +195,9 @@ def dedupe(job: Job) -> Outcome:
 
 def validate_stored(job: Job) -> Outcome:
     """Check the stored readings of the chosen stations and range; fetches nothing."""
+    from runner.backfill import note_attributions, reported  # noqa: PLC0415 - for this job only
+    from runner.validation import recorded_outcome, validate, validate_again  # noqa: PLC0415 - as above
+
     if job.config.quality.run_dir:
         verdict = validate_again(job, Path(job.config.quality.run_dir))
         return _told(job, reported(job, None, replace(job.outcome(), verdict=verdict)))
@@ -228,6 +235,8 @@ def _told(job: Job, outcome: Outcome) -> Outcome:
 
 def report(job: Job) -> Outcome:
     """Make the page and the notebooks of a finished run again; asks no database and no API."""
+    from runner.reporting import make_report, run_to_report  # noqa: PLC0415 - for this job only
+
     run_dir = run_to_report(job)
     required = job.config.report.required is not False
     pages = make_report(job, run_dir, job.config.stations.ids, required=required)
@@ -238,6 +247,8 @@ def report(job: Job) -> Outcome:
 
 def sandbox(job: Job) -> Outcome:
     """Serve the API on loopback until stopped."""
+    from runner.sandbox_assembly import sandbox_server  # noqa: PLC0415 - a whole server
+
     names = {**bundled_stations(), **job.config.stations.named}
     with sandbox_server(job, names) as server:
         job.tell(
@@ -253,20 +264,48 @@ def sandbox(job: Job) -> Outcome:
     return replace(job.outcome(), stopped_by=None)
 
 
+def stations(job: Job) -> Outcome:
+    """Note stations asked for or read from a file."""
+    from runner.discovery import find_stations  # noqa: PLC0415 - brings what asks an API
+
+    return find_stations(job)
+
+
+def match(job: Job) -> Outcome:
+    """Propose OpenAQ locations for stations."""
+    from runner.match import match as match_stations  # noqa: PLC0415 - brings what asks OpenAQ
+
+    return match_stations(job)
+
+
+def replay(job: Job) -> Outcome:
+    """Try kept rejects again."""
+    from runner.replay import replay_rejects  # noqa: PLC0415 - for this job only
+
+    return replay_rejects(job)
+
+
+def rescale(job: Job) -> Outcome:
+    """Compute stored indices again on another scale."""
+    from runner.rescale import rescale_stored  # noqa: PLC0415 - for this job only
+
+    return rescale_stored(job)
+
+
 JOBS: dict[str, Callable[[Job], Outcome]] = {
-    "backfill": run_backfill,
+    "backfill": backfill,
     "plan": plan,
     "status": status,
     "retry": retry,
     "reset": reset,
     "rejects": rejects,
     "dedupe": dedupe,
-    "replay": replay_rejects,
-    "rescale": rescale_stored,
+    "replay": replay,
+    "rescale": rescale,
     "prune": prune,
     "match": match,
     "validate": validate_stored,
     "report": report,
     "sandbox": sandbox,
-    "stations": find_stations,
+    "stations": stations,
 }

@@ -21,7 +21,8 @@ from omegaconf import DictConfig
 
 from runner import engines, sweep_files
 from runner.core.sweep import JobState, PlannedJob, SweepPlan
-from runner.task import JobTask, Process
+from runner.process import Process
+from runner.task import JobTask
 from runner.workers import launch_apart
 
 _LAUNCHES = 2

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
-from runner.assembly import api_key, budget_of, open_store, pacer_of
+from runner.assembly import api_key, budget_of, pacer_of
 from runner.core.errors import ConfigError
 from runner.core.matching import Candidate, Place, candidates, in_order_of_time, place_of
 from runner.core.outcome import Outcome
@@ -18,6 +19,7 @@ from runner.secrets import Secret
 from runner.sources.openaq import PAGE
 from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
+from runner.store_assembly import open_store
 from runner.work import choose_stations
 
 _MOST_PAGES = 100
@@ -45,7 +47,7 @@ def match(job: Job) -> Outcome:
         pacer = pacer_of(job, budget_of(job, store, key), outage)
         places = list(_places(job, key, pacer))
     job.tell("\n".join(_proposal(job, stations, places)))
-    return job.outcome()
+    return replace(job.outcome(), requests=pacer.permits, budget_wait_s=pacer.waited_s)
 
 
 def _places(job: Job, key: Secret, pacer: Pacing) -> Iterator[Place]:

@@ -10,14 +10,15 @@ from typing import Any
 from runner.asking import Source
 from runner.assembly import http_client
 from runner.core.errors import OpenAqError
+from runner.core.plan import Cost
 from runner.job import Job
 from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.http import HttpClient
-from runner.sources.openaq import Keep, OpenAqSource
+from runner.sources.openaq import LOOK_UPS, OpenAqSource, requests_for
 from runner.sources.openaq_answers import OpenAqReader
 from runner.sources.openaq_archive import OpenAqArchive
-from runner.sources.openaq_rows import Terms
+from runner.sources.openaq_rows import Keep, Terms
 from runner.sources.patience import FailedTries
 
 
@@ -29,6 +30,17 @@ def openaq_archive(job: Job) -> OpenAqArchive:
         source.openaq.locations,
         scale=source.openaq.scale,
         least_coverage=source.openaq.least_coverage,
+    )
+
+
+def openaq_cost(job: Job) -> Cost:
+    """Return how many requests OpenAQ takes, as far as it is known before its sensors are."""
+    openaq = job.config.source.openaq
+    return Cost(
+        of_window=requests_for,
+        of_station=lambda idx: LOOK_UPS * len(openaq.locations.get(idx, ())),
+        counted=f"{LOOK_UPS} a location, and one sensor a station that has every hour; "
+        "further sensors (pollutants, locations) add theirs, hours after their ends cost none",
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runner.assembly import open_store
 from runner.core.outcome import Outcome
 from runner.core.text import counted
 from runner.job import Job
+from runner.store_assembly import open_store
 from runner.tables import console, leftovers_table
 from runner.work import choose_stations
 

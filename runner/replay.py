@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from runner.assembly import Store, open_store
 from runner.backfill import sink_of
 from runner.core.checkpoint import Tally
 from runner.core.errors import ConfigError, LeaseError
@@ -20,6 +19,7 @@ from runner.engine import Sink
 from runner.job import Job
 from runner.store.outage import Outage
 from runner.store.rejects import KeptReject
+from runner.store_assembly import Store, open_store
 from runner.work import choose_stations, is_narrowed
 
 _SOURCE = "replay of rejects"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from runner.assembly import Store
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.pages import Pages
 from runner.job import Job
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.report.execution import Execution

@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from runner.assembly import Store, open_store
 from runner.backfill import run_identity, sink_of
 from runner.core.checkpoint import Tally
 from runner.core.errors import ConfigError, LeaseError
@@ -31,6 +30,7 @@ from runner.core.text import counted
 from runner.job import Job
 from runner.store.outage import Outage
 from runner.store.sink import DrySink
+from runner.store_assembly import Store, open_store
 from runner.work import choose_stations, is_narrowed
 
 log = structlog.get_logger()

@@ -123,6 +123,10 @@ def _present(config: Config) -> Iterator[str]:
     for key in ("start_date", "end_date"):
         if getattr(chosen, key) is not None:
             yield f"backfill.{key}: source=aqicn_live has the present only; leave it out"
+    for key in ("days", "lookback_hours"):
+        value = getattr(chosen, key)
+        if value and chosen.mode is not Mode.missing:  # profile=nightly has them for every source
+            yield f"backfill.{key}={value}: source=aqicn_live has the present only; leave it out"
     if chosen.mode not in (Mode.resume, Mode.missing):  # all that it can be asked for is missing
         yield f"backfill.mode={chosen.mode.name}: source=aqicn_live has the present only"
     if config.job.name is JobName.retry:

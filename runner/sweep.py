@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import yaml
-from hydra import version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -33,15 +28,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner import sweep_files
 from runner.arguments import Arguments
-from runner.conf_files import builtin_dir
+from runner.composing import CONFIG_NAME, opened_hydra
 from runner.config import read
 from runner.core.errors import ConfigError
-from runner.core.outcome import Exit
+from runner.core.exits import Exit
 from runner.core.sweep import PlannedJob, Summary, SweepPlan
 from runner.job import PROGRAM
 from runner.launching import Launching
 from runner.private_files import check_program
-from runner.task import JobTask, Process, tell
+from runner.process import Process, tell
+from runner.task import JobTask
 
 _MOST_TOLD = 3
 """Wrong jobs told of at once."""
@@ -57,9 +53,9 @@ def run_sweep(process: Process, argv: tuple[str, ...], arguments: Arguments) -> 
         OSError: the sweep's directory cannot be made.
         StoppedError: a stop was asked for before the first job.
     """
-    with _hydra(arguments) as hydra:
+    with opened_hydra(arguments) as hydra:
         config = hydra.compose_config(
-            "config", [*arguments.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
+            CONFIG_NAME, [*arguments.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
         )
         HydraConfig.instance().set_config(config)
         plan = _plan(hydra, config, process, argv, arguments)
@@ -75,23 +71,6 @@ def run_sweep(process: Process, argv: tuple[str, ...], arguments: Arguments) -> 
     _write(process, summary)
     _tell_story(process, summary, error)
     return summary.exit_code if summary.exit_code is not None else Exit.COULD_NOT_RUN
-
-
-@contextmanager
-def _hydra(arguments: Arguments) -> Iterator[Hydra]:
-    """Open Hydra on our configuration files, as `hydra.main` does."""
-    version.setbase("1.3")
-    search_path = create_config_search_path(str(builtin_dir()))
-    if arguments.private_dir:
-        schema = SearchPathQuery(provider="schema")
-        search_path.prepend("command-line", f"file://{arguments.private_dir}", schema)
-    before = HydraConfig.instance().cfg
-    hydra = Hydra.create_main_hydra2("runner", search_path)
-    try:
-        yield hydra
-    finally:
-        GlobalHydra.instance().clear()
-        HydraConfig.instance().cfg = before
 
 
 def _plan(

@@ -155,6 +155,9 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
     if all(entry.is_present for entry in plan.active):
         observed = counted(plan.windows, "stations")
         lines.append(f"  work      the present observation of {observed}")
+        lines.append(
+            "  range     the present only: no years, days, lookback_hours of backfill count"
+        )
     else:
         work = f"{counted(plan.hours, 'station-hours')} in {counted(plan.windows, 'windows')}"
         up_to = f"of up to {plan.batch_hours} h"
@@ -165,12 +168,17 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
     limit = f", at most {plan.pace.max_per_hour:,} an hour" if plan.pace.max_per_hour else ""
     quota = f" ({share:.0%} of the hourly quota)" if share is not None else ""
     end = now + timedelta(seconds=plan.duration_s)
-    lines.append(f"  requests  {plan.requests:,}, one every {plan.pace.delay_s:g} s{limit}{quota}")
+    these, those = (" counted", " for those") if plan.cost.counted else ("", "")
+    every = f"one every {plan.pace.delay_s:g} s{limit}{quota}"
+    lines.append(f"  requests  {plan.requests:,}{these}, {every}")
+    if plan.cost.counted:
+        lines.append(f"  counted   {plan.cost.counted}")
     if used is not None:
         said = f"{used:,} requests" if used else "no request"
         lines.append(f"  budget    shared by all with this key: {said} in the last hour")
     lines.append(
-        f"  duration  {duration_text(plan.duration_s)}, until about {end:%Y-%m-%d %H:%M:%S} UTC"
+        f"  duration  {duration_text(plan.duration_s)}{those}, until about "
+        f"{end:%Y-%m-%d %H:%M:%S} UTC"
     )
     return lines
 

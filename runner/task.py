@@ -8,7 +8,6 @@ Hydra would print a traceback, and a sweep would lose its other jobs.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -28,62 +27,13 @@ from runner.config import JobContext, read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.sweep import SweepPlan
+from runner.lean import import_structlog
 from runner.private_files import check_program, keep_secrets_out
+from runner.process import OWNER_ONLY, Process, tell
 from runner.secrets import Environment, Redactor
-from runner.shutdown import StopFlag
 from runner.workers import worker_stop
 
-OWNER_ONLY = 0o077
-"""The file mode mask of everything that a job writes."""
-
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What the jobs in one process share; never pickled.
-
-    Attributes:
-        environment: settings and secrets of this process.
-        stop: stops all of its jobs.
-        redact: takes secrets out of text.
-    """
-
-    environment: Environment
-    stop: StopFlag
-    redact: Redactor
-
-    @classmethod
-    def here(cls, stop: StopFlag) -> Process:
-        """Return this process, with the environment as it is now.
-
-        Raises:
-            OSError, ValueError: `.env` cannot be read.
-        """
-        environment = Environment.read()
-        return cls(environment, stop, Redactor(environment))
-
-    def tell(self, error: RunnerError) -> None:
-        """Say what went wrong, on standard error."""
-        tell(self.redact("\n".join(filter(None, (error.message, error.hint)))))
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Let the jobs that Hydra starts in this process belong to it, until the block ends."""
-        _processes.append(self)
-        try:
-            yield
-        finally:
-            _processes.pop()
-
-
-_processes: list[Process] = []
-"""What runs jobs here; a stack, because a test may call `main` from within a job."""
-
-
-def tell(text: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(text + "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +59,7 @@ class JobTask:
         run_dir = Path(HydraConfig.get().runtime.output_dir)
         try:
             with ExitStack() as belongs:
-                process = _processes[-1] if _processes else None
+                process = Process.in_charge()
                 if process is None:
                     process = belongs.enter_context(self._worker())
                 return self._do(process, cfg, run_dir)
@@ -172,6 +122,7 @@ class JobTask:
             shares_terminal=self.parent != os.getpid(),
         )
         try:
+            import_structlog()
             from runner import jobs  # noqa: PLC0415 - the configuration was wrong often enough by now
 
             return jobs.run(config, context)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from runner import __version__
-from runner.assembly import Store
 from runner.conf_files import standard_checks
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.intervals import iso
@@ -22,6 +21,7 @@ from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.job import Job
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.quality.document import Identity

@@ -6,17 +6,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.assembly import Store, airnow_files
 from runner.config import bundled_stations
+from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import PLAN_VERSION, Mode, Plan, build_plan, plan_json
+from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
 from runner.job import Job
-from runner.openaq_assembly import openaq_archive
+from runner.settings import Stations, StationSelector
+from runner.store_assembly import Store
 
 if TYPE_CHECKING:
     from runner.sources.airnow import AirNowSource
@@ -54,15 +55,16 @@ def choose_stations(job: Job, store: Store) -> Selection:
     return select(
         ids=chosen.ids,
         named=chosen.named,
-        selectors=[Selector(item.name, _box(item.bbox)) for item in chosen.selectors.values()],
-        narrow=Selector(chosen.name, _box(chosen.bbox)),
+        selectors=[*map(selector_of, chosen.selectors.values())],
+        narrow=selector_of(chosen),
         known=store.stations.known(),
         bundled=bundled_stations(),
     )
 
 
-def _box(bbox: Sequence[float] | None) -> Box | None:
-    return Box(*bbox) if bbox else None
+def selector_of(setting: Stations | StationSelector) -> Selector:
+    """Return what a setting wants of a station."""
+    return Selector(setting.name, Box(*setting.bbox) if setting.bbox else None)
 
 
 def is_narrowed(job: Job) -> bool:
@@ -107,7 +109,8 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
-    mapped = _mapped(job, store, selection) if job.source_kind.startswith("openaq") else None
+    mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
+    _refuse_two_scales(job, store, [station.idx for station in selection.stations])
     if job.asks_present:
         return _present(job, selection, checkpoints)
     files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
@@ -119,6 +122,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         batch_hours=job.config.backfill.batch_size,
         pace=job.pace,
         paced=files is None and held is None,
+        cost=_cost(job),
         named=named,
         unknown=selection.unknown,
         offers=files.offers if files else lambda idx: mapped is None or idx in mapped,
@@ -129,6 +133,15 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     )
     _tell_plan(job, plan)
     return Work(selection, plan, files, held)
+
+
+def _cost(job: Job) -> Cost:
+    """Return how many requests the source takes."""
+    if job.source_kind != "openaq":
+        return ONE_A_WINDOW
+    from runner.openaq_assembly import openaq_cost  # noqa: PLC0415 - brings what asks OpenAQ
+
+    return openaq_cost(job)
 
 
 def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
@@ -172,7 +185,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
     settings = job.config.backfill
     if not Mode(settings.mode.value).looks_for_gaps:
         return {}
-    asked_since = hour_of(job.started_at) - 24 * settings.recheck_empty_after_days
+    days = settings.recheck_empty_after_days
+    asked_since = hour_of(job.started_at) - 24 * days + (days == 0)  # 0: also those of this hour
     found: dict[int, Intervals] = {}
     ids = sorted(checkpoints)
     for at in range(0, len(ids), _STATIONS_AT_ONCE):
@@ -188,6 +202,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
 def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     source = job.config.source
     if job.source_kind == "openaq_archive":
+        from runner.openaq_assembly import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
+
         archive = openaq_archive(job)
         if not any(archive.offers(station.idx) for station in selection.stations):
             raise ConfigError(
@@ -196,6 +212,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
                 hint="source.path holds records/csv.gz of the archive, or its folders themselves",
             )
         return archive
+    from runner.assembly import airnow_files  # noqa: PLC0415 - brings what asks an API
+
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
         offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
@@ -207,19 +225,39 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     return files
 
 
-def _mapped(job: Job, store: Store, selection: Selection) -> Collection[int]:
-    """Return the stations that OpenAQ locations are confirmed for; refuses to mix scales."""
-    mapped, scale = job.config.source.openaq.locations, job.config.source.openaq.scale
-    chosen = [station.idx for station in selection.stations]
-    other = store.concentrations.on_another_scale(chosen, scale)
-    if other:
-        raise ConfigError(
-            f"station {other[0]} has indices on the scale {other[1]}: others on {scale} beside them"
-            " would look like other air",
-            hint=f"Write source.openaq.scale={other[1]}, or bring what is stored to {scale} with "
-            f"job=rescale, or take another database for {scale}, as "
-            f"mongo.database={job.database_name}_{scale}",
-        )
+def _refuse_two_scales(job: Job, store: Store, chosen: Sequence[int]) -> None:
+    """Refuse indices on one scale beside those on another one.
+
+    What the scale of stored readings is, `ingest_concentrations` says; without any they are
+    AQICN's, or on its scale, as AirNow's are.
+    """
+    is_openaq = job.source_kind.startswith("openaq")
+    scale = job.config.source.openaq.scale if is_openaq else AQICN.name
+    there = store.concentrations.on_another_scale(chosen, scale)
+    can_rescale = there is not None
+    if there is None and scale != AQICN.name:
+        ours = store.concentrations.on_scale(chosen, scale)
+        others = (idx for idx in chosen if idx not in ours and store.readings.has_any(idx))
+        there = next(((idx, AQICN.name) for idx in others), None)
+    if there is None:
+        return
+    idx, other = there
+    same = f"Write source.openaq.scale={other}, or take" if is_openaq else "Take"
+    rescale = (
+        f"; or bring what is stored to {scale}: job=rescale source=openaq"
+        f" source.openaq.scale={scale}"
+    )
+    raise ConfigError(
+        f"station {idx} has indices on the scale {other}: others on {scale} beside them would look"
+        " like other air",
+        hint=f"{same} another database for {scale}, as mongo.database={job.database_name}_{scale}"
+        + (rescale if can_rescale else ""),
+    )
+
+
+def _mapped(job: Job, selection: Selection) -> Collection[int]:
+    """Return the stations that OpenAQ locations are confirmed for."""
+    mapped = job.config.source.openaq.locations
     if not any(station.idx in mapped for station in selection.stations):
         raise ConfigError(
             f"source={job.source_kind}: source.openaq.locations names none of the "

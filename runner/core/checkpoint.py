@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from runner.core.intervals import Interval, Intervals, hour_of, subtract, union
-from runner.core.readings import Reading, Reason, Reject
+from runner.core.intervals import Interval, Intervals, subtract, union
+from runner.core.readings import Reason, Reject
 
 
 class Status(StrEnum):
@@ -78,17 +78,16 @@ class Tally:
 
 
 def tally_window(
-    window: Interval, readings: Sequence[Reading], rejects: Sequence[Reject], repaired: int
+    window: Interval, read: frozenset[int], rejects: Sequence[Reject], repaired: int
 ) -> Tally:
     """Account for every hour of a fetched window; what the store did with it is added later.
 
     Args:
         window: the hours fetched.
-        readings: its readings, at most one an hour.
+        read: its hours with a reading.
         rejects: everything refused, by the source or by us.
         repaired: records whose hour label was corrected by a documented rule.
     """
-    read = {hour_of(reading["ts"]) for reading in readings}
     refused = {
         reject.hour
         for reject in rejects

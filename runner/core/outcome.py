@@ -6,15 +6,16 @@ skipped + covered by earlier runs = the hours of the selected range. `Coverage` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from functools import reduce
 from operator import add
 from typing import Any
 
 from runner.core.checkpoint import Tally
+from runner.core.exits import Exit, worst
 from runner.core.intervals import Interval, iso
 from runner.core.pages import Pages
 from runner.core.plan import Skip
@@ -33,34 +34,6 @@ MOST_LISTED = 20
 """Failed stations named in the summary; the rest are counted and stand in outcome.json."""
 
 _WORTH_TELLING_S = 5.0
-
-
-class Exit(IntEnum):
-    """Process exit codes (130 and 143 are 128 + signal)."""
-
-    DONE = 0
-    COULD_NOT_RUN = 1
-    CONFIGURATION = 2
-    QUALITY_GATE = 3
-    INCOMPLETE = 4
-    SIGINT = 130
-    SIGTERM = 143
-
-
-_PRECEDENCE = (
-    Exit.CONFIGURATION,
-    Exit.SIGINT,
-    Exit.SIGTERM,
-    Exit.COULD_NOT_RUN,
-    Exit.INCOMPLETE,
-    Exit.QUALITY_GATE,
-)
-
-
-def worst(codes: Iterable[int]) -> int:
-    """Return the code that stands for several: 2, then 130/143, then 1, then 4, then 3, then 0."""
-    seen = set(codes)
-    return next((int(code) for code in _PRECEDENCE if code in seen), max(seen, default=0))
 
 
 class State(StrEnum):

@@ -115,6 +115,25 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """How many requests a faultless run makes of a source, as far as that is known beforehand.
+
+    Attributes:
+        of_window: for a window of so many hours.
+        of_station: for a station besides, by its index, where it has any window.
+        counted: in words what is counted and what is not; empty where everything is.
+    """
+
+    of_window: Callable[[int], int] = lambda _hours: 1
+    of_station: Callable[[int], int] = lambda _idx: 0
+    counted: str = ""
+
+
+ONE_A_WINDOW = Cost()
+"""Of most sources."""
+
+
+@dataclass(frozen=True, slots=True)
 class StationPlan:
     """What will be done for one station.
 
@@ -172,12 +191,14 @@ class Plan:
         batch_hours: longest window, hours.
         pace: of the requests.
         paced: whether a window costs a request (not so for files).
+        cost: how many it costs.
     """
 
     stations: tuple[StationPlan, ...]
     batch_hours: int
     pace: Pace
     paced: bool = True
+    cost: Cost = ONE_A_WINDOW
 
     def windows_of(self, entry: StationPlan) -> Iterator[Interval]:
         """Yield the windows of one station in order of time, lazily."""
@@ -202,10 +223,19 @@ class Plan:
         """Windows to fetch."""
         return sum(map(self.count_windows_of, self.stations))
 
-    @property
+    @cached_property
     def requests(self) -> int:
-        """Requests a faultless run makes."""
-        return self.windows if self.paced else 0
+        """Requests a faultless run makes, as far as `cost` knows them."""
+        return sum(map(self._requests_of, self.stations)) if self.paced else 0
+
+    def _requests_of(self, entry: StationPlan) -> int:
+        """Return the requests of one station, without making its windows."""
+        if not entry.pieces:
+            return 0
+        parts = [divmod(piece.hours, self.batch_hours) for piece in entry.pieces]
+        whole = sum(full for full, _rest in parts) * self.cost.of_window(self.batch_hours)
+        rests = sum(self.cost.of_window(rest) for _full, rest in parts if rest)
+        return whole + rests + self.cost.of_station(entry.station.idx)
 
     @cached_property
     def hours(self) -> int:
@@ -226,6 +256,7 @@ def build_plan(
     batch_hours: int,
     pace: Pace,
     paced: bool = True,
+    cost: Cost = ONE_A_WINDOW,
     named: Collection[int] = (),
     unknown: Iterable[int] = (),
     offers: Callable[[int], bool] = lambda _idx: True,
@@ -243,6 +274,7 @@ def build_plan(
         batch_hours: longest window, hours; at least 1.
         pace: of the requests.
         paced: whether a window costs a request.
+        cost: how many it costs.
         named: stations whose earlier failure does not keep them out.
         unknown: ids asked for that are no known station.
         offers: whether the source has the station at all.
@@ -279,7 +311,7 @@ def build_plan(
     for idx in unknown:
         interval = wanted(idx) if callable(wanted) else wanted
         entries.append(StationPlan(Station(idx), interval, skip=Skip.UNKNOWN))
-    return Plan(tuple(entries), batch_hours, pace, paced)
+    return Plan(tuple(entries), batch_hours, pace, paced, cost)
 
 
 def _plan_station(
@@ -356,6 +388,7 @@ def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:
             "skipped_stations": len(plan.skipped),
             "windows": plan.windows,
             "requests": plan.requests,
+            "requests_counted": plan.cost.counted or None,
             "hours": plan.hours,
             "duration_s": plan.duration_s,
             "quota_share": plan.pace.quota_share(plan.requests),

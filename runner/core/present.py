@@ -16,7 +16,7 @@ from typing import Any
 from runner.core.checkpoint import Checkpoint, Tally
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.plan import Pace, Plan, Skip, StationPlan, Why
-from runner.core.readings import Reading, Reason, Reject, moment_in
+from runner.core.readings import Reason, Reject, moment_in
 from runner.core.stations import Station
 
 LONGEST_RUN_H = 24
@@ -84,17 +84,15 @@ def plan_present(
     return Plan(tuple(entries), window.hours, pace)
 
 
-def tally_observation(
-    readings: Collection[Reading], rejects: Sequence[Reject], repaired: int
-) -> Tally:
-    """Account for the one observation that was asked for."""
+def tally_observation(read: Collection[int], rejects: Sequence[Reject], repaired: int) -> Tally:
+    """Account for the one observation that was asked for; `read` are hours with a reading."""
     return Tally(
         rejects=len(rejects),
         repaired=repaired,
-        rejected_hours=int(bool(rejects) and not readings),
-        empty_hours=int(not rejects and not readings),
+        rejected_hours=int(bool(rejects) and not read),
+        empty_hours=int(not rejects and not read),
         windows=1,
-        empty_windows=int(not readings),
+        empty_windows=int(not read),
         partial=sum(reject.reason is Reason.SUB_INDEX_UNUSABLE for reject in rejects),
     )
 

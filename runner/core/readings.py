@@ -85,6 +85,8 @@ class Reason(StrEnum):
     QC_OTHER = "qc_other"
     CONCENTRATION_UNUSABLE = "concentration_unusable"
     VALUE_MISSING = "value_missing"
+    OUTSIDE_SCALE = "outside_scale"
+    """A filler such as -999, or the end of the instrument's scale: there is no measurement."""
     FLAGGED = "flagged"
     COVERAGE_LOW = "coverage_low"
     WRONG_SENSOR = "wrong_sensor"
@@ -100,6 +102,7 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.QC_SUSPECT,
         Reason.QC_OTHER,
         Reason.VALUE_MISSING,
+        Reason.OUTSIDE_SCALE,
         Reason.FLAGGED,
         Reason.COVERAGE_LOW,
         Reason.NO_INDEX,
@@ -146,11 +149,13 @@ class Transformed:
     """Readings of one window, sorted by hour, at most one an hour; and everything refused.
 
     Attributes:
+        hours: of the readings, UTC, sorted.
         readings: the readings.
         rejects: everything refused.
         repeated: records that said the same of an hour as an earlier one.
     """
 
+    hours: list[int]
     readings: list[Reading]
     rejects: list[Reject]
     repeated: int = 0
@@ -163,6 +168,7 @@ _ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(Z|[+-]\d{2}:?\d{2})", 
 _SUB_INDEX_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _LONGEST_KEY = 32
 _LONGEST_OFFSET = len("+07:00")
+_LONGEST_TIME = len("2023-01-01 12:00:00")
 
 
 def to_readings(
@@ -191,11 +197,14 @@ def to_readings(
         if spoiled:
             rejects.append(Reject(Reason.SUB_INDEX_UNUSABLE, record, hour))
         earlier = by_hour.get(hour)
-        if earlier is not None and earlier[0] != reading:
-            rejects.append(Reject(Reason.DUPLICATE_HOUR, earlier[1], hour))
-        repeated += earlier is not None and earlier[0] == reading
+        if earlier is not None:
+            if earlier[0] == reading:
+                repeated += 1
+            else:
+                rejects.append(Reject(Reason.DUPLICATE_HOUR, earlier[1], hour))
         by_hour[hour] = (reading, record)
-    return Transformed([by_hour[hour][0] for hour in sorted(by_hour)], rejects, repeated)
+    hours = sorted(by_hour)
+    return Transformed(hours, [by_hour[hour][0] for hour in hours], rejects, repeated)
 
 
 def moment_in(record: Any) -> tuple[datetime, int, LocalTime] | None:
@@ -245,6 +254,8 @@ def _parse(
 
 
 def _aqi(value: Any) -> int | Reason:
+    if type(value) is int and 0 <= value <= LARGEST_AQI:  # nearly all of them
+        return value
     if value is None:
         return Reason.AQI_MISSING
     if value == "-":
@@ -270,9 +281,9 @@ def _sub_indices(value: Any) -> tuple[dict[str, SubIndex], bool]:
         return {}, True
     usable: dict[str, SubIndex] = {}
     for key, entry in value.items():
-        number = entry.get("v") if isinstance(entry, dict) else None
         if len(usable) == MOST_SUB_INDICES:
             break
+        number = entry.get("v") if isinstance(entry, dict) else None
         if _is_storable_number(number) and len(key) <= _LONGEST_KEY and _is_sub_index_key(key):
             usable[key] = {"v": number}
     return usable, len(usable) < len(value)
@@ -284,7 +295,7 @@ def _is_sub_index_key(key: str) -> bool:
 
 
 def _is_storable_number(value: Any) -> TypeGuard[Number]:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not int and type(value) is not float:  # a bool is neither
         return False
     return -LARGEST_AQI <= value <= LARGEST_AQI  # false for NaN and infinities too
 
@@ -300,15 +311,24 @@ def _moment(time: Any) -> tuple[datetime, int, LocalTime] | None:
     s, tz, iso = time.get("s"), time.get("tz"), time.get("iso")
     if isinstance(s, str) and isinstance(tz, str):
         written: LocalTime = {"s": s.strip(), "tz": tz.strip()}
-        text = written["s"] if _LOCAL.fullmatch(written["s"]) else ""
+        text = written["s"]
     elif isinstance(iso, str):
         parts = _ISO.fullmatch(iso.strip())
         text, tz = (parts[1], parts[2]) if parts else ("", "")
         written = {"s": text.replace("T", " "), "tz": tz}
     else:
         return None
-    offset = _offset(written["tz"]) if len(written["tz"]) <= _LONGEST_OFFSET else None
-    if not text or offset is None:
+    if len(text) > _LONGEST_TIME or len(written["tz"]) > _LONGEST_OFFSET:
+        return None
+    instant = _instant(text, written["tz"])
+    return None if instant is None else (*instant, written)
+
+
+@lru_cache(maxsize=4096)  # the stations of a run go through the same hours together
+def _instant(text: str, tz: str) -> tuple[datetime, int] | None:
+    """Return the instant of a wall clock in UTC, and its hour since 1970; None if it is none."""
+    offset = _offset(tz)
+    if offset is None or _LOCAL.fullmatch(text) is None:
         return None
     try:
         since = datetime.fromisoformat(text) - offset - _NAIVE_EPOCH
@@ -316,10 +336,9 @@ def _moment(time: Any) -> tuple[datetime, int, LocalTime] | None:
         return None
     if since.days < 0:
         return None
-    return EPOCH + since, since.days * 24 + since.seconds // 3600, written
+    return EPOCH + since, since.days * 24 + since.seconds // 3600
 
 
-@lru_cache(maxsize=256)  # a station has one
 def _offset(written: str) -> timedelta | None:
     """Return how far a zone like +07:00, +0700 or Z is ahead of UTC; None if it is none."""
     if written == "Z":

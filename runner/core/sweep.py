@@ -24,7 +24,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from runner.core.outcome import Exit, State, worst
+from runner.core.exits import Exit, worst
+from runner.core.outcome import State
 
 VERSION = 1
 MOST_PAGES = 10

@@ -84,6 +84,9 @@ def _compared(data: StationData, params: Params) -> pl.DataFrame | None:
 def read_daily(path: Path) -> pl.DataFrame:
     """Return the days of a WAQI daily CSV: day (days since 1970), told (its pm25).
 
+    Lines without a date of the calendar or without a number are left out; of two for one day the
+    first counts. What no day's mean can be (files have a few 828 and 999) is told as it stands.
+
     Raises:
         OSError: it cannot be read.
         ValueError: it has no columns `date` and `pm25`.
@@ -93,15 +96,13 @@ def read_daily(path: Path) -> pl.DataFrame:
     if not {"date", "pm25"} <= set(text.columns):
         msg = f"{path} has no columns date and pm25"
         raise ValueError(msg)
-    parts = (
-        pl.col("date").str.strip_chars().str.extract_groups(r"^(\d{4})[/-](\d{1,2})[/-](\d{1,2})$")
-    )
-    date = pl.date(*(parts.struct[index].cast(pl.Int32) for index in range(3)))
+    date = pl.col("date").str.strip_chars().str.replace_all("/", "-")
     return (
         text.select(
-            date.cast(pl.Int32).alias("day"),
+            date.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).alias("day"),
             pl.col("pm25").str.strip_chars().cast(pl.Float64, strict=False).alias("told"),
         )
         .drop_nulls()
+        .filter(pl.col("told").is_finite())
         .unique("day", keep="first", maintain_order=True)
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runner.core.aqi import SCALES
 from runner.report.markup import Markup, paragraph
 from runner.report.run_files import RunFiles
 
@@ -12,6 +13,7 @@ _MOST = 200
 """Places that are told; the file attributions.json has them all."""
 _NOT_SAID = "licence not stated: look it up at openaq.org before passing these readings on"
 _USUAL = "aqicn"
+USUAL_SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
 _OTHER_SCALE = (
     "These indices are on the scale {scale}. What this report says of AQICN's scale, and the "
     "concentrations that it computes back from indices, do not hold for them: those are in "
@@ -23,11 +25,23 @@ def places(run: RunFiles, station_idx: int | None = None) -> Markup:
     """Return a line for every place of a run, or of one station; nothing where none is known."""
     told = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
     lines = [paragraph(_line(one), "note") for one in told[:_MOST]]
-    scales = {str(one["scale"]) for one in told if one.get("scale")} - {_USUAL}
-    lines += [paragraph(_OTHER_SCALE.format(scale=scale), "bad") for scale in sorted(scales)]
+    lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(told)]
     if len(told) > _MOST:
         lines.append(paragraph(f"And {len(told) - _MOST:,} more in attributions.json.", "note"))
     return sum(lines, Markup(""))
+
+
+def scale_in_words(run: RunFiles) -> str:
+    """Return the scale of a run's indices: AQICN's, unless its places tell another one."""
+    others = _other_scales(run.attributions)
+    if not others:
+        return USUAL_SCALE
+    titles = [SCALES[name].title if name in SCALES else name for name in others]
+    return f"hourly AQI on the scale {' and '.join(titles)}"
+
+
+def _other_scales(told: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(one["scale"]) for one in told if one.get("scale")} - {_USUAL})
 
 
 def _line(place: Mapping[str, Any]) -> str:

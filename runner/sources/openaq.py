@@ -10,15 +10,15 @@ many rows there are is not believed (`found` may be ">100"): the page that is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
 
-from runner.core.concentrations import POLLUTANTS, Measured, MeasuredHour, settle
+from runner.core.concentrations import POLLUTANTS, Measured, settle
 from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
 from runner.core.indices import CONTEXT_H
 from runner.core.intervals import Interval, hour_of, intersect, iso, split
@@ -26,7 +26,7 @@ from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
 from runner.sources.http import HttpClient
 from runner.sources.openaq_answers import OpenAqReader
-from runner.sources.openaq_rows import Sensor, Terms, instant, measured_of
+from runner.sources.openaq_rows import Keep, Sensor, Terms, instant, measured_of
 from runner.sources.openaq_terms import terms_of
 
 log = structlog.get_logger()
@@ -37,12 +37,11 @@ LONGEST_FRAME_H = 8760
 """Hours of one question: OpenAQ advises to ask for a year at most."""
 SHORTEST_FRAME_H = 24
 """Hours below which a question is not cut any further."""
+LOOK_UPS = 2
+"""Requests for a location before its first hours: itself, and its sensors."""
 _MARGIN_H = 24 * 14
 """Hours around a sensor's first and last that are asked for nevertheless: those may be out of date
 by the time that they are used."""
-
-Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
-"""Keeps concentrations; raises StoreError."""
 
 
 class OpenAqSource:
@@ -201,6 +200,16 @@ class OpenAqSource:
                 error.message = f"{path}: {error.message}"
                 error.args = (error.message,)
             raise
+
+
+def requests_for(hours: int) -> int:
+    """Return how many requests a window takes of one sensor that measured in every hour.
+
+    Args:
+        hours: of the window; those before it are asked for as well.
+    """
+    frames = split((Interval(0, hours + CONTEXT_H),), LONGEST_FRAME_H)
+    return sum(frame.hours // PAGE + 1 for frame in frames)  # the page that is not full is the last
 
 
 def _sensor(location: int, row: Any) -> Sensor | None:

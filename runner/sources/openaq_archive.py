@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from runner.core.concentrations import (
     POLLUTANTS,
     Measured,
-    MeasuredHour,
     is_usable,
     settle,
     unit_of,
@@ -40,16 +40,13 @@ from runner.core.indices import CONTEXT_H
 from runner.core.intervals import ONE_HOUR, Interval, hour_of, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
-from runner.sources.openaq_rows import instant, wall_clock
+from runner.sources.openaq_rows import Keep, instant, wall_clock
 
 COLUMNS = ("location_id", "sensors_id", "datetime", "parameter", "units", "value")
 """Those that are read."""
 _WHERE = Path("records", "csv.gz")
 _MOST_AHEAD = timedelta(hours=14)
 """The largest offset from UTC: a local day may begin so much earlier."""
-
-Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
-"""Keeps concentrations; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +227,10 @@ def _read(raw: dict[str, Any], location: int) -> _Row | Reject:
         return Reject(Reason.WRONG_STATION, raw, row.label)
     if not (raw["value"] or "").strip():
         return Reject(Reason.VALUE_MISSING, raw, row.label)
-    if value is None or unit is None or not is_usable(row.pollutant, value, unit):
+    if value is None or unit is None:
         return Reject(Reason.CONCENTRATION_UNUSABLE, raw, row.label)
+    if not is_usable(row.pollutant, value, unit):
+        return Reject(Reason.OUTSIDE_SCALE, raw, row.label)
     return row
 
 
@@ -259,9 +258,10 @@ def _day(row: _Row) -> date:
 
 def _number(text: Any) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _holds(window: Interval, hour: int) -> bool:

@@ -15,14 +15,18 @@ OpenAQ's times are time-ending, and so are the labels of AirNow's files, whose d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
-from runner.core.concentrations import Measured, is_usable, unit_of
+from runner.core.concentrations import Measured, MeasuredHour, is_usable, unit_of
 from runner.core.intervals import EPOCH, ONE_HOUR, Interval, hour_of
 from runner.core.readings import LocalTime, Reason, Reject
+from runner.core.stations import Station
+
+Keep: TypeAlias = Callable[[Station, Sequence[MeasuredHour]], None]
+"""Keeps concentrations; raises StoreError."""
 
 _TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)
 """From here on a moment may have no name in another zone."""
@@ -131,8 +135,11 @@ def _not_usable(row: Mapping[str, Any], sensor: Sensor, terms: Terms) -> Reason 
     value, coverage, flags = row.get("value"), _coverage(row), row.get("flagInfo")
     if value is None:
         return Reason.VALUE_MISSING
-    if not _is_number(value) or not _is_air(value, _parameter(row), sensor):
+    unit = unit_of(_parameter(row).get("units", sensor.unit))
+    if not _is_number(value) or unit is None:
         return Reason.CONCENTRATION_UNUSABLE
+    if not is_usable(sensor.pollutant, float(value), unit):
+        return Reason.OUTSIDE_SCALE
     if not terms.accept_flagged and isinstance(flags, dict) and flags.get("hasFlags"):
         return Reason.FLAGGED
     if coverage is not None and coverage < terms.least_coverage:
@@ -150,11 +157,6 @@ def _is_one_hour(period: Mapping[str, Any], ended: datetime) -> bool:
 def _parameter(row: Mapping[str, Any]) -> Mapping[str, Any]:
     told = row.get("parameter")
     return told if isinstance(told, dict) else {}
-
-
-def _is_air(value: float, parameter: Mapping[str, Any], sensor: Sensor) -> bool:
-    unit = unit_of(parameter.get("units", sensor.unit))
-    return unit is not None and is_usable(sensor.pollutant, float(value), unit)
 
 
 def _coverage(row: Mapping[str, Any]) -> float | None:

@@ -27,7 +27,12 @@ from pymongo.database import Database
 from runner.core.concentrations import Measured, MeasuredHour
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.rescaling import Change, KeptHour
-from runner.store.collection import Document, ensure_unique_index, open_collection
+from runner.store.collection import (
+    Document,
+    ensure_index,
+    ensure_unique_index,
+    open_collection,
+)
 from runner.store.connection import store_errors
 
 NAME = "ingest_concentrations"
@@ -47,7 +52,7 @@ class Concentrations:
         self._collection = open_collection(database, NAME)
 
     def ensure(self) -> None:
-        """Make the unique index over station, hour and source.
+        """Make the unique index over station, hour and source, and that of the scales.
 
         Raises:
             UnsupportedCollectionError: doubles are in the way.
@@ -55,6 +60,7 @@ class Concentrations:
         """
         with store_errors(NAME):
             ensure_unique_index(self._collection, _KEY, "station_ts_source")
+            ensure_index(self._collection, ("scale", "station_idx"), "scale_station")
 
     def keep(
         self,
@@ -104,6 +110,16 @@ class Concentrations:
         with store_errors(NAME):
             found = self._collection.find_one(other, {"station_idx": 1, "scale": 1})
         return (found["station_idx"], str(found["scale"])) if found else None
+
+    def on_scale(self, station_ids: Collection[int], scale: str) -> set[int]:
+        """Return which of some stations have indices on a scale.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        chosen = {"scale": scale, "station_idx": {"$in": [*station_ids]}}
+        with store_errors(NAME):
+            return {*self._collection.distinct("station_idx", chosen)}
 
     def scales(
         self, station_ids: Collection[int] | None = None

@@ -33,6 +33,7 @@ APP_NAME = "airquality-runner"
 _UNAUTHORIZED = 13
 _LOGIN_REFUSED = {11, 18, 8000}
 _NO_SPACE = {14031, 12502}
+_ILLEGAL_OPERATION = 20
 _STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
 bulk write they come as refusals of single documents, which pymongo does not try again."""
@@ -155,7 +156,7 @@ def store_errors(what: str) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        away = isinstance(error, ConnectionFailure) or error.timeout
+        away = isinstance(error, ConnectionFailure) or error.timeout or _retry_refused(error)
         if away or not _STEPPING_DOWN.isdisjoint(_codes(error)):
             raise StoreUnavailableError(
                 f"{what}: MongoDB stopped answering: {_reason(error)}", hint=_RESUME
@@ -163,6 +164,16 @@ def store_errors(what: str) -> Iterator[None]:
         raise _store_error(what, error) from error
     except BSONError as error:
         raise StoreError(f"{what}: a document cannot be stored: {_short(error)}") from error
+
+
+def _retry_refused(error: PyMongoError) -> bool:
+    """Whether pymongo tried a write again in a way that a standalone server refuses.
+
+    It does (4.17 to 4.20 at least) after a connection that was closed while it was being made, and
+    hides that error behind this one. Nothing was written.
+    """
+    is_it = isinstance(error, OperationFailure) and error.code == _ILLEGAL_OPERATION
+    return is_it and "does not support retryable writes" in str(error)
 
 
 def _codes(error: PyMongoError) -> set[int | None]:

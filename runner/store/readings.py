@@ -89,7 +89,10 @@ class Readings:
         self._wanted = wanted
         self._is_timeseries = False
         self._can_replace = True
+        self._refuses_doubles = False
         self._ids = ObjectIds()
+        self._all_new: set[int] = set()
+        """Stations whose last window was new as a whole: the next one will be, too."""
 
     def check(self) -> None:
         """Say whether the collection can be written to, without writing anything.
@@ -120,6 +123,7 @@ class Readings:
                 ensure_index(self._collection, _KEY, "station_hour")
             else:
                 ensure_unique_index(self._collection, _KEY, "station_hour")
+                self._refuses_doubles = True
 
     def compare(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
         """Return what `upsert` would count at this moment, without writing anything.
@@ -157,8 +161,12 @@ class Readings:
             return Written()
         inserted = updated = 0
         with store_errors(NAME):
-            for _ in range(_MOST_ROUNDS):
-                new, changed = self._difference(station_idx, window, readings)
+            for number in range(_MOST_ROUNDS):
+                new, changed = (
+                    ([*readings], [])
+                    if number == 0 and station_idx in self._all_new
+                    else self._difference(station_idx, window, readings)
+                )
                 kept = () if self._can_replace else tuple(changed)
                 if kept:
                     changed = []
@@ -167,6 +175,7 @@ class Readings:
                 inserted += now_inserted
                 updated += now_updated
                 if now_inserted == len(new) and now_updated == len(changed):
+                    self._expect(station_idx, all_new=inserted == len(readings))
                     unchanged = len(readings) - inserted - updated - len(kept)
                     return Written(inserted, updated, unchanged, kept)
         raise StoreError(
@@ -203,6 +212,18 @@ class Readings:
             return 0
         with store_errors(NAME):
             return self._collection.bulk_write(deletions, ordered=False).deleted_count
+
+    def _expect(self, station_idx: int, *, all_new: bool) -> None:
+        """Remember what the station's next window will be like.
+
+        After a window that was all new, the next is inserted without a look at what is there: the
+        unique index refuses what is, and only then it is looked at. A time-series collection has no
+        such index, and is looked at every time.
+        """
+        if all_new and self._refuses_doubles:
+            self._all_new.add(station_idx)
+        else:
+            self._all_new.discard(station_idx)
 
     def doubles(self) -> Iterator[tuple[int, datetime, list[Any], list[Document]]]:
         """Yield every station and hour that several documents share.
@@ -241,6 +262,12 @@ class Readings:
         with store_errors(NAME):
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
+
+    def has_any(self, station_idx: int) -> bool:
+        """Whether a station has any reading; raises StoreError."""
+        with store_errors(NAME):
+            found = self._collection.find_one({"meta.station_idx": station_idx}, {"_id": 1})
+        return found is not None
 
     def has_off_hour(self, station_idx: int, hour: int) -> bool:
         """Whether another writer has a reading within an hour, not at its beginning.

@@ -13,7 +13,7 @@ import yaml
 
 from runner import __version__
 from runner.conf_files import GROUPS, builtin_dir, options
-from runner.core.outcome import Exit
+from runner.core.exits import Exit
 from runner.usage import SETTINGS
 
 Run = Callable[..., Any]

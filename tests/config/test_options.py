@@ -115,6 +115,15 @@ def test_big_cities_are_five_groups_and_may_be_named_beside_them(composed: Compo
     assert not big.selectors
 
 
+def test_hours_that_reach_openaq_late_are_not_asked_for_early(
+    composed: Compose, tmp_path: Path
+) -> None:
+    assert composed("source=openaq").backfill.lag_hours == 24
+    assert composed("profile=nightly", "source=openaq").backfill.lag_hours == 24
+    copies = needs("source", "openaq_archive", tmp_path)
+    assert composed("source=openaq_archive", *copies).backfill.lag_hours == 120
+
+
 def test_chosen_groups_replace_the_default_all(composed: Compose) -> None:
     assert composed().stations.selectors
     assert not composed("stations=hanoi").stations.selectors

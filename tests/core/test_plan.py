@@ -1,6 +1,7 @@
 """The plan: what is fetched and why, what is not and why, and what it costs."""
 
 import tracemalloc
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
 from runner.core.plan import (
+    Cost,
     Mode,
     Pace,
     Plan,
@@ -109,6 +111,23 @@ def test_the_windows_of_any_plan_are_exactly_the_uncovered_hours(
     assert total_hours(windows) + entry.covered_hours == wanted.hours
     assert len(windows) == plan.windows == plan.requests
     assert plan_json(plan, wanted)["totals"]["hours"] == plan.hours == total_hours(windows)
+
+
+@given(COVERED, st.integers(1, 300), st.integers(1, 60))
+def test_a_plan_counts_the_requests_of_every_window_and_of_every_station_that_has_one(
+    covered: Intervals, length: int, batch: int
+) -> None:
+    cost = Cost(of_window=lambda hours: hours // 7 + 1, of_station=lambda idx: idx)
+    wanted = Interval(100, 100 + length)
+    known = {
+        1: Checkpoint(1, Status.IN_PROGRESS, covered),
+        2: Checkpoint(2, Status.COMPLETED, (wanted,)),
+    }
+    stations = [Station(1), Station(2)]
+    plan = build_plan(stations, known, wanted, batch_hours=batch, pace=PACE, cost=cost)
+    windows = list(plan.windows_of(plan.stations[0]))
+    assert plan.requests == sum(window.hours // 7 + 1 for window in windows) + bool(windows)
+    assert replace(plan, paced=False).requests == 0
 
 
 def test_duration_is_the_time_from_first_request_to_last() -> None:

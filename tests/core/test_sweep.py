@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from runner.core.checkpoint import Tally
 from runner.core.errors import RunnerError
+from runner.core.exits import Exit, worst
 from runner.core.intervals import Interval
-from runner.core.outcome import Exit, Outcome, State, StationOutcome, worst
+from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Skip
 from runner.core.stations import Station
 from runner.core.sweep import PlannedJob, Summary, SweepPlan

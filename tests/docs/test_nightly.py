@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli import main
-from runner.core.outcome import Exit
+from runner.core.exits import Exit
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 UNITS = DOCS / "systemd"

@@ -13,7 +13,8 @@ from rich.console import Console, RenderableType
 from runner.core.checkpoint import Checkpoint, Status, Tally
 from runner.core.intervals import Interval, hour_of
 from runner.core.outcome import Outcome, State, StationOutcome
-from runner.core.plan import Pace, Plan, build_plan
+from runner.core.plan import Cost, Pace, Plan, build_plan
+from runner.core.present import plan_present
 from runner.core.stations import Station
 from runner.store.rejects import RejectSummary
 from runner.tables import (
@@ -136,6 +137,22 @@ def test_the_lines_of_a_plan_say_work_reasons_pace_duration_and_end() -> None:
         "  requests  4, one every 4 s, at most 900 an hour (0% of the hourly quota)",
         "  duration  0:00:12, until about 2026-01-01 00:00:12 UTC",
     ]
+
+
+def test_a_plan_that_cannot_count_every_request_says_what_is_counted() -> None:
+    cost = Cost(of_station=lambda _idx: 2, counted="two look-ups")
+    plan = build_plan(STATIONS, KNOWN, RANGE, batch_hours=24, pace=PACE, cost=cost)
+    assert plan_lines(plan, RANGE, NOW)[3:] == [
+        "  requests  8 counted, one every 4 s, at most 900 an hour (1% of the hourly quota)",
+        "  counted   two look-ups",
+        "  duration  0:00:28 for those, until about 2026-01-01 00:00:28 UTC",
+    ]
+
+
+def test_a_plan_of_the_present_says_that_no_range_counts() -> None:
+    plan = plan_present([Station(1)], {}, RANGE, pace=PACE)
+    (line,) = [line for line in plan_lines(plan, RANGE, NOW) if "range" in line]
+    assert all(name in line for name in ("years", "days", "lookback_hours"))
 
 
 def test_a_plan_without_a_limit_speaks_of_none() -> None:

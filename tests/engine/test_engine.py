@@ -20,7 +20,7 @@ from runner.core.errors import (
 from runner.core.intervals import Interval, Intervals, to_datetime, union
 from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
-from runner.core.readings import Answer, Reading, Reject
+from runner.core.readings import Answer, Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.engine import Engine, Executed
 from runner.shutdown import StopFlag
@@ -301,6 +301,35 @@ def test_an_answer_about_other_hours_fails_the_station_loudly_and_stores_no_read
     assert "10 of 10 records" in outcome.detail
     assert "outside_window 10" in outcome.detail
     assert [event[0] for event in journal.events] == ["begin", "store", "fail", "leave"]
+
+
+@pytest.mark.parametrize(("refused", "state"), [(15, State.COMPLETED), (25, State.FAILED)])
+def test_the_share_of_unusable_records_is_one_of_all_also_of_those_the_source_refused(
+    refused: int, state: State
+) -> None:
+    def partly(station: Station, window: Interval) -> Answer:
+        whole = answer(station, window).records
+        bad = [
+            Reject(Reason.CONCENTRATION_UNUSABLE, {}, window.start + at) for at in range(refused)
+        ]
+        return Answer(whole[refused:], bad)
+
+    wanted = Interval(RANGE.start, RANGE.start + 40)
+    plan = build_plan([Station(1)], {}, wanted, batch_hours=40, pace=Pace(0, 0))
+    engine = Engine(
+        plan,
+        FakeSource(partly),
+        Journal(),
+        Nobody(),
+        workers=1,
+        stop=StopFlag(),
+        reject_share=0.5,
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    (outcome,) = engine.execute().stations
+    assert outcome.state is state
+    if state is State.FAILED:
+        assert "25 of 40 records" in outcome.detail
 
 
 def test_hours_the_source_itself_has_no_value_for_fail_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from pymongo.database import Database
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.sandbox.climatology import Climatology
 from runner.sandbox.faults import Faults
-from runner.sandbox.openaq import concentrations_of
+from runner.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sandbox.positions import position_of
+from runner.sandbox.server import Sandbox
 from tests.process.openaq_api import invented_api, measured_api
 from tests.process.product import FAST, SHARED, Runner, readings_of
 
@@ -46,6 +48,7 @@ def test_hanoi_2018_is_the_same_from_openaq_as_from_the_files_of_the_same_instru
     with measured_api(FILES) as api:
         runner(*YEAR, *FAST, "source=openaq", f"source.base_url={api.url}", OPENAQ_API_KEY="any")
         assert api.stats()["requests"] == 9 + 2 * 2  # a page of 984 hours; two places looked up
+    assert runner.last_json("plan.json")["totals"]["requests"] == 9 + 2 * 2
     assert readings_of(database) == from_files
 
     kept = list(database["ingest_concentrations"].find({"station_idx": 8641}))
@@ -113,6 +116,31 @@ def concentrations(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(told, key=lambda item: item["ts"])
 
 
+def test_a_month_of_fillers_is_asked_for_once_and_fails_nothing(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    first, last = (hour_of(datetime(2018, month, 1, tzinfo=UTC)) for month in (2, 3))
+
+    def hours(_idx: int, window: Interval) -> dict[str, list[tuple[int, float]]]:
+        told = range(window.start, window.end)
+        return {"pm25": [(hour, -999.0 if first <= hour < last else 9.0) for hour in told]}
+
+    answers = OpenAqAnswers({8641: [7441]}, {}, hours, lambda: datetime.now(UTC), synthetic=True)
+    with Sandbox({8641: "Hanoi"}, Climatology(1), openaq=answers) as api:
+        runner(
+            *("source=openaq", f"source.base_url={api.url}", "stations.ids=[8641]", *FAST),
+            *("backfill.start_date=2018-01-01", "backfill.end_date=2018-04-01"),
+            *("+source.openaq.locations={8641: [7441]}", "backfill.batch_size=240"),
+            OPENAQ_API_KEY="any",
+        )
+        assert api.stats()["requests"] == 2 + 9
+    assert len(readings_of(database)) == 24 * (31 + 31)
+    assert {item["ts"].month for item in readings_of(database)} == {1, 3}
+    rejects = list(database["ingest_rejects"].find())
+    assert len(rejects) == last - first
+    assert {item["reason"] for item in rejects} == {"outside_scale"}
+
+
 def test_a_dry_run_keeps_nothing(runner: Runner, database: Database[dict[str, Any]]) -> None:
     ask = (*WEEKS, *FAST, "source=openaq", "dry_run=true", "backfill.batch_size=984")
     with invented_api() as api:
@@ -144,6 +172,26 @@ def test_two_scales_are_not_mixed_in_one_database(
     assert readings_of(database) == before
 
 
+def test_another_source_does_not_mix_two_scales_either(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    ts = datetime(2016, 11, 2, tzinfo=UTC)
+    readings, kept = database["waqi_station_readings"], database["ingest_concentrations"]
+    readings.insert_one({"ts": ts, "meta": {"station_idx": 8641}, "aqi": 1})  # AQICN's, or AirNow's
+    ask = (*WEEKS, *FAST, "backfill.mode=refetch")
+    other = ("source=openaq", "source.openaq.scale=epa_2024")
+    refused = runner(*ask, *other, expect=2, OPENAQ_API_KEY="any")
+    assert "station 8641 has indices on the scale aqicn" in refused.stderr
+    assert f"mongo.database={database.name}_epa_2024" in refused.stderr
+
+    kept.insert_one({"station_idx": 8641, "ts": ts, "source": "openaq", "scale": "epa_2024"})
+    (tmp_path / "Hanoi_PM2.5_2016_YTD.csv").touch()
+    refused = runner(*ask, "source=airnow", f"source.path={tmp_path}", expect=2)
+    assert "station 8641 has indices on the scale epa_2024" in refused.stderr
+    assert f"Take another database for aqicn, as mongo.database={database.name}" in refused.stderr
+    assert readings.count_documents({}) == 1
+
+
 def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
     runner: Runner, database: Database[dict[str, Any]]
 ) -> None:
@@ -156,6 +204,7 @@ def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
         done = runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
     assert "1 confirmed already, 1 likely, 0 unsure" in done.stdout
     assert "1 without coordinates" in done.stdout
+    assert runner.last_json("outcome.json")["requests"] == 1
     proposed = yaml.safe_load(done.stdout)
     assert proposed == {"source": {"openaq": {"locations": {1584: [77, 88]}}}}
     after = {name: database[name].count_documents({}) for name in database.list_collection_names()}
@@ -165,26 +214,50 @@ def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
     assert "job=match source=openaq" in refused.stderr
 
 
-def test_the_archive_loads_what_the_api_does(
-    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
-) -> None:
+def copy_days(bucket: Path, days: Iterable[int]) -> None:
+    """Write files of invented hours, as the archive has them, of days: 1 is 1 January 2018."""
     local = timezone(timedelta(hours=7))
-    hours = concentrations_of(Climatology(1))
-    start = hour_of(datetime(2017, 12, 31, tzinfo=local))  # hours before are kept as well
-    end = hour_of(datetime(2018, 1, 8, tzinfo=local))
-    days: dict[str, list[str]] = {}
-    for hour, value in hours(8641, Interval(start + 1, end + 1))["pm25"]:
-        day = f"{to_datetime(hour - 1).astimezone(local):%Y%m%d}"
-        ended = to_datetime(hour).astimezone(local).isoformat()
-        days.setdefault(day, []).append(
-            f"7441,21632,Hanoi-7441,{ended},21.0,105.8,pm25,µg/m³,{value}"
-        )
-    for day, rows in days.items():
-        folder = tmp_path / f"bucket/records/csv.gz/locationid=7441/year={day[:4]}/month={day[4:6]}"
+    for day in days:
+        begin = datetime(2018, 1, 1, tzinfo=local) + timedelta(days=day - 1)
+        start = hour_of(begin)
+        hours = concentrations_of(Climatology(1))(8641, Interval(start + 1, start + 25))["pm25"]
+        rows = [
+            f"7441,21632,Hanoi-7441,{to_datetime(hour).astimezone(local).isoformat()},21.0,105.8,"
+            f"pm25,µg/m³,{value}"
+            for hour, value in hours
+        ]
+        folder = bucket / f"records/csv.gz/locationid=7441/year={begin:%Y}/month={begin:%m}"
         folder.mkdir(parents=True, exist_ok=True)
         header = "location_id,sensors_id,location,datetime,lat,lon,parameter,units,value"
         text = "\n".join([header, *rows, ""]).encode()
-        (folder / f"location-7441-{day}.csv.gz").write_bytes(gzip.compress(text))
+        (folder / f"location-7441-{begin:%Y%m%d}.csv.gz").write_bytes(gzip.compress(text))
+
+
+def test_days_that_were_copied_later_are_filled_in_at_once(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    days = (
+        "stations.ids=[8641]",
+        "backfill.start_date=2017-12-31T18:00",  # the label 01:00 of 1 January there
+        "backfill.end_date=2018-01-03T18:00",
+        "+source.openaq.locations={8641: [7441]}",
+        *("source=openaq_archive", f"source.path={tmp_path / 'bucket'}", *FAST),
+    )
+    copy_days(tmp_path / "bucket", (1, 3))
+    runner(*days)
+    before = readings_of(database)
+    copy_days(tmp_path / "bucket", [2])
+    runner(*days, "backfill.mode=gaps", "backfill.recheck_empty_after_days=0")
+    after = readings_of(database)
+    assert [item for item in after if item in before] == before
+    assert {f"{item['time']['s']:.10}" for item in after if item not in before} >= {"2018-01-02"}
+    assert len(after) > len(before) + 20
+
+
+def test_the_archive_loads_what_the_api_does(
+    runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    copy_days(tmp_path / "bucket", range(8))  # hours before are kept as well
     week = (
         "stations.ids=[8641]",
         "backfill.start_date=2018-01-01T02:00",

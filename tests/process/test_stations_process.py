@@ -90,6 +90,29 @@ def test_stations_come_from_a_file_without_a_key_and_the_wrong_way_round_is_said
     assert len(kept["refused"]) == 4
 
 
+def test_groups_and_their_boxes_are_kept_to_by_the_api_and_by_files(
+    runner: Runner, database: Mongo, tmp_path: Path
+) -> None:
+    rows = [
+        {"idx": 1584, "name": "Da Nang, Vietnam", "lat": 16.05, "lon": 108.2},
+        {"idx": 1, "name": "Red River", "lat": 21.0, "lon": 105.8},
+        {"idx": 2, "name": "Hue", "lat": 16.46, "lon": 107.6},
+    ]
+    path = tmp_path / "stations.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    file = ("job=stations", f"discover.file={path}", *FAST)
+    assert "2 found, 2 new" in runner(*file, "stations=[red_river_delta,da_nang]").stdout
+    assert set(stations(database)) == {1, 1584}
+    names = {1584: "Da Nang, Vietnam", 8641: "Hanoi", -476599: "Hanoi, Vietnam"}
+    with Sandbox(names, Climatology(1), token=KEY) as api:
+        coarse = ("discover.refresh=true", "discover.smallest_tile_degrees=1", *FAST)
+        ask = ("job=stations", "stations=red_river_delta", f"source.base_url={api.url}", *coarse)
+        done = runner(*ask, AQICN_API_KEY=KEY)
+        assert "2 found, 2 new" in done.stdout
+        assert api.stats()["requests"] < 40  # of the whole country some 130
+    assert set(stations(database)) == {1, 1584, 8641, -476599}
+
+
 def test_the_sandbox_has_stations_to_find(runner: Runner, sandbox_database: Mongo) -> None:
     ask = ("job=stations", "source=sandbox", "stations.bbox=[15.5,107.5,16.5,108.7]")
     done = runner(*ask, "discover.smallest_tile_degrees=1", *FAST)

@@ -91,3 +91,11 @@ def test_dates_are_read_unpadded_unsorted_and_with_blanks(tmp_path: Path) -> Non
     path.write_text(text, encoding="utf-8")
     days = read_daily(path).with_columns(pl.col("day").cast(pl.Date)).rows()
     assert days == [(date(2020, 12, 31), 120.0), (date(2020, 1, 5), 98.0)]
+
+
+def test_a_line_that_is_no_day_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "daily.csv"
+    rows = ["2020/2/30, 120,", "2020/13/1, 9,", "2020/1/7, nan,", "2020/1/6, -,", "2020/1/5, 828,"]
+    path.write_text("\n".join(["date, pm25, pm10, o3, no2, so2, co", *rows]), encoding="utf-8")
+    days = read_daily(path).with_columns(pl.col("day").cast(pl.Date)).rows()
+    assert days == [(date(2020, 1, 5), 828.0)]

@@ -15,7 +15,14 @@ from runner.quality.advice import ADVICE
 from runner.report.attribution import attribution
 from runner.report.pixels import hours_image
 from runner.report.run_files import RunFiles
-from runner.report.sections import calendar, coverage, header, next_steps, verdict
+from runner.report.sections import (
+    calendar,
+    coverage,
+    header,
+    next_steps,
+    provenance,
+    verdict,
+)
 from runner.report.sections.coverage import YEARS_ABREAST
 from runner.report.sections.when import when
 from tests.quality.faults import FAULTS
@@ -105,6 +112,19 @@ def test_days_are_marked_where_something_was_found_and_nowhere_else(tmp_path: Pa
     assert "height:192px" in without
     assert "the source had nothing" in without
     assert "source empty" not in without
+
+
+def test_the_page_names_the_scale_that_its_indices_are_on(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", "T01")
+    for section in (header, provenance):
+        assert "AQICN InstantCast" in section(run).html
+    told = {"attributions": [{"station_idx": KNOWN, "location": 1, "scale": "epa_2024"}]}
+    (tmp_path / "run" / "attributions.json").write_text(json.dumps(told), encoding="utf-8")
+    run = RunFiles.of(tmp_path / "run")
+    for section in (header, provenance):
+        assert "on the scale US EPA since 6 May 2024" in section(run).html
+        assert "InstantCast" not in section(run).html
+        assert "2012" not in section(run).html
 
 
 def test_faults_on_purpose_are_announced_before_anything_else(tmp_path: Path) -> None:

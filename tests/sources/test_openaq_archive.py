@@ -91,7 +91,8 @@ def test_an_hour_with_too_few_of_the_usual_measurements_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (line(120, -999.0), Reason.CONCENTRATION_UNUSABLE),
+        (line(120, -999.0), Reason.OUTSIDE_SCALE),
+        (line(120, 985.0), Reason.OUTSIDE_SCALE),
         (line(120, "nan"), Reason.CONCENTRATION_UNUSABLE),
         (line(120, "much"), Reason.CONCENTRATION_UNUSABLE),
         (line(120, ""), Reason.VALUE_MISSING),

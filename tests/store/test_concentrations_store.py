@@ -65,6 +65,10 @@ def test_a_station_with_indices_on_another_scale_is_found(
     assert kept.on_another_scale([8641, 8767], "aqicn") == (8641, "vn_aqi")
     assert kept.on_another_scale([8641], "vn_aqi") is None
     assert kept.on_another_scale([8767], "aqicn") is None
+    assert kept.on_scale([8641, 8767], "vn_aqi") == {8641}
+    kept.keep("r", 8767, "openaq", [MeasuredHour(HOUR, (measured(9.0),), {"pm25": 21632})], NOW)
+    assert kept.on_another_scale([8767], "aqicn") is None  # no reading comes of it
+    assert kept.on_scale([8767], "aqicn") == set()
 
 
 def test_an_hour_without_a_scale_takes_the_place_of_none_that_has_one(
@@ -121,3 +125,20 @@ def test_a_document_that_does_not_say_what_it_gave_is_read_all_the_same(
     database["ingest_concentrations"].update_one({}, {"$unset": {"gave": ""}})
     (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
     assert (found.measured.scale, found.may_be) == ("aqicn", ())
+
+
+def test_other_scales_are_found_without_reading_what_is_on_this_one(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    kept.ensure()
+    hours = [
+        MeasuredHour(hour, (replace(measured(9.0), hour=hour),), {"pm25": 21632}, scale)
+        for hour in range(HOUR, HOUR + 500)
+        for scale in (["aqicn"] if hour >= HOUR + 11 else [""])
+    ]
+    kept.keep("run-1", 8641, "openaq", hours, NOW)
+    other = {"station_idx": {"$in": [8641, 8767]}, "scale": {"$nin": ["aqicn", None]}}
+    told = database["ingest_concentrations"].find(other).explain()["executionStats"]
+    assert (told["nReturned"], told["totalDocsExamined"]) == (0, 0)
+    assert told["totalKeysExamined"] < 10

@@ -255,6 +255,32 @@ def test_a_sub_index_that_the_source_takes_back_is_taken_out_of_our_document(
     assert stored(database)[0]["iaqi"] == {"pm25": {"v": 45}}
 
 
+@pytest.mark.usefixtures("readings")
+def test_after_a_window_that_was_all_new_the_next_is_inserted_without_a_look(
+    mongo_uri: str, database: Documents
+) -> None:
+    spy = Spy()
+    second, third = Interval(START + 168, START + 336), Interval(START + 336, START + 504)
+    live = [live_row(START + 336, 45), live_row(START + 337, 57)]
+    database[NAME].insert_many(live)
+    third_week = [reading(START + 336, 45, HANOI, pm25=45, t=28.5), reading(START + 337, 99)]
+    third_week.append(reading(START + 338))
+    with spied(mongo_uri, database, spy) as watched:
+        watched.ensure()
+        spy.commands.clear()
+        assert watched.upsert(HANOI, WEEK, week()) == Written(inserted=168)
+        assert watched.upsert(HANOI, second, [reading(START + 168)]) == Written(inserted=1)
+        assert watched.upsert(HANOI, third, third_week) == Written(1, 1, 1)
+        assert watched.upsert(HANOI, third, third_week) == Written(unchanged=3)
+    assert spy.commands == [
+        *["find", "insert"],
+        *["insert"],
+        *["insert", "find", "update"],  # two of three are there already
+        *["find", "endSessions"],
+    ]
+    assert [item["aqi"] for item in stored(database)][-3:] == [45, 99, 45]
+
+
 hours_and_values = st.dictionaries(
     st.integers(0, 9), st.tuples(st.integers(0, 3), st.sampled_from(["pm25", "o3"])), max_size=10
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Context, Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,8 @@ Below that the value is a fault or a filler such as -999, not air."""
 
 FLOAT_PLACES = 9
 """Decimals kept before truncation and rounding, so that a float error never moves an index."""
+
+_EXACT = Context(prec=400)  # digits of the largest float, and some
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ class Breakpoints:
         """Return a concentration cut off at the table's decimals, towards zero."""
         if self.decimals is None:
             return concentration
-        step = 10.0**self.decimals
-        steps = round(concentration * step, FLOAT_PLACES)
-        return math.trunc(steps) / step if math.isfinite(steps) else concentration
+        if not math.isfinite(concentration):
+            return concentration
+        written = Decimal(repr(round(concentration, FLOAT_PLACES)))
+        return float(written.quantize(Decimal(1).scaleb(-self.decimals), ROUND_DOWN, _EXACT))
 
     def index(self, concentration: float) -> int | None:
         """Return the sub-index of a concentration in `unit`; None where the table has none.

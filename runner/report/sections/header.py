@@ -7,11 +7,11 @@ from typing import Any
 
 from runner.report.attribution import flaws, providers
 from runner.report.markup import Markup, text
+from runner.report.places import scale_in_words
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import clipped, names, where
 from runner.report.sections.words import local
 
-SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
 _SANDBOX = "_sandbox"
 _MOST_FLAWS = 6
 _KINDS = {
@@ -45,7 +45,7 @@ def header(run: RunFiles) -> Markup:
     )
     zone = (
         f"All times are {run.zone} unless they say UTC, wherever this page is read. "
-        f"Values are {SCALE}; they are not validated."
+        f"Values are {scale_in_words(run)}; they are not validated."
     )
     return Markup(
         f'<dl class="facts">{listed}</dl>{_synthetic(run)}<p class="note">{text(zone)}</p>'

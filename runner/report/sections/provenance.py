@@ -11,10 +11,9 @@ from runner.core.aqi import AQICN_PM25
 from runner.core.text import counted, harmless
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, text
-from runner.report.places import places
+from runner.report.places import USUAL_SCALE, places, scale_in_words
 from runner.report.run_files import RunFiles
 from runner.report.scale import SCALE_SOURCE
-from runner.report.sections.header import SCALE
 from runner.report.sections.pieces import clipped, folded
 from runner.report.sections.words import share
 
@@ -35,10 +34,7 @@ def provenance(run: RunFiles) -> Markup:
         ("Range, UTC", clipped(f"{window['start']} to {window['end']}, the end not included")),
         ("Expected hours", "from a station's first to its last reading" if active else
                            "every hour of the range, at every station"),
-        ("Scale", clipped(f"{SCALE}: the concentration of one hour is put through breakpoints made "
-                          f"for 24 hours (AQI {_KNOTS} µg/m³). Not the daily AQI. Whether "
-                          "AQICN took over the breakpoints of May 2024 is not known.", 600)),
-        ("Scale's source", clipped(SCALE_SOURCE, 600)),
+        *_scale(run),
         ("Versions", clipped(versions, 300)),
         ("Same question", f"fingerprint <code>{clipped(document['config']['fingerprint'])}</code>"),
         *_compared(document),
@@ -46,6 +42,18 @@ def provenance(run: RunFiles) -> Markup:
     listed = "".join(f"<div><dt>{name}</dt><dd>{html}</dd></div>" for name, html in facts)
     terms = f'<div class="terms">{attribution(document).html}{places(run).html}</div>'
     return Markup(f'<dl class="facts wide-facts">{listed}</dl>{_settings(run)}{terms}')
+
+
+def _scale(run: RunFiles) -> list[tuple[str, str]]:
+    words = scale_in_words(run)
+    if words != USUAL_SCALE:  # more about it stands below, with the places
+        return [("Scale", clipped(f"{words}. Not the daily AQI.", 600))]
+    told = (
+        f"{words}: the concentration of one hour is put through breakpoints made for 24 hours (AQI "
+        f"{_KNOTS} µg/m³). Not the daily AQI. Whether AQICN took over the breakpoints of May 2024 "
+        "is not known."
+    )
+    return [("Scale", clipped(told, 600)), ("Scale's source", clipped(SCALE_SOURCE, 600))]
 
 
 def _compared(document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.core.aqi import Breakpoints, concentration_of, sub_index
@@ -65,6 +65,7 @@ def test_the_line_makes_no_jump_a_step_changes_the_index_by_its_slope_at_most(
 
 
 @given(any_table, st.floats(min_value=0, max_value=200_000))
+@example(TABLES["epa_2012_o3_8h"], 131072.2109375)  # in thousandths no whole number in binary
 def test_what_is_cut_off_once_stays_as_it_is(table: Breakpoints, concentration: float) -> None:
     once = table.truncated(concentration)
     assert table.truncated(once) == once

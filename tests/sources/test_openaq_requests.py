@@ -1,0 +1,73 @@
+"""How many requests a window of OpenAQ takes: what the plan counts is what is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runner.core.errors import OpenAqError
+from runner.core.intervals import Interval, hour_of
+from runner.core.stations import Station
+from runner.pacing import Pacer
+from runner.sandbox.climatology import Climatology
+from runner.sandbox.openaq import OpenAqAnswers
+from runner.sandbox.server import Sandbox
+from runner.secrets import Environment, Redactor, Secret
+from runner.shutdown import StopFlag
+from runner.sources.http import HttpClient
+from runner.sources.openaq import LOOK_UPS, OpenAqSource, requests_for
+from runner.sources.openaq_answers import OpenAqReader
+from runner.sources.openaq_rows import Terms
+from tests.sources.loopback import PATIENT, POLICY
+
+START = hour_of(datetime(2018, 1, 1, tzinfo=UTC))
+NOW = datetime(2025, 6, 15, tzinfo=UTC)
+
+
+def every_hour(_idx: int, window: Interval) -> Mapping[str, Sequence[tuple[int, float]]]:
+    return {"pm25": [(hour, 9.0) for hour in range(window.start, window.end)]}
+
+
+@pytest.mark.parametrize(
+    ("hours", "scale", "requests"),
+    [
+        (984, "aqicn", 1),
+        (984, "vn_aqi", 1),
+        (988, "aqicn", 1),  # with eleven hours before it, whatever the scale
+        (989, "aqicn", 2),
+        (1000, "aqicn", 2),  # a full page is not known to be the last one
+        (989, "vn_aqi", 2),
+        (1500, "aqicn", 2),
+    ],
+)
+def test_the_requests_of_a_window_are_known_before_they_are_made(
+    hours: int, scale: str, requests: int
+) -> None:
+    assert requests_for(hours) == requests
+    key, stop = Secret("any"), StopFlag()
+    answers = OpenAqAnswers({8641: [7441]}, {}, every_hour, lambda: NOW, synthetic=True)
+    with Sandbox({8641: "Hanoi"}, Climatology(1), openaq=answers) as api:
+        client = HttpClient(
+            api.url,
+            Pacer(0, 0, stop),
+            stop,
+            Redactor(Environment({}, Path(".env"))),
+            POLICY,
+            PATIENT,
+            failure=OpenAqError,
+            secret_headers={"X-API-Key": key},
+        )
+        reader = OpenAqReader(key, lambda _s: None, 0.5)
+        with closing(client):
+            source = OpenAqSource(client, reader, {8641: [7441]}, scale=scale, terms=Terms())
+            found = source.fetch(Station(8641), Interval(START, START + hours))
+        assert api.stats()["requests"] == LOOK_UPS + requests
+    assert len(found.records) == hours
+
+
+def test_a_leap_year_is_asked_for_in_two_frames() -> None:
+    assert requests_for(8784) == 9 + 1
