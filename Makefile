@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray chaos check fuzz format clean bench bench-quick bench-plan bench-quality simulate
+.PHONY: help demo test test-lowest test-ray chaos check fuzz format clean bench bench-peers bench-quick bench-plan bench-quality simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -42,8 +42,16 @@ SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
 	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
 
-bench: $(READY)  ## Measure the load beside a plain loop and the ceilings; writes docs/performance.md (15 minutes)
+bench: $(READY)  ## Measure the load beside a plain loop, the ceilings and dlt if it is there; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks --report docs/performance.md
+
+DLT := .venv-dlt
+# In an environment of its own: nothing of the runner needs it. Its python is what make bench looks for.
+$(DLT)/.ready: benchmarks/requirements-dlt.txt
+	$(PYTHON) -m venv $(DLT)
+	$(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+bench-peers: $(DLT)/.ready  ## Install dlt beside the runner, so that make bench measures it, too
 
 bench-quick: $(READY)  ## The same in a minute; fails where a figure is not half as good as it should be
 	$(BIN)/python -m benchmarks --quick
@@ -72,4 +80,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) $(RAY) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) $(RAY) $(DLT) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

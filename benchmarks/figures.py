@@ -13,7 +13,8 @@ class Figure:
 
     Attributes:
         name: what was measured.
-        value: as measured; a ratio unless the unit says otherwise.
+        value: as measured; a ratio unless the unit says otherwise. None: not measured, the detail
+            says why.
         unit: `x` for a ratio, else `MB`, `s`, …
         target: what it should be; None where there is none.
         better: whether more or less is better.
@@ -21,7 +22,7 @@ class Figure:
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str = "x"
     target: float | None = None
     better: Literal["more", "less"] = "more"
@@ -29,12 +30,12 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether it is as good as the target, or there is none."""
+        """Whether it is as good as the target, or there is none, or it was not measured."""
         return self.reached(1.0)
 
     def reached(self, share: float) -> bool:
         """Return whether it reached a share of the target, 0..1."""
-        if self.target is None:
+        if self.target is None or self.value is None:
             return True
         if self.better == "more":
             return self.value >= self.target * share
@@ -48,8 +49,6 @@ def table(figures: Iterable[Figure]) -> str:
         sign = ">=" if figure.better == "more" else "<="
         target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
         missed = "" if figure.met else " **(missed)**"
-        lines.append(
-            f"| {figure.name} | {figure.value:.2f} {figure.unit}{missed} | {target} "
-            f"| {figure.detail} |"
-        )
+        value = "skipped" if figure.value is None else f"{figure.value:.2f} {figure.unit}{missed}"
+        lines.append(f"| {figure.name} | {value} | {target} | {figure.detail} |")
     return "\n".join(lines)

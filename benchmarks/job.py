@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from pymongo import MongoClient
 
+from benchmarks import peers
 from benchmarks.api import aqi
 from benchmarks.measure import Cost, clean_environment, cost_of
 from benchmarks.servers import api, mongod
@@ -102,6 +103,14 @@ class Job:
         """Let the plain loop load everything again."""
         return self._plain()
 
+    def dlt(self, pages: str) -> Cost:
+        """Load everything into an empty database by dlt, its pages as `rows` or as `arrow`."""
+        self.client.drop_database("dlt")
+        given = ("-m", "benchmarks.dlt_leg", self.url, self.uri, "dlt", *self._range, pages)
+        cost = self.command(*given, python=peers.PYTHON)
+        self.check("dlt")
+        return cost
+
     def insert(self, kind: str = "regular") -> float:
         """Return the seconds of `insert_many` alone."""
         name = f"insert_{kind[:4]}"
@@ -142,10 +151,10 @@ class Job:
             raise RuntimeError(f"{stats} instead of {count} requests")
         return float(stats["span_s"])
 
-    def command(self, *arguments: str) -> Cost:
-        """Run this interpreter with some arguments."""
+    def command(self, *arguments: str, python: Path = Path(sys.executable)) -> Cost:
+        """Run this interpreter, or another one, with some arguments."""
         secrets = {"MONGO_URI": self.uri, "AQICN_API_KEY": "any", "MONGO_DB": "ours_regu"}
-        command = [sys.executable, *arguments]
+        command = [str(python), *arguments]
         return cost_of(command, self.directory, clean_environment(**secrets))
 
     def check(self, name: str) -> None:

@@ -1,11 +1,13 @@
-"""The load: from the API into MongoDB, ours beside the plain loop and beside the ceilings."""
+"""The load: from the API into MongoDB, ours beside the plain loop, the ceilings and a peer."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 
+from benchmarks import peers
 from benchmarks.figures import Figure
 from benchmarks.job import Job
 from benchmarks.measure import Cost
@@ -13,8 +15,15 @@ from benchmarks.measure import Cost
 Costs = dict[str, list[Cost]]
 
 
-def measure(work: Job, rounds: int) -> list[Figure]:
-    """Run every leg once a round, the groups of legs backwards in every other round."""
+def measure(work: Job, rounds: int, *, peer: bool) -> list[Figure]:
+    """Run every leg once a round, the groups of legs backwards in every other round.
+
+    Args:
+        work: what to load.
+        rounds: how often.
+        peer: measure dlt as well, or say why it was not.
+    """
+    dlt = peers.dlt_version() if peer else None
     costs: Costs = {}
     seconds: dict[str, list[float]] = {}
 
@@ -31,21 +40,57 @@ def measure(work: Job, rounds: int) -> list[Figure]:
         note("plain", work.plain())
         note("plain again", work.plain_again())
 
-    def ceilings() -> None:
-        for kind in ("regular", "time-series"):
-            seconds.setdefault(f"insert {kind}", []).append(work.insert(kind))
-        seconds.setdefault("drain", []).append(work.drain())
-
     def note(name: str, cost: Cost) -> None:
         costs.setdefault(name, []).append(cost)
         sys.stderr.write(f"  {name}: {cost.wall_s:.1f} s, {cost.peak_mb:.0f} MB\n")
 
+    groups: list[Callable[[], None]] = [
+        ours,
+        plain,
+        partial(_ceilings, work, seconds),
+        partial(_dlt, work, note, dlt),
+    ]
     work.empty()
     for number in range(rounds):
-        for group in [ours, plain, ceilings][:: 1 if number % 2 == 0 else -1]:
+        for group in groups[:: 1 if number % 2 == 0 else -1]:
             group()
         note("empty", work.empty())
-    return list(_figures(work, costs, seconds))
+    against_plain, *others = _figures(work, costs, seconds)
+    return [against_plain, *([against_dlt(work.readings, costs, dlt)] if peer else []), *others]
+
+
+def _ceilings(work: Job, seconds: dict[str, list[float]]) -> None:
+    for kind in ("regular", "time-series"):
+        seconds.setdefault(f"insert {kind}", []).append(work.insert(kind))
+    seconds.setdefault("drain", []).append(work.drain())
+
+
+def _dlt(work: Job, note: Callable[[str, Cost], None], version: str | None) -> None:
+    for pages in peers.PAGES if version else ():
+        note(f"dlt {pages}", work.dlt(pages))
+
+
+def against_dlt(readings: int, costs: Costs, version: str | None) -> Figure:
+    """Return how much faster ours is than the better of dlt's two ways, round by round.
+
+    Args:
+        readings: that every leg loads.
+        costs: of every leg, by its name, a round each.
+        version: of dlt; None where it is not installed.
+    """
+    name = "fresh load against the best peer leg (dlt, tuned)"
+    if version is None:
+        return Figure(name, None, target=3.0, detail=peers.NOT_INSTALLED)
+    walls = {pages: [cost.wall_s for cost in costs[f"dlt {pages}"]] for pages in peers.PAGES}
+    ours = [cost.wall_s for cost in costs["fresh regular"]]
+    best = [min(both) for both in zip(*walls.values(), strict=True)]
+    rates = (f"{pages} {readings / median(taken):,.0f}/s" for pages, taken in walls.items())
+    return Figure(
+        name,
+        median(theirs / mine for mine, theirs in zip(ours, best, strict=True)),
+        target=3.0,
+        detail=f"dlt {version}: {', '.join(rates)}",
+    )
 
 
 def _figures(work: Job, costs: Costs, seconds: dict[str, list[float]]) -> Iterator[Figure]:
