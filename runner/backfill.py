@@ -301,16 +301,23 @@ def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
 
 
 def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
+    return {
+        **run_identity(job),
+        "source": job.source_kind,
+        "origin": job.origin(entry.station.idx for entry in plan.stations),
+        "planned": plan_json(plan, job.wanted)["totals"],
+    }
+
+
+def run_identity(job: Job) -> dict[str, Any]:
+    """Return what the record of every run says: job, command, time, settings, versions."""
     settings = json.dumps({**asdict(job.config), "worker": None}, sort_keys=True, default=str)
     return {
         "job": job.name,
         "command": job.redact(job.command()),
-        "source": job.source_kind,
-        "origin": job.origin(entry.station.idx for entry in plan.stations),
         "started_at": job.started_at,
         "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
         "versions": {"runner": __version__, "python": platform.python_version()},
-        "planned": plan_json(plan, job.wanted)["totals"],
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -24,7 +25,7 @@ from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
 from runner.secrets import Redactor, Secret
 from runner.shutdown import StopFlag
-from runner.store_assembly import open_store
+from runner.store_assembly import Store, open_store
 from runner.tables import (
     MOST_ROWS,
     console,
@@ -205,10 +206,22 @@ def validate_stored(job: Job) -> Outcome:
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
         outcome_of_run = recorded_outcome(job, store, selection.stations)
-        note_attributions(job, (outcome_of_run or {}).get("attributions") or ())
+        note_attributions(job, _on_stored_scale(store, (outcome_of_run or {}).get("attributions")))
         verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     return _told(job, outcome)
+
+
+def _on_stored_scale(
+    store: Store, attributions: Sequence[dict[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """Return attributions as recorded, with the scale that job=rescale may have changed since."""
+    told = [*(attributions or ())]
+    scales = store.concentrations.scales({one["station_idx"] for one in told}) if told else {}
+    return [
+        one | {"scale": ", ".join(sorted(scales.get(one["station_idx"], {one.get("scale", "")})))}
+        for one in told
+    ]
 
 
 def _told(job: Job, outcome: Outcome) -> Outcome:
@@ -272,6 +285,13 @@ def replay(job: Job) -> Outcome:
     return replay_rejects(job)
 
 
+def rescale(job: Job) -> Outcome:
+    """Compute stored indices again on another scale."""
+    from runner.rescale import rescale_stored  # noqa: PLC0415 - for this job only
+
+    return rescale_stored(job)
+
+
 JOBS: dict[str, Callable[[Job], Outcome]] = {
     "backfill": backfill,
     "plan": plan,
@@ -281,6 +301,7 @@ JOBS: dict[str, Callable[[Job], Outcome]] = {
     "rejects": rejects,
     "dedupe": dedupe,
     "replay": replay,
+    "rescale": rescale,
     "prune": prune,
     "match": match,
     "validate": validate_stored,

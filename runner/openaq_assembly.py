@@ -37,7 +37,7 @@ def openaq_cost(job: Job) -> Cost:
     """Return how many requests OpenAQ takes, as far as it is known before its sensors are."""
     openaq = job.config.source.openaq
     return Cost(
-        of_window=lambda hours: requests_for(hours, openaq.scale),
+        of_window=requests_for,
         of_station=lambda idx: LOOK_UPS * len(openaq.locations.get(idx, ())),
         counted=f"{LOOK_UPS} a location, and one sensor a station that has every hour; "
         "further sensors (pollutants, locations) add theirs, hours after their ends cost none",

@@ -28,6 +28,7 @@ class JobName(Enum):
     rejects = "rejects"
     dedupe = "dedupe"
     replay = "replay"
+    rescale = "rescale"
     prune = "prune"
     match = "match"
     validate = "validate"
@@ -79,8 +80,8 @@ class Job:
 
     Attributes:
         name: the job.
-        confirm: yes to `job=reset` of every station, and to what `job=dedupe` and `job=prune` would
-            remove.
+        confirm: yes to `job=reset` of every station, to what `job=dedupe` and `job=prune` would
+            remove, and to what `job=rescale` would change.
         rejects: what `job=replay` tries again: the kept rejects.
         output: table for a person, or json: one document, alone on standard output.
     """

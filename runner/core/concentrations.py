@@ -4,7 +4,7 @@ A source that serves concentrations hands over every measured hour of every sens
 and pollutant one of them decides: that of the location named first, there that of the newest sensor
 (the highest id), because sensors are replaced. Sub-indices are computed from those by
 `runner.core.indices`. All concentrations are kept, also those that did not decide, so that the
-indices can be computed again when a scale changes.
+indices can be computed again on another scale (`runner.core.rescaling`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.aqi import LOWEST_CONCENTRATION
@@ -62,13 +62,16 @@ class MeasuredHour:
         hour: as in Measured.
         measured: sorted by pollutant, then in the order in which they decide.
         deciding: pollutant to the sensor whose value counts.
-        scale: names the scale the indices were computed with.
+        scale: names the scale the indices were computed with; empty where none were: the hour was
+            asked for because later ones depend on it.
+        gave: the record that was computed; None where the scale has no index of the air.
     """
 
     hour: int
     measured: tuple[Measured, ...]
     deciding: Mapping[str, int]
-    scale: str
+    scale: str = ""
+    gave: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Settled:
 
     Attributes:
         records: in AQICN's shape, one an hour that has an index of the air, sorted by hour.
-        hours: all concentrations, sorted by hour.
+        hours: all concentrations, sorted by hour; also those before the window.
         rejects: hours that were measured, and have no index on the scale.
     """
 
@@ -109,37 +112,60 @@ def is_usable(pollutant: str, value: float, unit: str) -> bool:
 def settle(
     measured: Iterable[Measured], locations: Sequence[int], scale: str, window: Interval
 ) -> Settled:
-    """Return the records of a window, and everything that was measured in it.
+    """Return the records of a window, and everything that was measured.
 
     Args:
         measured: of one station, at most one of a sensor and hour; also hours before the window,
-            which the scale may need (`runner.core.indices.context_hours`).
+            which a scale may need (`runner.core.indices.CONTEXT_H`).
         locations: ids of its locations, the one that decides first.
         scale: a key of SCALES.
         window: the hours, by label, that records are wanted of.
     """
+    return compute(_decided(measured, locations), scale, window)
+
+
+def compute(hours: Sequence[MeasuredHour], scale: str, window: Interval) -> Settled:
+    """Return the records of a window on a scale; of its hours also what they gave.
+
+    Args:
+        hours: of one station and source, sorted; also those before the window.
+        scale: a key of SCALES.
+        window: the hours, by label, that records are wanted of.
+    """
+    series: Series = defaultdict(dict)
+    for one in hours:
+        for item in one.measured:
+            if one.deciding.get(item.pollutant) == item.sensor:
+                series[item.pollutant].setdefault(one.hour, (item.value, item.unit))
+    settled = Settled([], [], [])
+    for one in hours:
+        if not window.start <= one.hour < window.end:
+            settled.hours.append(one)
+            continue
+        record = _record(one, series, scale)
+        if isinstance(record, Reject):
+            settled.rejects.append(record)
+            settled.hours.append(replace(one, scale=scale, gave=None))
+        else:
+            settled.records.append(record)
+            settled.hours.append(replace(one, scale=scale, gave=record))
+    return settled
+
+
+def _decided(measured: Iterable[Measured], locations: Sequence[int]) -> list[MeasuredHour]:
+    """Return what was measured by hour, with the sensors that decide."""
     rank = {location: place for place, location in enumerate(locations)}
     by_hour: defaultdict[int, list[Measured]] = defaultdict(list)
     for item in measured:
         by_hour[item.hour].append(item)
-    series: Series = defaultdict(dict)
     hours: list[MeasuredHour] = []
     for hour, found in sorted(by_hour.items()):
         found.sort(key=lambda one: (one.pollutant, rank[one.location], -one.sensor))
         deciding: dict[str, int] = {}
         for item in found:
-            if deciding.setdefault(item.pollutant, item.sensor) == item.sensor:
-                series[item.pollutant].setdefault(hour, (item.value, item.unit))
-        if window.start <= hour < window.end:
-            hours.append(MeasuredHour(hour, tuple(found), deciding, scale))
-    settled = Settled([], hours, [])
-    for one in hours:
-        record = _record(one, series, scale)
-        if isinstance(record, Reject):
-            settled.rejects.append(record)
-        else:
-            settled.records.append(record)
-    return settled
+            deciding.setdefault(item.pollutant, item.sensor)
+        hours.append(MeasuredHour(hour, tuple(found), deciding))
+    return hours
 
 
 def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | Reject:

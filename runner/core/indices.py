@@ -31,6 +31,11 @@ def context_hours(scale: str) -> int:
     return max(_REACH.get(mean, 1) for _pollutant, mean in SCALES[scale].tables) - 1
 
 
+CONTEXT_H = max(map(context_hours, SCALES))
+"""Hours before a window that a source asks for and keeps, whatever its scale: indices on any other
+one can be computed later. They fit into the page of OpenAQ that the window is on."""
+
+
 def indices_of(
     series: Mapping[str, Mapping[int, tuple[float, str]]], hour: int, scale: str
 ) -> tuple[int | None, dict[str, int]]:

@@ -20,7 +20,7 @@ import structlog
 
 from runner.core.concentrations import POLLUTANTS, Measured, settle
 from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
-from runner.core.indices import context_hours
+from runner.core.indices import CONTEXT_H
 from runner.core.intervals import Interval, hour_of, intersect, iso, split
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -96,7 +96,7 @@ class OpenAqSource:
             StoppedError: a stop was asked for while waiting.
         """
         locations = self._locations.get(station.idx, ())
-        asked = Interval(window.start - context_hours(self._scale), window.end)
+        asked = Interval(window.start - CONTEXT_H, window.end)
         measured: list[Measured] = []
         rejects: list[Reject] = []
         for location in locations:
@@ -202,14 +202,13 @@ class OpenAqSource:
             raise
 
 
-def requests_for(hours: int, scale: str) -> int:
+def requests_for(hours: int) -> int:
     """Return how many requests a window takes of one sensor that measured in every hour.
 
     Args:
-        hours: of the window.
-        scale: names the scale; some need hours before the window, too.
+        hours: of the window; those before it are asked for as well.
     """
-    frames = split((Interval(0, hours + context_hours(scale)),), LONGEST_FRAME_H)
+    frames = split((Interval(0, hours + CONTEXT_H),), LONGEST_FRAME_H)
     return sum(frame.hours // PAGE + 1 for frame in frames)  # the page that is not full is the last
 
 

@@ -36,7 +36,7 @@ from runner.core.concentrations import (
     unit_of,
 )
 from runner.core.errors import ArchiveFileError
-from runner.core.indices import context_hours
+from runner.core.indices import CONTEXT_H
 from runner.core.intervals import ONE_HOUR, Interval, hour_of, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -134,7 +134,7 @@ class OpenAqArchive:
         measured: list[Measured] = []
         rejects: list[Reject] = []
         locations = self._locations.get(station.idx, ())
-        looked_at = Interval(window.start - context_hours(self._scale), window.end)
+        looked_at = Interval(window.start - CONTEXT_H, window.end)
         for location in locations:
             hours: defaultdict[tuple[int, int], _Hour] = defaultdict(_Hour)
             for raw in self._rows(station, location, looked_at):

@@ -29,10 +29,11 @@ from runner.core.checkpoint import (
     Progress,
     Status,
     Tally,
+    note_empties,
     without_hours,
 )
 from runner.core.errors import FailedElsewhereError
-from runner.core.intervals import Interval, Intervals, to_datetime
+from runner.core.intervals import Interval, Intervals, hour_of, intersect, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
 from runner.store.connection import store_errors
@@ -207,9 +208,21 @@ class Checkpoints:
         )
 
     def note_filled(
-        self, station_idx: int, hours: Collection[int], gained: Tally, now: datetime
+        self,
+        station_idx: int,
+        hours: Collection[int],
+        gained: Tally,
+        now: datetime,
+        emptied: Collection[int] = (),
     ) -> None:
         """Record that covered hours have a reading now; they are not empty any more.
+
+        Args:
+            station_idx: the station.
+            hours: those hours.
+            gained: added to the totals.
+            now: the present, aware.
+            emptied: hours that have no reading any more; of them, those covered are empty now.
 
         Raises:
             LeaseError: another run works on the station by now.
@@ -219,6 +232,8 @@ class Checkpoints:
         if before is None:
             return
         empty = without_hours(before.empty, hours)
+        for piece in intersect(before.covered, (Interval(hour, hour + 1) for hour in emptied)):
+            empty = note_empties(empty, piece, range(*piece), hour_of(now))
         changes = {"empty": [[*map(to_datetime, item)] for item in empty], "updated_at": now}
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
         counts["total_readings"] = gained.inserted

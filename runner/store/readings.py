@@ -28,7 +28,7 @@ from struct import Struct
 from typing import Any
 
 from bson import decode, encode
-from pymongo import UpdateOne
+from pymongo import DeleteMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -189,6 +189,34 @@ class Readings:
             hint="A unique index on other fields than (meta.station_idx, ts) is in the way; "
             f"db.{NAME}.getIndexes() shows it.",
         )
+
+    @property
+    def can_replace(self) -> bool:
+        """Whether a stored reading can be replaced or removed; known after `check` or `ensure`."""
+        return self._can_replace
+
+    def take_out(self, readings: Sequence[Reading]) -> int:
+        """Delete documents that still say what is given; return how many there were.
+
+        Args:
+            readings: as stored; only where `can_replace`.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        deletions = [
+            DeleteMany(
+                {
+                    "meta.station_idx": reading["meta"]["station_idx"],
+                    **{name: reading[name] for name in ("ts", "aqi", "time", "iaqi")},
+                }
+            )
+            for reading in readings
+        ]
+        if not deletions:
+            return 0
+        with store_errors(NAME):
+            return self._collection.bulk_write(deletions, ordered=False).deleted_count
 
     def _expect(self, station_idx: int, *, all_new: bool) -> None:
         """Remember what the station's next window will be like.

@@ -97,7 +97,7 @@ def test_failures_of_the_api_cost_no_hour_and_no_concentration(
         runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
     expected = readings_of(database)
     kept = concentrations(database)
-    assert len(expected) == len(kept) > 400
+    assert len(expected) == sum(one["scale"] == "aqicn" for one in kept) > 400
     for name in ("waqi_station_readings", "ingest_checkpoints", "ingest_concentrations"):
         database[name].delete_many({})
     bad = Faults(
@@ -215,21 +215,22 @@ def test_locations_are_proposed_as_yaml_that_names_them_and_nothing_is_written(
 
 
 def copy_days(bucket: Path, days: Iterable[int]) -> None:
-    """Write files of invented hours for days of January 2018, as the archive has them."""
+    """Write files of invented hours, as the archive has them, of days: 1 is 1 January 2018."""
     local = timezone(timedelta(hours=7))
     for day in days:
-        start = hour_of(datetime(2018, 1, day, tzinfo=local))
+        begin = datetime(2018, 1, 1, tzinfo=local) + timedelta(days=day - 1)
+        start = hour_of(begin)
         hours = concentrations_of(Climatology(1))(8641, Interval(start + 1, start + 25))["pm25"]
         rows = [
             f"7441,21632,Hanoi-7441,{to_datetime(hour).astimezone(local).isoformat()},21.0,105.8,"
             f"pm25,µg/m³,{value}"
             for hour, value in hours
         ]
-        folder = bucket / "records/csv.gz/locationid=7441/year=2018/month=01"
+        folder = bucket / f"records/csv.gz/locationid=7441/year={begin:%Y}/month={begin:%m}"
         folder.mkdir(parents=True, exist_ok=True)
         header = "location_id,sensors_id,location,datetime,lat,lon,parameter,units,value"
         text = "\n".join([header, *rows, ""]).encode()
-        (folder / f"location-7441-201801{day:02}.csv.gz").write_bytes(gzip.compress(text))
+        (folder / f"location-7441-{begin:%Y%m%d}.csv.gz").write_bytes(gzip.compress(text))
 
 
 def test_days_that_were_copied_later_are_filled_in_at_once(
@@ -256,7 +257,7 @@ def test_days_that_were_copied_later_are_filled_in_at_once(
 def test_the_archive_loads_what_the_api_does(
     runner: Runner, database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
-    copy_days(tmp_path / "bucket", range(1, 8))
+    copy_days(tmp_path / "bucket", range(8))  # hours before are kept as well
     week = (
         "stations.ids=[8641]",
         "backfill.start_date=2018-01-01T02:00",

@@ -151,7 +151,7 @@ def test_the_key_goes_in_a_header_and_the_hours_asked_for_end_inside_the_window(
         (
             "/v3/sensors/21632/hours",
             {
-                "datetime_from": "2017-12-31T23:00:00Z",  # not included: from < end <= to
+                "datetime_from": "2017-12-31T12:00:00Z",  # not included: from < end <= to
                 "datetime_to": "2018-01-07T23:00:00Z",
                 "limit": "1000",
                 "page": "1",
@@ -161,6 +161,16 @@ def test_the_key_goes_in_a_header_and_the_hours_asked_for_end_inside_the_window(
     assert {one.headers["x-api-key"] for one in to.api.asked} == {CANARY}
     assert read(got) == {START: 100, START + 167: 50}
     assert got.rejects == []
+
+
+def test_a_scale_of_the_hour_alone_asks_for_the_hours_before_for_the_sake_of_others() -> None:
+    with opened(*ONE, results(row(START - 1, 20.0), row(START))) as to:
+        got = to.source.fetch(HANOI, WEEK)
+    assert list(read(got)) == [START]
+    assert [(one.hour, one.scale, one.gave) for one in to.kept] == [
+        (START - 1, "", None),
+        (START, "aqicn", got.records[0]),
+    ]
 
 
 def test_a_scale_of_means_asks_for_the_hours_before_and_tells_the_window_alone() -> None:
@@ -175,7 +185,10 @@ def test_a_scale_of_means_asks_for_the_hours_before_and_tells_the_window_alone()
     assert to.asked()[2][1]["datetime_from"] == iso(START - 12)
     assert list(read(got)) == list(range(START, START + 168))
     assert got.rejects == []
-    assert {one.hour for one in to.kept} == set(range(START, START + 168))
+    scales = {one.hour: one.scale for one in to.kept if one.hour < START or one.scale}
+    before = set(range(START - 11, START))  # kept as well: another scale may need them
+    assert set(scales) == before | set(range(START, START + 168))
+    assert {hour for hour in scales if not scales[hour]} == before
     assert [record for half in halves for record in half.records] == got.records
 
 
@@ -220,8 +233,8 @@ def test_never_more_than_a_year_is_asked_for_at_once() -> None:
         to.source.fetch(HANOI, Interval(START, START + 8784))
     frames = [(q["datetime_from"], q["datetime_to"]) for _path, q in to.asked()[2:]]
     assert frames == [
-        (iso(START - 1), iso(START + 8759)),
-        (iso(START + 8759), iso(START + 8783)),
+        (iso(START - 12), iso(START + 8748)),
+        (iso(START + 8748), iso(START + 8783)),
     ]
 
 
@@ -294,7 +307,7 @@ def test_a_sensor_that_had_ended_long_before_is_not_asked() -> None:
             Reason.OUTSIDE_WINDOW,
         ),
         (
-            {"period": {"datetimeFrom": instants(START - 2), "datetimeTo": instants(START - 1)}},
+            {"period": {"datetimeFrom": instants(START - 13), "datetimeTo": instants(START - 12)}},
             Reason.OUTSIDE_WINDOW,
         ),
     ],
@@ -340,9 +353,9 @@ def test_what_timed_out_is_asked_for_in_halves_after_a_pause() -> None:
     assert len(got.records) == 168
     frames = [(q["datetime_from"], q["datetime_to"]) for _path, q in to.asked()[2:]]
     assert frames == [
-        (iso(START - 1), iso(START + 167)),
-        (iso(START - 1), iso(START + 83)),
-        (iso(START + 83), iso(START + 167)),
+        (iso(START - 12), iso(START + 167)),
+        (iso(START - 12), iso(START + 78)),
+        (iso(START + 78), iso(START + 167)),
     ]
     assert to.paused == [0.5]
 

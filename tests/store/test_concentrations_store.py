@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from runner.core.concentrations import Measured, MeasuredHour
 from runner.core.intervals import Interval, to_datetime
+from runner.core.rescaling import Change
 from runner.store.concentrations import Concentrations
 
 HOUR = 420_000
@@ -45,6 +46,11 @@ def test_an_hour_that_is_fetched_again_replaces_its_document_of_that_source_alon
         (21633, 12.0, True),
         (21632, 35.5, False),
     ]
+    read = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert {one.source: one.measured for one in read} == {
+        "openaq": second,
+        "openaq_archive": first,
+    }
     assert kept.count(8641, Interval(HOUR, HOUR + 1)) == 2
     assert kept.count(8641, Interval(HOUR + 1, HOUR + 2)) == 0
 
@@ -59,7 +65,66 @@ def test_a_station_with_indices_on_another_scale_is_found(
     assert kept.on_another_scale([8641, 8767], "aqicn") == (8641, "vn_aqi")
     assert kept.on_another_scale([8641], "vn_aqi") is None
     assert kept.on_another_scale([8767], "aqicn") is None
-    assert kept.measured([8641, 8767]) == {8641}
+    assert kept.on_scale([8641, 8767], "vn_aqi") == {8641}
+    kept.keep("r", 8767, "openaq", [MeasuredHour(HOUR, (measured(9.0),), {"pm25": 21632})], NOW)
+    assert kept.on_another_scale([8767], "aqicn") is None  # no reading comes of it
+    assert kept.on_scale([8767], "aqicn") == set()
+
+
+def test_an_hour_without_a_scale_takes_the_place_of_none_that_has_one(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    before = MeasuredHour(HOUR, (measured(12.0),), {"pm25": 21632})
+    gave = {"aqi": 100, "iaqi": {"pm25": {"v": 100}}, "time": measured(35.5).local}
+    loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn", gave)
+    kept.keep("run-1", 8641, "openaq", [before], NOW)
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert (found.measured, found.may_be) == (before, (before,))
+    assert kept.scales() == {}
+    kept.keep("run-2", 8641, "openaq", [loaded], NOW)
+    kept.keep("run-3", 8641, "openaq", [before], NOW)
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert found.may_be == (loaded,)
+    assert kept.of(8641, Interval(HOUR + 1, HOUR + 2)) == []
+    assert kept.scales([8641]) == {8641: {"aqicn": (1, Interval(HOUR, HOUR + 1))}}
+
+
+def test_until_a_change_is_settled_both_what_was_and_what_will_be_are_known(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    gave = {"aqi": 100, "iaqi": {"pm25": {"v": 100}}, "time": measured(35.5).local}
+    loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn", gave)
+    kept.keep("run-1", 8641, "openaq", [loaded], NOW)
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    none = replace(loaded, scale="epa_2024", gave=None)
+    change = Change(found, loaded, none, None, None)
+    kept.intend([change])
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert found.may_be == (loaded, none)
+    assert kept.on_another_scale([8641], "epa_2024") == (8641, "aqicn")
+    other = replace(loaded, scale="vn_aqi", gave={**gave, "aqi": 70})
+    kept.intend([replace(change, now=none, new=other)])  # cut off, and begun for another scale
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert found.may_be == (none, other)
+    kept.settle([(found, other)])
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert found.may_be == (other,)
+    assert kept.on_another_scale([8641], "vn_aqi") is None
+    kept.settle([(found, replace(loaded, scale="", gave=None))])
+    assert kept.scales() == {}
+    assert kept.on_another_scale([8641], "aqicn") is None
+
+
+def test_a_document_that_does_not_say_what_it_gave_is_read_all_the_same(
+    database: Database[dict[str, Any]],
+) -> None:
+    kept = Concentrations(database)
+    kept.keep("r", 8641, "openaq", [MeasuredHour(HOUR, (measured(1.0),), {}, "aqicn")], NOW)
+    database["ingest_concentrations"].update_one({}, {"$unset": {"gave": ""}})
+    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
+    assert (found.measured.scale, found.may_be) == ("aqicn", ())
 
 
 def test_other_scales_are_found_without_reading_what_is_on_this_one(
@@ -68,11 +133,12 @@ def test_other_scales_are_found_without_reading_what_is_on_this_one(
     kept = Concentrations(database)
     kept.ensure()
     hours = [
-        MeasuredHour(hour, (replace(measured(9.0), hour=hour),), {"pm25": 21632}, "aqicn")
+        MeasuredHour(hour, (replace(measured(9.0), hour=hour),), {"pm25": 21632}, scale)
         for hour in range(HOUR, HOUR + 500)
+        for scale in (["aqicn"] if hour >= HOUR + 11 else [""])
     ]
     kept.keep("run-1", 8641, "openaq", hours, NOW)
-    other = {"station_idx": {"$in": [8641, 8767]}, "scale": {"$ne": "aqicn"}}
+    other = {"station_idx": {"$in": [8641, 8767]}, "scale": {"$nin": ["aqicn", None]}}
     told = database["ingest_concentrations"].find(other).explain()["executionStats"]
     assert (told["nReturned"], told["totalDocsExamined"]) == (0, 0)
     assert told["totalKeysExamined"] < 10
