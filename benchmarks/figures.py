@@ -36,7 +36,7 @@ class Figure:
         return self._reached(self.target, 1.0)
 
     def keeps(self, share: float) -> bool:
-        """Return whether it reached a share, 0..1, of the target, or of the best where there is one."""
+        """Return whether it reached a share, 0..1, of the best so far, or else of the target."""
         return self._reached(self.target if self.best is None else self.best, share)
 
     def _reached(self, bound: float | None, share: float) -> bool:

@@ -156,6 +156,8 @@ class _Rescaling:
         if self._act and can_replace:
             store.readings.take_out(gone)
         counts.update(str(why) for why in found.left.values())
+        told = {one.new.hour for one in found.changes} | found.left.keys()
+        counts["beside"] = len(stored.keys() - told)
         if self._act:
             self._note(idx, found, todo, tally)
         return counts
@@ -227,6 +229,11 @@ def _tell(job: Job, work: _Rescaling, *, act: bool) -> None:
     for why, words in _LEFT.items():
         if total[why]:
             job.tell(f"{counted(total[why], 'hours')} left as they are: they {words}.")
+    if total["beside"]:
+        job.tell(
+            f"{counted(total['beside'], 'readings')} of the range came from elsewhere, without "
+            "concentrations: they stay on the scale they came on."
+        )
     for one in work.skipped:
         job.tell(f"Station {one.station.idx} was left: {one.detail}")
     if not act:

@@ -135,7 +135,8 @@ def test_a_validation_afterwards_names_the_scale_that_is_stored(
 def test_stations_and_readings_of_others_stay_and_are_counted(
     there: There, database: Mongo
 ) -> None:
-    changed, deleted = (item["ts"] for item in load(database)[50:52])
+    changed, deleted, elsewhere = (item["ts"] for item in load(database)[50:53])
+    database["ingest_concentrations"].delete_one({"ts": elsewhere})
     readings, checkpoints = database["waqi_station_readings"], database["ingest_checkpoints"]
     readings.update_one({"ts": changed}, {"$set": {"aqi": 77}})
     readings.delete_one({"ts": deleted})
@@ -151,6 +152,10 @@ def test_stations_and_readings_of_others_stay_and_are_counted(
     told = there("job=rescale", "confirm=true").out
     assert "1 hour left as they are: they have a reading that these" in told
     assert "1 hour left as they are: they have no reading" in told
+    assert "1 reading of the range came from elsewhere, without concentrations" in told
+    assert readings.find_one({"ts": elsewhere}) == next(
+        item for item in before["waqi_station_readings"] if item["ts"] == elsewhere
+    )
     assert readings.find_one({"ts": changed})["aqi"] == 77  # type: ignore[index]
     assert readings.find_one({"ts": deleted}) is None
     assert Concentrations(database).on_another_scale([8641], "epa_2024") is None
