@@ -46,7 +46,9 @@ def memory(work: Job) -> Iterator[Figure]:
         peaks[_YEARS[-1]] / peaks[_YEARS[0]],
         target=1.05,
         better="less",
-        detail=", ".join(f"{counted(years, 'years')}: {peak:.0f} MB" for years, peak in peaks.items()),
+        detail=", ".join(
+            f"{counted(years, 'years')}: {peak:.0f} MB" for years, peak in peaks.items()
+        ),
     )
 
 
