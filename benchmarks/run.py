@@ -9,6 +9,7 @@ from statistics import median
 from benchmarks.figures import Figure
 from benchmarks.job import Job
 from benchmarks.measure import Cost
+from runner.core.text import counted
 
 _PACE_S = 0.05
 _REQUESTS = 200
@@ -45,7 +46,9 @@ def memory(work: Job) -> Iterator[Figure]:
         peaks[_YEARS[-1]] / peaks[_YEARS[0]],
         target=1.05,
         better="less",
-        detail=", ".join(f"{years} years: {peak:.0f} MB" for years, peak in peaks.items()),
+        detail=", ".join(
+            f"{counted(years, 'years')}: {peak:.0f} MB" for years, peak in peaks.items()
+        ),
     )
 
 
