@@ -1,7 +1,8 @@
 """Measure the load beside its peers and ceilings: python -m benchmarks [--quick] [--rounds N].
 
-`--quick` takes under a minute, leaves the peers out, and ends with 1 if
-a figure is not even half as good as its target.
+`--quick` takes a minute, leaves the peers out, and ends with 1 if a figure is not even half as good
+as its target (or as the best so far, where the target is out of reach). What misses is measured
+again, up to twice: other work on the machine costs no verdict.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from benchmarks.job import job
 from benchmarks.performance import machine, write_section
 from runner.core.text import counted
 
+_TRIES = 3
+
 
 def main() -> int:
     """Measure, print, and return the exit code."""
@@ -26,7 +29,11 @@ def main() -> int:
     given = parser.parse_args()
     stations, weeks, rounds = (20, 26, 1) if given.quick else (35, 104, given.rounds)
     with job(stations, weeks) as work:
-        figures = load.measure(work, rounds, peer=not given.quick)
+        for _try in range(_TRIES if given.quick else 1):
+            figures = load.measure(work, rounds, peer=not given.quick)
+            missed = [figure.name for figure in figures if not figure.keeps(0.5)]
+            if not missed:
+                break
         if not given.quick:
             figures += [*run.pace(work), *run.memory(work), *run.start(work, 5)]
     text = (
@@ -36,7 +43,6 @@ def main() -> int:
     print(text)
     if given.report:
         write_section(given.report, "load", f"`make bench`: {text}")
-    missed = [figure.name for figure in figures if not figure.keeps(0.5)]
     if given.quick and missed:
         sys.stderr.write(f"not even half as good as it should be: {', '.join(missed)}\n")
         return 1

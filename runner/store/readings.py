@@ -24,10 +24,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from struct import Struct
 from typing import Any
 
-from bson import decode, encode
+from bson import decode
 from pymongo import DeleteMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -51,14 +50,12 @@ from runner.store.collection import (
 )
 from runner.store.connection import store_errors
 from runner.store.object_ids import ObjectIds
+from runner.store.reading_document import after_id, changes, documents_in, text_of, without_id
 
 NAME = "waqi_station_readings"
 
 _KEY = ("meta.station_idx", "ts")
 _HOUR_MS = 3_600_000
-_SIZE = Struct("<i")  # every BSON document begins with it
-_OBJECT_ID = b"\x07_id\x00"  # and the rest of ours with an element of this type and name
-_AFTER_ID = _SIZE.size + len(_OBJECT_ID) + 12
 _MOST_ROUNDS = 4
 """Looks at the window before giving up; more than one only after another writer came between."""
 
@@ -246,7 +243,7 @@ class Readings:
                 left: list[Document] = []
                 exact = []
                 for document in self._collection.find(same).sort("_id"):
-                    if any(_without_id(document) == _without_id(other) for other in left):
+                    if any(without_id(document) == without_id(other) for other in left):
                         exact.append(document["_id"])
                     else:
                         left.append(document)
@@ -339,8 +336,8 @@ class Readings:
         batches: Iterable[Any] = self._collection.find_raw_batches(
             _in_window(station_idx, window), batch_size=window.hours + 1
         )
-        stored = {_after_id(text): text for text in _documents_in(b"".join(batches))}
-        left = [reading for reading in readings if not stored.pop(_text_of(reading), None)]
+        stored = {after_id(text): text for text in documents_in(b"".join(batches))}
+        left = [reading for reading in readings if not stored.pop(text_of(reading), None)]
         if not left:
             return [], []
         options = self._collection.codec_options
@@ -352,7 +349,7 @@ class Readings:
             document = by_time.get(reading["ts"])
             if document is None:
                 new.append(reading)
-            elif _changes(document, reading):
+            elif changes(document, reading):
                 changed.append((document, reading))
         return new, changed
 
@@ -373,34 +370,15 @@ class Readings:
             return 0
         if not self._is_timeseries:
             updates = [
-                UpdateOne({"_id": stored["_id"]}, {"$set": _changes(stored, reading)})
+                UpdateOne({"_id": stored["_id"]}, {"$set": changes(stored, reading)})
                 for stored, reading in changed
             ]
             return self._collection.bulk_write(updates, ordered=False).matched_count
         # Out with the old before in with the new: a crash between costs a fetch, never a double.
         hours = [reading["ts"] for _stored, reading in changed]
         self._collection.delete_many({"meta.station_idx": station_idx, "ts": {"$in": hours}})
-        corrected = [stored | _changes(stored, reading) for stored, reading in changed]
+        corrected = [stored | changes(stored, reading) for stored, reading in changed]
         return len(self._collection.insert_many(corrected, ordered=False).inserted_ids)
-
-
-def _documents_in(texts: bytes) -> Iterator[bytes]:
-    """Yield the documents of BSON that stand one after the other."""
-    at = 0
-    while at < len(texts):
-        (size,) = _SIZE.unpack_from(texts, at)
-        yield texts[at : at + size]
-        at += size
-
-
-def _after_id(text: bytes) -> bytes:
-    """Return a document's BSON after its ObjectId, or all of it where its `_id` is none."""
-    return text[_AFTER_ID:] if text.startswith(_OBJECT_ID, _SIZE.size) else text
-
-
-def _text_of(reading: Reading) -> bytes:
-    """Return what `_after_id` returns of the document that was made of a reading."""
-    return encode(reading)[_SIZE.size :]
 
 
 def _in_window(station_idx: int, window: Interval) -> Document:
@@ -408,39 +386,3 @@ def _in_window(station_idx: int, window: Interval) -> Document:
         "meta.station_idx": station_idx,
         "ts": {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)},
     }
-
-
-def _changes(stored: Document, reading: Reading) -> Document:
-    """Return the fields to set so that the document says what the reading says; {} if it does."""
-    wanted: Document = {"aqi": reading["aqi"], "time": reading["time"], "iaqi": reading["iaqi"]}
-    changes = {name: value for name, value in wanted.items() if stored.get(name) != value}
-    if not changes or not _has_other_fields(stored):
-        return changes
-    laid = {name: _laid_over(stored.get(name), value) for name, value in changes.items()}
-    return {name: value for name, value in laid.items() if stored.get(name) != value}
-
-
-def _has_other_fields(stored: Document) -> bool:
-    """Return whether somebody wrote more into the document than a reading has."""
-    iaqi = stored.get("iaqi")
-    entries = iaqi.values() if isinstance(iaqi, dict) else ()
-    return bool(
-        stored.keys() - {"_id", "ts", "meta", "aqi", "time", "iaqi"}
-        or _keys(stored.get("time")) - {"s", "tz"}
-        or any(_keys(entry) - {"v"} for entry in entries)
-    )
-
-
-def _without_id(document: Document) -> Document:
-    return {name: value for name, value in document.items() if name != "_id"}
-
-
-def _keys(value: Any) -> set[str]:
-    return set(value) if isinstance(value, dict) else set()
-
-
-def _laid_over(below: Any, above: Any) -> Any:
-    """Return `above` with everything of `below` that it does not speak of."""
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}

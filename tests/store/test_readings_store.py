@@ -344,6 +344,16 @@ def test_another_writers_reading_within_an_hour_is_seen_and_one_on_the_hour_is_n
     assert not readings.has_off_hour(CITIZEN, START)
 
 
+def test_an_equal_row_is_unchanged_whatever_its_id_is_and_however_it_is_laid_out(
+    database: Documents, readings: Readings
+) -> None:
+    same = [reading(START + hour) for hour in range(4)]
+    laid_out = dict(reversed(same[3].items()))
+    rows = [{"_id": "a text", **same[0]}, {"_id": 7, **same[1]}, {**same[2]}, laid_out]
+    database[NAME].insert_many(rows)
+    assert readings.upsert(HANOI, WEEK, same) == Written(unchanged=4)
+
+
 def test_a_live_row_with_the_same_values_is_left_as_it_is(
     database: Documents, readings: Readings
 ) -> None:
