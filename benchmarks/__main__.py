@@ -1,8 +1,8 @@
 """Measure the load beside its peers and ceilings: python -m benchmarks [--quick] [--rounds N].
 
-`--quick` takes a minute, leaves the peers out, and ends with 1 if a figure is not even half as good
-as its target (or as the best so far, where the target is out of reach). What misses is measured
-again, up to twice: other work on the machine costs no verdict.
+`--quick` takes under a minute, and leaves out the peers and what no target is for. It ends with 1
+if a figure is not even half as good as its target (or as the best so far, where the target is out
+of reach). What misses is measured again, up to twice: other work on the machine costs no verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import load, run
 from benchmarks.figures import table
 from benchmarks.job import job
-from benchmarks.performance import machine, write_section
+from benchmarks.performance import machine, versions, write_section
 from runner.core.text import counted
 
 _TRIES = 3
@@ -30,15 +30,16 @@ def main() -> int:
     stations, weeks, rounds = (20, 26, 1) if given.quick else (35, 104, given.rounds)
     with job(stations, weeks) as work:
         for _try in range(_TRIES if given.quick else 1):
-            figures = load.measure(work, rounds, peer=not given.quick)
+            figures = load.measure(work, rounds, whole=not given.quick)
             missed = [figure.name for figure in figures if not figure.keeps(0.5)]
             if not missed:
                 break
         if not given.quick:
             figures += [*run.pace(work), *run.memory(work), *run.start(work, 5)]
+        carried_by = versions(work.client)
     text = (
         f"{stations} stations x {weeks} weeks = {work.readings:,} readings, "
-        f"{counted(rounds, 'rounds')}; {machine()}\n\n{table(figures)}"
+        f"{counted(rounds, 'rounds')}; {machine()}; {carried_by}\n\n{table(figures)}"
     )
     print(text)
     if given.report:

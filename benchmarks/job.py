@@ -81,9 +81,9 @@ class Job:
         self.client[name]["ingest_checkpoints"].delete_many({})
         return self._runner(name, kind, url=self.changed_url)
 
-    def nothing_to_do(self) -> Cost:
+    def nothing_to_do(self, kind: str = "regular") -> Cost:
         """Run the same command once more."""
-        cost = self._runner("ours_regu", "regular")
+        cost = self._runner(f"ours_{kind[:4]}", kind)
         if "0 requests" not in cost.said:
             raise RuntimeError(f"something was asked:\n{cost.said}")
         return cost
@@ -123,9 +123,9 @@ class Job:
         """Return the seconds of asking for everything alone."""
         return self._ceiling("drain", self.url, *self._range)
 
-    def probe(self) -> float:
+    def probe(self, kind: str = "regular") -> float:
         """Return the seconds of reading all that is stored, week by week, alone."""
-        return self._ceiling("probe", self.uri, "ours_regu", *self._range)
+        return self._ceiling("probe", self.uri, f"ours_{kind[:4]}", *self._range)
 
     def small(self, years: int) -> Cost:
         """Load so many years of one station into an empty database."""

@@ -15,15 +15,15 @@ from benchmarks.measure import Cost
 Costs = dict[str, list[Cost]]
 
 
-def measure(work: Job, rounds: int, *, peer: bool) -> list[Figure]:
+def measure(work: Job, rounds: int, *, whole: bool) -> list[Figure]:
     """Run every leg once a round, the groups of legs backwards in every other round.
 
     Args:
         work: what to load.
         rounds: how often.
-        peer: measure dlt as well, or say why it was not.
+        whole: with the legs that no target is for, and with dlt, or why it was not measured.
     """
-    dlt = peers.dlt_version() if peer else None
+    dlt = peers.dlt_version() if whole else None
     costs: Costs = {}
     seconds: dict[str, list[float]] = {}
 
@@ -31,10 +31,10 @@ def measure(work: Job, rounds: int, *, peer: bool) -> list[Figure]:
         for kind in ("regular", "time-series"):
             note(f"fresh {kind}", work.fresh(kind))
             note(f"unchanged {kind}", work.unchanged(kind))
-            if kind == "regular":
-                note("nothing to do", work.nothing_to_do())
-            seconds.setdefault("probe", []).append(work.probe())
-            note(f"changed {kind}", work.changed(kind))
+            note(f"nothing to do {kind}", work.nothing_to_do(kind))
+            if whole:
+                seconds.setdefault(f"probe {kind}", []).append(work.probe(kind))
+                note(f"changed {kind}", work.changed(kind))
 
     def plain() -> None:
         note("plain", work.plain())
@@ -56,7 +56,7 @@ def measure(work: Job, rounds: int, *, peer: bool) -> list[Figure]:
             group()
         note("empty", work.empty())
     against_plain, *others = _figures(work, costs, seconds)
-    return [against_plain, *([against_dlt(work.readings, costs, dlt)] if peer else []), *others]
+    return [against_plain, *([against_dlt(work.readings, costs, dlt)] if whole else []), *others]
 
 
 def _ceilings(work: Job, seconds: dict[str, list[float]]) -> None:
@@ -102,7 +102,8 @@ def _figures(work: Job, costs: Costs, seconds: dict[str, list[float]]) -> Iterat
         return median(b / a for a, b in zip(of(name), of(than), strict=True))
 
     def rates(*names: str) -> str:
-        rated = (f"{name} {work.readings / median(of(name)):,.0f}/s" for name in names)
+        measured = [name for name in names if name in costs or name in seconds]
+        rated = (f"{name} {work.readings / median(of(name)):,.0f}/s" for name in measured)
         return ", ".join(rated)
 
     yield Figure(
@@ -125,18 +126,21 @@ def _figures(work: Job, costs: Costs, seconds: dict[str, list[float]]) -> Iterat
         best=2.8,
         detail=rates("unchanged regular", "plain again"),
     )
-    yield Figure(
-        "rerun with 1 % changed values, against the plain loop's rerun",
-        faster("changed regular", "plain again"),
-        detail=rates("changed regular"),
-    )
-    yield Figure(
-        "rerun, nothing to do, against an empty run",
-        1 / faster("nothing to do", "empty"),
-        target=1.3,
-        better="less",
-        detail=f"{median(of('nothing to do')):.2f} s, {median(of('empty')):.2f} s; 0 requests",
-    )
+    if "changed regular" in costs:
+        yield Figure(
+            "rerun with 1 % changed values, against the plain loop's rerun",
+            faster("changed regular", "plain again"),
+            detail=rates("changed regular"),
+        )
+    for kind in ("regular", "time-series"):
+        nothing = f"nothing to do {kind}"
+        yield Figure(
+            f"rerun, nothing to do ({kind}), against an empty run",
+            1 / faster(nothing, "empty"),
+            target=1.3,
+            better="less",
+            detail=f"{median(of(nothing)):.2f} s, {median(of('empty')):.2f} s; 0 requests",
+        )
     yield Figure(
         "peak memory of a fresh load",
         max(cost.peak_mb for cost in costs["fresh regular"]),
@@ -164,5 +168,5 @@ def _figures(work: Job, costs: Costs, seconds: dict[str, list[float]]) -> Iterat
             for ours, plain in zip(costs["fresh regular"], costs["plain"], strict=True)
         ),
         better="less",
-        detail=rates("drain", "probe"),
+        detail=rates("drain", "probe regular", "probe time-series"),
     )

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
 
 
 def machine() -> str:
     """Return the machine, as far as a reader needs it to judge the numbers."""
     system = f"{platform.system()} {platform.machine()}"
     return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
+def versions(client: MongoClient[dict[str, Any]]) -> str:
+    """Return the versions of what carries the load."""
+    server = client.server_info()["version"]
+    libraries = (f"{name} {version(name)}" for name in ("pymongo", "requests", "orjson"))
+    return f"MongoDB {server}, {', '.join(libraries)}"
 
 
 def write_section(path: Path, name: str, text: str) -> None:
