@@ -1,8 +1,8 @@
 """Measure the load beside its peers and ceilings: python -m benchmarks [--quick] [--rounds N].
 
 `--quick` takes under a minute, and leaves out the peers and what no target is for. It ends with 1
-if a figure is not even half as good as its target (or as the best so far, where the target is out
-of reach). What misses is measured again, up to twice: other work on the machine costs no verdict.
+if a figure is not even half as good as its target (or as is usual, where the target is out of
+reach). What misses is measured again, up to twice: other work on the machine costs no verdict.
 """
 
 from __future__ import annotations

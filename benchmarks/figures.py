@@ -17,7 +17,7 @@ class Figure:
             says why.
         unit: `x` for a ratio, else `MB`, `s`, …
         target: what it should be; None where there is none.
-        best: where the target is out of reach: the best reached so far, by which it is guarded.
+        usual: where the target is out of reach: what is usually reached, by which it is guarded.
         better: whether more or less is better.
         detail: what it was made of.
     """
@@ -26,7 +26,7 @@ class Figure:
     value: float | None
     unit: str = "x"
     target: float | None = None
-    best: float | None = None
+    usual: float | None = None
     better: Literal["more", "less"] = "more"
     detail: str = ""
 
@@ -36,8 +36,8 @@ class Figure:
         return self._reached(self.target, 1.0)
 
     def keeps(self, share: float) -> bool:
-        """Return whether it reached a share, 0..1, of the best so far, or else of the target."""
-        return self._reached(self.target if self.best is None else self.best, share)
+        """Return whether it reached a share, 0..1, of what is usual, or else of the target."""
+        return self._reached(self.target if self.usual is None else self.usual, share)
 
     def _reached(self, bound: float | None, share: float) -> bool:
         if bound is None or self.value is None:
@@ -51,8 +51,8 @@ def table(figures: Iterable[Figure]) -> str:
     for figure in figures:
         sign = ">=" if figure.better == "more" else "<="
         target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
-        if figure.best is not None:
-            target += f" (best so far {figure.best:g})"
+        if figure.usual is not None:
+            target += f" (usual {figure.usual:g})"
         missed = "" if figure.met else " **(missed)**"
         value = "skipped" if figure.value is None else f"{figure.value:.2f} {figure.unit}{missed}"
         lines.append(f"| {figure.name} | {value} | {target} | {figure.detail} |")

@@ -47,8 +47,8 @@ def test_a_peer_is_judged_by_the_better_of_its_ways_in_every_round() -> None:
 def test_a_figure_below_its_target_is_missed_and_one_not_measured_is_not() -> None:
     assert not Figure("any", 1.0, target=3.0).keeps(0.5)
     assert Figure("any", None, target=3.0).keeps(0.5)
-    assert Figure("any", 1.0, target=3.0, best=1.5).keeps(0.5)
-    assert not Figure("any", 0.7, target=3.0, best=1.5).keeps(0.5)
+    assert Figure("any", 1.0, target=3.0, usual=1.5).keeps(0.5)
+    assert not Figure("any", 0.7, target=3.0, usual=1.5).keeps(0.5)
 
 
 def test_an_interpreter_without_dlt_is_no_peer(tmp_path: Path) -> None:
