@@ -22,7 +22,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypedDict, TypeGuard
 
-from runner.core.intervals import EPOCH, Interval
+from runner.core.intervals import EPOCH, Interval, Intervals
 
 Number = int | float
 
@@ -136,12 +136,15 @@ class Answer:
         rejects: records the source itself already had to refuse (quality-control flags of files).
         repaired: records whose hour label the source corrected by a documented rule.
         asked: the hour in which the source was asked; None for the present one.
+        not_asked: hours of the window, UTC, that the source was not asked for; it has said nothing
+            about them, so they are not empty at the source.
     """
 
     records: list[Any]
     rejects: list[Reject] = field(default_factory=list)
     repaired: int = 0
     asked: int | None = None
+    not_asked: Intervals = ()
 
 
 @dataclass(frozen=True, slots=True)
