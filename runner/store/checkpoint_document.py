@@ -11,7 +11,16 @@ from bson.tz_util import utc
 
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Status, Tally
 from runner.core.errors import StoreError
-from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    hour_of,
+    intersect,
+    subtract,
+    to_datetime,
+    total_hours,
+    union,
+)
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
@@ -28,6 +37,9 @@ COUNTERS = {
     "kept": "total_kept",
 }
 """Fields of `Tally`, and what they are called in the document."""
+
+NOTED = ("rejected", "not_asked", "unknown")
+"""Fields with hours besides `covered` and `empty`, see `runner.core.checkpoint.Progress`."""
 
 _YEARS = range(1970, 2200)
 _INT32 = range(-(2**31), 2**31)
@@ -57,30 +69,52 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
     end_hour = None if end is None else hour_of(end)
     last_hour = None if last is None else hour_of(last)
     if document.get("covered") is not None:
-        rows = _rows(idx, "covered", document["covered"], _PAIR)
-        covered = union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
+        covered = _intervals(idx, "covered", document["covered"])
     else:
         ends = [] if last_hour is None else [last_hour + 1]
         if status is Status.COMPLETED and end_hour is not None:
             ends.append(end_hour)
         covered = () if start_hour is None or not ends else union([Interval(start_hour, max(ends))])
-    empty = tuple(
+    found = tuple(
         Empty(_hour_from(start), hour_of(end), hour_of(asked))
         for start, end, asked in _rows(idx, "empty", document.get("empty"), _EMPTY)
     )
+    empty = _disjoint(sorted(item for item in found if item.start < item.end))
+    total = Tally(**{name: _count(idx, field, document) for name, field in COUNTERS.items()})
+    noted = {name: _intervals(idx, name, document.get(name)) for name in NOTED}
+    if document.get("unknown") is None:
+        noted["unknown"] = _unknown(document, covered, empty, total)
     error = document.get("error_message")
     return Checkpoint(
         station_idx=idx,
         status=status,
         covered=covered,
-        empty=_disjoint(sorted(item for item in empty if item.start < item.end)),
+        empty=empty,
+        rejected=noted["rejected"],
+        not_asked=subtract(noted["not_asked"], covered),
+        unknown=intersect(noted["unknown"], covered),
+        unsettled=total.rejected_hours if document.get("rejected") is None else 0,
         start_hour=start_hour,
         target_end_hour=end_hour,
         last_processed_hour=last_hour,
-        total=Tally(**{name: _count(idx, field, document) for name, field in COUNTERS.items()}),
+        total=total,
         error_message=str(error) if error and status is Status.FAILED else None,
         updated_at=_moment(idx, "updated_at", document.get("updated_at")),
     )
+
+
+def _unknown(document: Document, covered: Intervals, empty: Empties, total: Tally) -> Intervals:
+    """Return the covered hours that nothing proves to be answered, if the document notes none.
+
+    Without `covered` another program wrote the document. With it an older version of ours did, and
+    may have found hours covered by another program: its counts do not reach for them then.
+    """
+    if document.get("covered") is None:
+        return covered
+    if "empty" not in document:  # not asked for: see Checkpoints.load
+        return ()
+    answered = subtract(covered, (Interval(item.start, item.end) for item in empty))
+    return answered if total.readings < total_hours(answered) else ()
 
 
 def _status(value: Any) -> Status:
@@ -129,6 +163,11 @@ def _rows(idx: int, field: str, value: Any, names: tuple[str, ...]) -> list[list
             raise _not_understood(idx, field, item, expected)
         rows.append(row)
     return rows
+
+
+def _intervals(idx: int, field: str, value: Any) -> Intervals:
+    rows = _rows(idx, field, value, _PAIR)
+    return union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
 
 
 def _disjoint(rows: list[Empty]) -> Empties:

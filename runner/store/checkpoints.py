@@ -2,13 +2,15 @@
 
     {station_idx, status, last_processed_ts, start_ts, target_end_ts, total_readings, error_message,
      created_at, updated_at,                                       <- the documented fields
-     covered: [[start, end), ...], empty: [[start, end, asked), ...], lease, total_inserted,
+     covered: [[start, end), ...], empty: [[start, end, asked), ...], rejected: [[start, end), ...],
+     not_asked: [[start, end), ...], unknown: [[start, end), ...], lease, total_inserted,
      total_updated, total_unchanged, total_rejected, total_repaired, rejected_hours, empty_hours,
      windows}                                                      <- ours
 
 `covered` is the truth; the documented fields follow from it and keep their meaning: every hour from
 `start_ts` to `last_processed_ts` (included) is processed, `target_end_ts` (excluded) is where the
-range ends. Documents written by hand in the documented form are understood: without `covered`, what
+range ends. What `rejected`, `not_asked` and `unknown` mean, `runner.core.checkpoint.Progress` says.
+Documents written by hand in the documented form are understood: without `covered`, what
 they say by these dates is covered, and a status that is none of the three counts as in_progress, so
 that the work goes on. All dates are UTC.
 """
@@ -23,18 +25,10 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from runner.core.checkpoint import (
-    Checkpoint,
-    Empties,
-    Progress,
-    Status,
-    Tally,
-    note_empties,
-    without_hours,
-)
+from runner.core.checkpoint import Checkpoint, Progress, Status, Tally
 from runner.core.errors import FailedElsewhereError
-from runner.core.intervals import Interval, Intervals, hour_of, intersect, to_datetime
-from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
+from runner.core.intervals import Interval, Intervals, hour_of, to_datetime
+from runner.store.checkpoint_document import COUNTERS, NAME, NOTED, to_checkpoint
 from runner.store.collection import Document, ensure_unique_index, open_collection
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
@@ -138,6 +132,7 @@ class Checkpoints:
             "updated_at": now,
             "covered": None,
             "empty": [],
+            **dict.fromkeys(NOTED),
             **dict.fromkeys(COUNTERS.values(), 0),
         }
         fill_up = {"$replaceWith": {"$mergeObjects": [{"$literal": defaults}, "$$ROOT"]}}
@@ -150,13 +145,18 @@ class Checkpoints:
             if self._leases:
                 self._leases.release(station_idx)
             raise FailedElsewhereError(before.error_message or "it failed in another run")
-        progress = Progress(before.covered, before.empty) if before else Progress()
-        covered = progress.covered
-        changes = {"station_idx": station_idx, "covered": _dates(covered), "updated_at": now}
+        progress = before.progress if before else Progress()
+        changes = {
+            "station_idx": station_idx,
+            "covered": _dates(progress.covered),
+            "not_asked": _dates(progress.not_asked),
+            "unknown": _dates(progress.unknown),
+            "updated_at": now,
+        }
         if wanted:
             changes |= {
                 "status": str(Status.IN_PROGRESS),
-                "last_processed_ts": _reached(covered, wanted),
+                "last_processed_ts": _reached(progress.settled, wanted),
                 "start_ts": to_datetime(wanted.start),
                 "target_end_ts": to_datetime(wanted.end),
                 "error_message": None,
@@ -168,8 +168,7 @@ class Checkpoints:
         self,
         station_idx: int,
         wanted: Interval | None,
-        covered: Intervals,
-        empty: Empties,
+        progress: Progress,
         tally: Tally,
         now: datetime,
     ) -> None:
@@ -178,8 +177,7 @@ class Checkpoints:
         Args:
             station_idx: the station.
             wanted: the range begun; None for none.
-            covered: everything covered now, the window included.
-            empty: covered hours that the source had no reading for.
+            progress: what is known of the station's hours now, the window included.
             tally: counts of the window; added to the totals.
             now: the present, aware.
 
@@ -188,14 +186,13 @@ class Checkpoints:
             StoreError: MongoDB could not do it.
         """
         counts = asdict(tally)
-        dates = _dates(covered)
-        reached = {"last_processed_ts": _reached(covered, wanted)} if wanted else {}
+        reached = {"last_processed_ts": _reached(progress.settled, wanted)} if wanted else {}
+        noted = _noted(progress)
         self._update(
             station_idx,
             {
                 "$set": {
-                    "covered": dates,
-                    "empty": [[*map(to_datetime, item)] for item in empty],
+                    **noted,
                     "updated_at": now,
                     **reached,
                 },
@@ -204,7 +201,8 @@ class Checkpoints:
                     **{field: counts[name] for name, field in COUNTERS.items()},
                 },
             },
-            covered={"$ne": dates},  # asked again after an outage, it must not count twice
+            # asked again after an outage, it must not count twice
+            **{"$or": [{name: {"$ne": noted[name]}} for name in ("covered", "not_asked")]},
         )
 
     def note_filled(
@@ -222,7 +220,7 @@ class Checkpoints:
             hours: those hours.
             gained: added to the totals.
             now: the present, aware.
-            emptied: hours that have no reading any more; of them, those covered are empty now.
+            emptied: hours whose reading is rejected now; only covered ones count.
 
         Raises:
             LeaseError: another run works on the station by now.
@@ -231,10 +229,10 @@ class Checkpoints:
         before = self.load([station_idx]).get(station_idx)
         if before is None:
             return
-        empty = without_hours(before.empty, hours)
-        for piece in intersect(before.covered, (Interval(hour, hour + 1) for hour in emptied)):
-            empty = note_empties(empty, piece, range(*piece), hour_of(now))
-        changes = {"empty": [[*map(to_datetime, item)] for item in empty], "updated_at": now}
+        noted = _noted(before.progress.after_changes(hours, emptied, hour_of(now)))
+        if before.unsettled:  # what is rejected besides, nobody has noted yet
+            del noted["rejected"]
+        changes = {**noted, "updated_at": now}
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
         counts["total_readings"] = gained.inserted
         self._update(station_idx, {"$set": changes, "$inc": counts})
@@ -272,9 +270,7 @@ class Checkpoints:
         with store_errors(NAME):
             return self._collection.delete_many(_of(station_ids)).deleted_count
 
-    def _update(
-        self, station_idx: int, change: Document | list[Document], **unless: Document
-    ) -> None:
+    def _update(self, station_idx: int, change: Document | list[Document], **unless: Any) -> None:
         """Change a checkpoint; one that a person deleted meanwhile stays deleted."""
         chosen: Document = {"station_idx": station_idx, **unless}
         mine = {**chosen, "lease.owner": self._leases.owner} if self._leases else chosen
@@ -289,6 +285,15 @@ def _reached(covered: Intervals, wanted: Interval) -> datetime | None:
     ends = (piece.end for piece in covered if piece.start <= wanted.start < piece.end)
     end = next(ends, None)
     return None if end is None else to_datetime(min(end, wanted.end) - 1)
+
+
+def _noted(progress: Progress) -> Document:
+    """Return the fields that say what is known of the station's hours."""
+    return {
+        "covered": _dates(progress.covered),
+        "empty": [[*map(to_datetime, item)] for item in progress.empty],
+        **{name: _dates(getattr(progress, name)) for name in NOTED},
+    }
 
 
 def _of(station_ids: Collection[int] | None) -> Document:

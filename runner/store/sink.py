@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.checkpoint import Empties, Progress, Tally
-from runner.core.intervals import Interval, Intervals
+from runner.core.checkpoint import Progress, Tally
+from runner.core.intervals import Interval
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
@@ -55,9 +55,10 @@ class MongoSink:
         """
         idx, wanted = entry.station.idx, _range(entry)
         may_have_failed = entry.why not in _HAD_NOT_FAILED
-        return self.outage.outlast(
+        progress = self.outage.outlast(
             lambda: self.checkpoints.begin(idx, wanted, self.now(), even_failed=may_have_failed)
         )
+        return self.outage.outlast(lambda: settled(progress, self.rejects, idx))
 
     def store(
         self,
@@ -85,11 +86,11 @@ class MongoSink:
         self.revisions.keep(self.run_id, self.source, written.revisions, self.now())
         return _tally(written)
 
-    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
-        """Record what is covered now in the station's checkpoint."""
+    def advance(self, entry: StationPlan, progress: Progress, tally: Tally) -> None:
+        """Record what is known of the station's hours now in its checkpoint."""
         idx, wanted = entry.station.idx, _range(entry)
         self.outage.outlast(
-            lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
+            lambda: self.checkpoints.advance(idx, wanted, progress, tally, self.now())
         )
 
     def complete(self, station: Station) -> None:
@@ -113,7 +114,7 @@ class DrySink:
 
     def begin(self, entry: StationPlan) -> Progress:
         """Write nothing."""
-        return Progress(entry.covered)
+        return Progress(entry.covered, not_asked=entry.not_asked, unknown=entry.unknown)
 
     def store(
         self,
@@ -125,7 +126,7 @@ class DrySink:
         """Return what an upsert would count."""
         return _tally(self.readings.compare(station.idx, window, readings))
 
-    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
+    def advance(self, entry: StationPlan, progress: Progress, tally: Tally) -> None:
         """Write nothing."""
 
     def complete(self, station: Station) -> None:
@@ -136,6 +137,18 @@ class DrySink:
 
     def leave(self, station: Station) -> None:
         """Write nothing."""
+
+
+def settled(progress: Progress, rejects: Rejects, station_idx: int) -> Progress:
+    """Return the progress with what an older version noted in the kept rejects alone.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    if not progress.unsettled or not progress.empty:
+        return progress
+    span = Interval(progress.empty[0].start, progress.empty[-1].end)
+    return progress.settle(rejects.reasons(station_idx, span).keys())
 
 
 def _range(entry: StationPlan) -> Interval | None:

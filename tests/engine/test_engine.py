@@ -17,7 +17,7 @@ from runner.core.errors import (
     Scope,
     StoreUnavailableError,
 )
-from runner.core.intervals import Interval, Intervals, to_datetime, union
+from runner.core.intervals import Interval, to_datetime, union
 from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reason, Reject
@@ -71,8 +71,8 @@ class Journal:
         self.note("store", station.idx, window)
         return Tally(inserted=len(readings))
 
-    def advance(self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally) -> None:
-        self.note("advance", entry.station.idx, covered)
+    def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+        self.note("advance", entry.station.idx, progress.covered)
 
     def complete(self, station: Station) -> None:
         self.note("complete", station.idx)
@@ -258,11 +258,9 @@ def test_what_was_known_to_be_empty_when_the_station_was_taken_stays_known() -> 
         def begin(self, entry: StationPlan) -> Progress:
             return Progress(entry.covered, known)
 
-        def advance(
-            self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally
-        ) -> None:
-            super().advance(entry, covered, _empty, _)
-            told.append(_empty)
+        def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+            super().advance(entry, progress, _)
+            told.append(progress.empty)
 
     execute(plan_of(1), sink=Knowing())
     assert len(told) > 1

@@ -93,6 +93,9 @@ def test_a_new_checkpoint_has_the_documented_fields_first(
         "updated_at",
         "covered",
         "empty",
+        "rejected",
+        "not_asked",
+        "unknown",
         "total_inserted",
         "total_updated",
         "total_unchanged",
@@ -116,7 +119,7 @@ def test_advance_records_the_window_and_adds_up(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, LATER)
     assert load(checkpoints) == Checkpoint(
         HANOI,
         Status.IN_PROGRESS,
@@ -127,7 +130,7 @@ def test_advance_records_the_window_and_adds_up(
         total=TALLY,
         updated_at=LATER,
     )
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, LATER)
     assert load(checkpoints).total == TALLY + TALLY
     written = document(database)
     assert written["total_readings"] == 2 * TALLY.readings == 30
@@ -139,7 +142,7 @@ def test_advance_records_the_window_and_adds_up(
 def test_a_window_recorded_again_after_an_outage_counts_once(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     for _ in range(2):
-        checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
+        checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, LATER)
     assert load(checkpoints).total == TALLY
 
 
@@ -148,14 +151,14 @@ def test_a_present_observation_changes_neither_state_nor_range(
 ) -> None:
     empty = (Empty(START, START + 3, START + 50),)
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     checkpoints.fail(HANOI, "why", NOW)
     kept = ("status", "start_ts", "target_end_ts", "last_processed_ts", "error_message")
     before = {name: document(database)[name] for name in kept}
     hour = Interval(START + 900, START + 901)
     begun = checkpoints.begin(HANOI, None, LATER, even_failed=False)
     assert begun == Progress((FIRST_DAY,), empty)
-    checkpoints.advance(HANOI, None, (FIRST_DAY, hour), empty, Tally(inserted=1), LATER)
+    checkpoints.advance(HANOI, None, Progress((FIRST_DAY, hour), empty), Tally(inserted=1), LATER)
     assert {name: document(database)[name] for name in kept} == before
     assert load(checkpoints).covered == (FIRST_DAY, hour)
     assert load(checkpoints).total.inserted == TALLY.inserted + 1
@@ -171,7 +174,7 @@ def test_a_checkpoint_that_a_present_observation_makes_is_completed_without_a_ra
 
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     before = load(checkpoints)
     checkpoints.fail(HANOI, "Unknown station", LATER)
     failed = replace(
@@ -199,7 +202,7 @@ def test_every_hour_from_start_to_last_processed_is_covered_when_the_range_chang
     checkpoints: Checkpoints, wanted: Interval, last_processed_hour: int | None
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.begin(HANOI, wanted, LATER)
     loaded = load(checkpoints)
@@ -215,7 +218,7 @@ def test_a_run_that_takes_a_station_learns_what_another_one_found_empty_meanwhil
     checkpoints.begin(HANOI, RANGE, NOW)
     planned = checkpoints.load([HANOI], with_empty=False)[HANOI]
     empty = (Empty(START + 3, START + 5, START + 500),)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     assert checkpoints.begin(HANOI, RANGE, LATER) == Progress((FIRST_DAY,), empty)
     assert planned.empty == ()
 
@@ -225,7 +228,7 @@ def test_a_plan_reads_everything_of_a_checkpoint_but_what_was_empty(
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     empty = (Empty(START + 3, START + 5, START + 500),)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     assert checkpoints.load(with_empty=False) == {HANOI: replace(load(checkpoints), empty=())}
 
 
@@ -243,7 +246,7 @@ def test_a_checkpoint_deleted_during_the_run_stays_deleted(
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     database[NAME].delete_many({})
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.fail(HANOI, "x", NOW)
     assert database[NAME].count_documents({}) == 0
@@ -313,7 +316,7 @@ def test_the_documented_recipe_resets_failed_stations(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     checkpoints.fail(HANOI, "Unknown station", NOW)
     database[NAME].update_many({"status": "failed"}, {"$set": {"status": "in_progress"}})
     loaded = load(checkpoints)
@@ -376,7 +379,7 @@ def test_a_checkpoint_written_by_hand_is_understood_and_continued(
     assert written["created_at"] == NOW
     assert load(checkpoints).covered == expected
     now_covered = union((*expected, THIRD_DAY))
-    checkpoints.advance(HANOI, RANGE, now_covered, (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress(now_covered), TALLY, LATER)
     assert load(checkpoints).covered == now_covered
     assert load(checkpoints).total == TALLY
     assert database[NAME].count_documents({"station_idx": {"$type": "int"}}) == 1
