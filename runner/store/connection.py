@@ -166,7 +166,7 @@ def store_errors(what: str) -> Iterator[None]:
                 f"{what}: MongoDB stopped answering: {_reason(error)}", hint=_RESUME
             ) from error
         raise _store_error(what, error) from error
-    except BSONError as error:
+    except (BSONError, OverflowError) as error:  # pymongo has the latter for huge integers
         raise StoreError(
             f"{what}: a document cannot be stored: {_short(error)}", scope=Scope.STATION
         ) from error
