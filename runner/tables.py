@@ -190,11 +190,11 @@ def _doubtful(plan: Plan) -> list[str]:
         ("not asked", sum(entry.not_asked_hours for entry in plan.stations),
          "for which earlier runs did not ask the source"),
         ("unknown", sum(entry.unknown_hours for entry in plan.stations),
-         "that a checkpoint of another program says are covered"),
+         "that only a checkpoint says are covered"),
     ]  # fmt: skip
     return [
-        f"  {name:<9} {counted(hours, 'station-hours')} {words}; backfill.mode=gaps fetches those"
-        " without a reading"
+        f"  {name:<9} {counted(hours, 'station-hours')} {words}; backfill.mode=gaps asks for"
+        " those without a reading"
         for name, hours, words in found
         if hours
     ]
@@ -217,7 +217,7 @@ def status_table(
     table.add_column("state", no_wrap=True)
     table.add_column("progress", justify="right", no_wrap=True)
     table.add_column("covered (UTC)")
-    table.add_column("readings", justify="right", no_wrap=True)
+    table.add_column("inserted", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
     shown = stations
     if len(stations) > MOST_ROWS:
@@ -230,10 +230,10 @@ def status_table(
         table.add_row(
             str(station.idx),
             _name(station),
-            str(found.status),
+            found.state,
             _progress(found),
             _span(found.covered),
-            f"{found.total.readings:,}",
+            f"{found.total.inserted:,}",
             plain(found.error_message or ""),
         )
     if len(stations) > MOST_ROWS:
@@ -267,7 +267,7 @@ def _span(covered: Intervals) -> str:
 def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]) -> str:
     """Return the count of stations by state, as `12 completed, 1 failed, 3 not started`."""
     states = Counter(
-        str(checkpoints[station.idx].status) if station.idx in checkpoints else "not started"
+        checkpoints[station.idx].state if station.idx in checkpoints else "not started"
         for station in stations
     )
     return ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))

@@ -22,7 +22,6 @@ from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.job import Job
-from runner.store.sink import settled
 from runner.store_assembly import Store
 
 if TYPE_CHECKING:
@@ -145,9 +144,6 @@ def _validate(
     for station in stations:
         job.stop.check()
         checkpoint = checkpoints.get(station.idx)
-        if checkpoint:
-            progress = settled(checkpoint.progress, store.rejects, station.idx)
-            checkpoint = replace(checkpoint, rejected=progress.rejected, unknown=progress.unknown)
         reasons = store.rejects.reasons(station.idx, job.wanted)
         stored = _stored_by(outcome, station.idx, job.wanted)
         entries[station.idx] = entry_of(StationLedger.of(checkpoint, reasons, stored))

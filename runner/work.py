@@ -17,7 +17,6 @@ from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
 from runner.job import Job
 from runner.settings import Stations, StationSelector
-from runner.store.sink import settled
 from runner.store_assembly import Store
 
 if TYPE_CHECKING:
@@ -160,7 +159,13 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
 
 
 def _tell_plan(job: Job, plan: Plan) -> None:
-    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+    key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
+    document = {
+        "version": PLAN_VERSION,
+        **job.identity,
+        "key": key,
+        **plan_json(plan, job.wanted),
+    }
     job.write_json("plan.json", document)
     if job.says_json:
         job.print_json(document)
@@ -194,8 +199,7 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
         batch = ids[at : at + _STATIONS_AT_ONCE]
         stored = store.readings.stored_hours(batch, job.wanted)
         for idx in batch:
-            progress = settled(checkpoints[idx].progress, store.rejects, idx)
-            open_hours = gaps(progress, stored.get(idx, ()), asked_since)
+            open_hours = gaps(checkpoints[idx].progress, stored.get(idx, ()), asked_since)
             found[idx] = intersect(open_hours, (job.wanted,))
     return found
 

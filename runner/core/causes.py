@@ -17,7 +17,7 @@ class Cause(StrEnum):
     NOT_ASKED = "not_asked"
     """Nobody has an answer for it: not fetched yet, failed, left, or not asked for on purpose."""
     UNKNOWN = "unknown"
-    """A checkpoint that another program wrote says covered, and nothing proves more."""
+    """Only a checkpoint says covered, most often one that another program wrote."""
     LOST = "lost"
     """A reading was stored, and is gone."""
     KEPT = "kept"

@@ -27,6 +27,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+UNREADABLE = "unreadable"
+"""The state of a checkpoint that cannot be understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Counts of one window, one station or one run; they add up with `+`.
@@ -153,7 +157,8 @@ class Progress(NamedTuple):
         rejected: of `empty`, those for which it gave a record that is no reading.
         not_asked: hours that are not covered because the source was not asked for them, and need
             not be asked for again unless gaps are wanted.
-        unknown: covered hours that only a checkpoint of another program answers for.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered:
+            another program wrote it, or an older version that noted too little.
         unsettled: hours of `empty` that an older version counted as rejected without noting which;
             0 where `rejected` is complete.
     """
@@ -319,14 +324,15 @@ class Checkpoint:
         empty: covered hours that the source had no reading for.
         rejected: of `empty`, hours with a record that is no reading.
         not_asked: hours that are not covered, since the source was not asked for them.
-        unknown: covered hours that only a checkpoint of another program answers for.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered.
         unsettled: see `Progress`.
         start_hour: first hour of the range last asked for; None in a hand-written checkpoint.
         target_end_hour: end (excluded) of the range last asked for; None likewise.
-        last_processed_hour: last hour (included) processed in that range; None before the first.
-        total: counts since the station was first fetched.
+        total: counts since the station was first fetched. `inserted` counts every reading once; the
+            others count what all passes did.
         error_message: why it failed, in words; None unless failed.
         updated_at: when the document last changed, UTC.
+        unreadable: whether the document cannot be understood; `error_message` then says why.
     """
 
     station_idx: int
@@ -339,10 +345,15 @@ class Checkpoint:
     unsettled: int = 0
     start_hour: int | None = None
     target_end_hour: int | None = None
-    last_processed_hour: int | None = None
     total: Tally = field(default_factory=Tally)
     error_message: str | None = None
     updated_at: datetime | None = None
+    unreadable: bool = False
+
+    @property
+    def state(self) -> str:
+        """The word for the state, as shown to a person."""
+        return UNREADABLE if self.unreadable else str(self.status)
 
     @property
     def progress(self) -> Progress:

@@ -58,8 +58,8 @@ class StationOutcome:
         covered_before: hours of the range that were covered before this run.
         fetched_hours: hours covered by this run.
         not_asked_hours: hours of the range that are settled without an answer of the source.
-        unknown_hours: of `covered_before`, those that only a checkpoint of another program answers
-            for.
+        unknown_hours: of `covered_before`, those that nothing but the checkpoint says were
+            answered.
         planned_windows: windows this run had to fetch.
         tally: counts of this run.
         skip: why it was skipped; None if it was not.
@@ -144,8 +144,8 @@ class Coverage:
 
     def __str__(self) -> str:
         before = f"{self.covered_before:,} covered by earlier runs"
-        theirs = [f"unknown {self.unknown:,} (a checkpoint of another program says covered)"]
-        theirs = theirs if self.unknown else []
+        unknown = f"unknown {self.unknown:,} (only a checkpoint says covered)"
+        theirs = [unknown] if self.unknown else []
         unasked = [f"not asked {self.not_asked:,}"] if self.not_asked else []
         asked = self.total - self.covered_before - self.unknown
         if asked == self.not_asked:
@@ -389,7 +389,9 @@ class Outcome:
                 " name in place of source=replay, and backfill.mode=resume"
             )
         retriable = any(
-            item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations
+            (item.state is State.FAILED and item.skip is not Skip.UNREADABLE)
+            or item.skip is Skip.FAILED
+            for item in self.stations
         )
         if retriable and self.retry_command:
             lines.append(f"Try the failed stations again: {self.retry_command}")

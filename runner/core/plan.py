@@ -77,6 +77,7 @@ class Skip(StrEnum):
     FAILED = "failed earlier"
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
+    UNREADABLE = "unreadable checkpoint"
     LEASED = "leased by another run"
     ELSEWHERE = "done by another run"
     """Covered by another run since the plan was made."""
@@ -147,7 +148,7 @@ class StationPlan:
         not_held: hours to be fetched that the source does not hold, and so cannot speak of.
         not_asked: hours that an earlier run settled without asking the source for them, without
             `pieces`.
-        unknown: covered hours that only a checkpoint of another program answers for.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
         detail: words to the reason, such as the last error.
@@ -189,7 +190,7 @@ class StationPlan:
 
     @property
     def unknown_hours(self) -> int:
-        """Of `covered_hours`, those that only a checkpoint of another program answers for."""
+        """Of `covered_hours`, those that nothing but the checkpoint says were answered."""
         known = intersect(self.covered, self.unknown)
         return 0 if self.is_present else total_hours(intersect((self.wanted,), known))
 
@@ -347,6 +348,8 @@ def _plan_station(
             not_asked=checkpoint.not_asked,
             unknown=checkpoint.unknown,
         )
+        if checkpoint.unreadable:
+            return replace(entry, skip=Skip.UNREADABLE, detail=checkpoint.error_message or "")
         if checkpoint.status is Status.FAILED and not named:
             return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
     pieces, why = pieces_of(checkpoint, wanted)

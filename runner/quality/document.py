@@ -250,7 +250,7 @@ def _gaps(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, li
     """Return what to do about hours that only backfill.mode=gaps asks for again."""
     kinds = {
         "lost_h": "lost",
-        "unknown_h": "unknown (a checkpoint of another program says covered)",
+        "unknown_h": "unknown (only a checkpoint says covered)",
         "settled_h": "not asked for",
     }
     found = [(int(stations[name].sum()), words) for name, words in kinds.items()]

@@ -20,6 +20,7 @@ from runner.quality.files import (
     READINGS,
     SCHEMA_VERSIONS,
     read_readings,
+    read_spreadsheet_safe,
 )
 from runner.quality.frames import HOUR, POLLUTANTS, numeric, usable
 from runner.quality.grid import utc
@@ -138,7 +139,7 @@ class RunFiles:
             return pl.DataFrame()
         types = {"station_idx": pl.Int64, "name": pl.String, "detail": pl.String}
         return (
-            _with_causes(pl.read_csv(path, schema_overrides=types))
+            _with_causes(read_spreadsheet_safe(path, types))
             .filter(True if station_idx is None else pl.col("station_idx") == station_idx)
             .with_columns(
                 pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")

@@ -1,25 +1,28 @@
 """The engine over fakes at its ports: order, isolation of failures, stops."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Lock
 from typing import Any
 
 import pytest
+import structlog
 
-from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally, gaps
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
+    CheckpointChangedError,
     FailedElsewhereError,
     LeaseError,
     Scope,
+    StoreError,
     StoreUnavailableError,
 )
 from runner.core.intervals import Interval, to_datetime, union
-from runner.core.outcome import Outcome, State, StationOutcome
-from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
+from runner.core.outcome import Coverage, Outcome, State, StationOutcome
+from runner.core.plan import Mode, Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.engine import Engine, Executed
@@ -172,6 +175,71 @@ def test_a_failure_that_outlasted_its_retries_fails_the_station_only() -> None:
 
     executed = execute(plan_of(1, 2), unlucky)
     assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("step", ["begin", "store", "advance", "complete"])
+def test_a_document_that_the_database_refuses_fails_its_station_only(step: str) -> None:
+    class Refusing(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[:2] == (step, 1):
+                raise StoreError("refused", scope=Scope.STATION, hint="mend it")
+
+    journal = Refusing()
+    executed = execute(plan_of(1, 2, 3), sink=journal, workers=1)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed", "completed"]
+    assert executed.stations[0].detail == "refused. mend it"
+    assert executed.error is None
+    assert journal.of(1)[-2:] == [("fail", 1, "refused"), ("leave", 1)]
+
+
+def test_a_station_that_cannot_even_be_marked_as_failed_stops_no_other() -> None:
+    class Refusing(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[0] in ("store", "fail") and event[1] == 1:
+                raise StoreError("refused", scope=Scope.STATION)
+
+    executed = execute(plan_of(1, 2), sink=Refusing(), workers=1)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+    assert executed.error is None
+
+
+@pytest.mark.parametrize("step", ["begin", "advance", "complete"])
+def test_a_checkpoint_that_somebody_else_changed_leaves_its_station_to_the_next_run(
+    step: str,
+) -> None:
+    class Changed(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[:2] == (step, 1):
+                raise CheckpointChangedError("changed by somebody else")
+
+    journal = Changed()
+    executed = execute(plan_of(1, 2), sink=journal, workers=1)
+    left, done = executed.stations
+    assert (left.state, left.detail) == (State.LEFT, "changed by somebody else")
+    assert done.state is State.COMPLETED
+    assert executed.error is None
+    assert journal.of(1)[-1] == ("leave", 1)
+    assert not [event for event in journal.events if event[0] == "fail"]
+    assert Outcome(job="backfill", run_id="r", stations=executed.stations).exit_code == 4
+
+
+def test_the_log_says_which_station_of_how_many_how_far_it_is_and_what_it_ended_with() -> None:
+    with structlog.testing.capture_logs() as lines:
+        execute(plan_of(*range(1, 13)), workers=1)
+    started = [line for line in lines if line["event"] == "station.started"]
+    assert [(line["number"], line["of"]) for line in started] == [(at, 12) for at in range(1, 13)]
+    ended = [line for line in lines if line["event"] == "run.progress"]
+    assert [(line["stations"], line["of"]) for line in ended] == [(10, 12), (12, 12)]
+    going = [line for line in lines if line["event"] == "station.progress"]
+    assert [line["percent"] for line in going[:3]] == [33.3, 66.7, 100.0]
+    done = [line for line in lines if line["event"] == "station.completed"]
+    assert {line["readings"] for line in done} == {10}
+    levels = {line["event"]: line["log_level"] for line in lines}
+    assert levels["station.progress"] == "debug"
+    assert {levels[name] for name in ("station.started", "run.progress")} == {"info"}
 
 
 def test_a_defect_of_ours_fails_its_station_loudly_and_no_other() -> None:
@@ -456,3 +524,157 @@ def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
     assert asked == [Interval(RANGE.start + 8, RANGE.end)]
     outcome = executed.stations[0]
     assert (outcome.covered_before, outcome.missing_hours) == (8, 0)
+
+
+def engine_over(
+    behave: Fetch, sink: Journal, plan: Plan, *, reject_share: float = 0.5
+) -> StationOutcome:
+    (outcome,) = (
+        Engine(
+            plan,
+            FakeSource(behave),
+            sink,
+            Nobody(),
+            workers=1,
+            stop=StopFlag(),
+            reject_share=reject_share,
+            now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        .execute()
+        .stations
+    )
+    return outcome
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_an_answer_of_unusable_records_alone_fails_its_window_whatever_its_size(
+    count: int, share: float
+) -> None:
+    def refused(_station: Station, _window: Interval) -> Answer:
+        return Answer([{"status": "error", "msg": "Over quota"}] * count)
+
+    journal = Journal()
+    outcome = engine_over(refused, journal, plan_of(1), reject_share=share)
+    assert (outcome.state, outcome.fetched_hours) == (State.FAILED, 0)
+    assert f"{count} of {count} records" in outcome.detail
+    assert [event[0] for event in journal.events] == ["begin", "store", "fail", "leave"]
+
+
+@pytest.mark.parametrize("count", [9, 10, 24])
+def test_a_record_with_one_odd_sub_index_is_a_reading_however_many_there_are(count: int) -> None:
+    def partly(station: Station, window: Interval) -> Answer:
+        odd = {"pm25": {"v": 40}, "wg": {"v": None}}
+        records = answer(station, window).records
+        return Answer([{**record, "iaqi": odd} for record in [*records, *records]])
+
+    wanted = Interval(RANGE.start, RANGE.start + count)
+    plan = build_plan([Station(1)], {}, wanted, batch_hours=24, pace=Pace(0, 0))
+    outcome = engine_over(partly, Journal(), plan)
+    assert outcome.state is State.COMPLETED
+    tally = outcome.tally
+    assert (tally.inserted, tally.partial, tally.repeated) == (count, 2 * count, count)
+
+
+def test_a_record_is_counted_once_however_much_of_it_is_odd() -> None:
+    def odd_and_doubled(station: Station, window: Interval) -> Answer:
+        records = answer(station, window).records
+        odd = [{**record, "iaqi": {"wg": {"v": None}}} for record in records]
+        return Answer([*odd, *[{**record, "aqi": 2} for record in odd[:9]]])
+
+    plan = build_plan([Station(1)], {}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    outcome = engine_over(odd_and_doubled, Journal(), plan, reject_share=0.4)
+    assert "9 of 19 records" in outcome.detail
+    assert "duplicate_hour 9" in outcome.detail
+
+
+class Noting(Journal):
+    """Keeps the last progress."""
+
+    progress = Progress()
+
+    def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+        super().advance(entry, progress, _)
+        self.progress = progress
+
+
+def unasked(hours: Interval) -> Fetch:
+    """Return a source that was not asked for some hours, and had nothing in its first one."""
+
+    def behave(station: Station, window: Interval) -> Answer:
+        start, end = max(window.start, hours.start), min(window.end, hours.end)
+        asked = [
+            record
+            for hour in range(window.start, window.end)
+            if not hours.start <= hour < hours.end and hour != RANGE.start
+            for record in answer(station, Interval(hour, hour + 1)).records
+        ]
+        return Answer(asked, not_asked=(Interval(start, end),) if start < end else ())
+
+    return behave
+
+
+def test_hours_the_source_was_not_asked_for_are_neither_covered_nor_empty_and_the_account_adds_up() -> (
+    None
+):
+    sink = Noting()
+    not_asked = Interval(RANGE.start + 2, RANGE.start + 8)  # of three windows, all of the second
+    outcome = engine_over(unasked(not_asked), sink, plan_of(1))
+    assert outcome.state is State.COMPLETED
+    assert sink.progress.not_asked == (not_asked,)
+    assert sink.progress.covered == (
+        Interval(RANGE.start, not_asked.start),
+        Interval(not_asked.end, RANGE.end),
+    )
+    assert [item[:2] for item in sink.progress.empty] == [(RANGE.start, RANGE.start + 1)]
+    assert (outcome.fetched_hours, outcome.not_asked_hours, outcome.missing_hours) == (4, 6, 0)
+    run = Outcome("backfill", "r", (outcome,))
+    coverage = Coverage.of(run.stations)
+    assert (coverage.readings, coverage.empty, coverage.not_asked) == (3, 1, 6)
+    assert sum(asdict(coverage).values()) == 2 * coverage.total
+    assert "not asked 6" in run.summary()
+    assert run.windows["ok"] + run.windows["not_asked"] == run.windows["planned"] == 3
+    assert (run.windows["not_asked"], run.windows["empty"]) == (1, 0)
+    assert (run.exit_code, run.success_rate) == (0, 100.0)
+
+
+def test_hours_not_asked_for_are_planned_again_by_modes_that_look_for_gaps_only() -> None:
+    part = Interval(RANGE.start + 2, RANGE.start + 8)
+    rest = (Interval(RANGE.start, part.start), Interval(part.end, RANGE.end))
+    found = Checkpoint(1, Status.COMPLETED, covered=rest, not_asked=(part,))
+
+    def planned(mode: Mode) -> Plan:
+        holes = {1: gaps(found.progress, rest, asked_since=0)}
+        return build_plan(
+            [Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0), mode=mode, gaps=holes
+        )
+
+    (skipped,) = planned(Mode.RESUME).stations
+    assert (skipped.skip, skipped.pieces) == (Skip.COVERED, ())
+    assert (skipped.covered_hours, skipped.not_asked_hours) == (4, 6)
+    (untouched,) = execute(planned(Mode.RESUME)).stations
+    assert (untouched.not_asked_hours, untouched.missing_hours) == (6, 0)
+    for mode in (Mode.GAPS, Mode.MISSING):
+        sink = Noting()
+
+        def begin(entry: StationPlan) -> Progress:
+            return found.progress
+
+        sink.begin = begin  # type: ignore[method-assign]
+        outcome = engine_over(answer, sink, planned(mode))
+        assert sink.progress == Progress((RANGE,))
+        assert (outcome.fetched_hours, outcome.not_asked_hours) == (6, 0)
+
+
+def test_hours_that_only_a_checkpoint_says_are_covered_are_not_counted_as_covered_by_runs() -> None:
+    found = Checkpoint(1, Status.COMPLETED, covered=(RANGE,), unknown=(RANGE,))
+    plan = build_plan([Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    run = Outcome("backfill", "r", execute(plan).stations)
+    coverage = Coverage.of(run.stations)
+    assert (coverage.covered_before, coverage.unknown) == (0, RANGE.hours)
+    assert sum(asdict(coverage).values()) == 2 * coverage.total
+    holes = {1: gaps(found.progress, (), asked_since=0)}
+    plan = build_plan(
+        [Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0), mode=Mode.GAPS, gaps=holes
+    )
+    assert plan.hours == RANGE.hours

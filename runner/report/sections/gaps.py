@@ -23,7 +23,7 @@ _MEANS = {
     "rejected": "there was a record, or there is a stored value, that is no reading",
     "lost": "stored by an earlier run and gone since",
     "kept": "another writer's document stands there and is no reading",
-    "unknown": "a checkpoint of another program says covered, and nothing proves more",
+    "unknown": "only a checkpoint says covered, often one that another program wrote",
 }
 
 
