@@ -291,7 +291,7 @@ class Readings:
                 acknowledged += inserted + updated
                 if inserted != len(new) or updated != len(changed):
                     continue
-                if self._take_back(station_idx, window, attempt, check):
+                if self.take_back(station_idx, window, attempt):
                     acknowledged = 0
                     continue
                 if acknowledged < len(readings) and not self._is_durable(
@@ -536,19 +536,25 @@ class Readings:
         attempt.inserted(documents, refused)
         return len(new) - len(refused)
 
-    def _take_back(
-        self, station_idx: int, window: Interval, attempt: Attempt, check: Callable[[], None]
-    ) -> bool:
+    def take_back(self, station_idx: int, window: Interval, attempt: Attempt) -> bool:
         """Remove inserts of ours whose hour another writer filled at the same moment.
 
-        If that is another run of ours, it may remove its own, too: the next look finds the hour
-        missing then. Before MongoDB 7.0 doubles stay, and a warning names them.
+        If that is another run of ours, it may remove its own, too: as long as the station is its
+        own, it looks again, and finds the hour missing. Before MongoDB 7.0 doubles stay, and a
+        warning names them.
 
         Returns:
             Whether any was removed; a unique index leaves nothing to do.
+
+        Raises:
+            StoreError: MongoDB could not do it.
         """
         if not self._is_timeseries or not attempt.sent:
             return False
+        with store_errors(NAME):
+            return self._take_back(station_idx, window, attempt)
+
+    def _take_back(self, station_idx: int, window: Interval, attempt: Attempt) -> bool:
         at: dict[datetime, set[Any]] = {}
         for document in self._collection.find(
             _in_window(station_idx, window), {"ts": 1}, batch_size=window.hours + 1
@@ -569,7 +575,6 @@ class Readings:
             )
             return False
         if ours:
-            check()
             self._remove(station_idx, [*ours], [_id for mine in ours.values() for _id in mine])
             for ts in ours:
                 attempt.done.pop(ts, None)

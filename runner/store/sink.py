@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.core.checkpoint import Empties, Progress, Tally
+from runner.core.errors import LeaseError
 from runner.core.intervals import Interval, Intervals
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
@@ -71,7 +72,12 @@ class MongoSink:
         if rejects:  # by themselves: kept again after an outage, they would count twice
             self.outage.outlast(lambda: self._keep(station.idx, window, rejects))
         attempt = Attempt()
-        return self.outage.outlast(lambda: self._store(station.idx, window, readings, attempt))
+        try:
+            return self.outage.outlast(lambda: self._store(station.idx, window, readings, attempt))
+        except LeaseError:
+            # What left this process just before it slept may have arrived after the lease ended.
+            self.readings.take_back(station.idx, window, attempt)
+            raise
 
     def _keep(self, idx: int, window: Interval, rejects: Sequence[Reject]) -> None:
         with self.leases.hold(idx):

@@ -25,12 +25,12 @@ Mongo = Database[dict[str, Any]]
 
 STATION = 1584
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))
-WANTED = Interval(START, START + 60 * 24)
+WANTED = Interval(START, START + 31 * 24)
 VALUES = Climatology(1)
 ASK = (
     f"stations.ids=[{STATION}]",
     "backfill.start_date=2023-01-01",
-    "backfill.end_date=2023-03-02",
+    "backfill.end_date=2023-02-01",
     "backfill.batch_size=24",
     "backfill.lease_s=2",
     "mongo.timeout_s=10",
