@@ -182,15 +182,21 @@ class Readings:
     Args:
         database: where the collection is, or will be.
         wanted: the kind to make where there is no collection yet; one that is there stays as it is.
+        ids: makes the `_id`s of this run.
     """
 
-    def __init__(self, database: Database[Document], wanted: Kind = Kind.REGULAR) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        wanted: Kind = Kind.REGULAR,
+        ids: ObjectIds | None = None,
+    ) -> None:
         self._collection = open_collection(database, NAME)
         self._wanted = wanted
         self._is_timeseries = False
         self._can_replace = True
         self._refuses_doubles = False
-        self._ids = ObjectIds()
+        self._ids = ids or ObjectIds()
         self._all_new: set[int] = set()
         """Stations whose last window was new as a whole: the next one will be, too."""
 

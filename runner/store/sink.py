@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import pymongo
 
 from runner.core.checkpoint import Empties, Progress, Tally
 from runner.core.errors import LeaseError
@@ -23,6 +25,9 @@ from runner.store.revisions import Revisions
 _HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
 """A station planned for one of these that is failed now has failed in another run since."""
 
+_PARTING_S = 10.0
+"""Seconds to give a lease back; it expires by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class MongoSink:
@@ -38,6 +43,7 @@ class MongoSink:
         run_id: stands in every reject.
         source: the source's name, likewise.
         now: the present, UTC.
+        uncounted: stations of which a write failed, so that part of it may be stored.
     """
 
     readings: Readings
@@ -49,6 +55,7 @@ class MongoSink:
     run_id: str
     source: str
     now: Callable[[], datetime]
+    uncounted: set[int] = field(default_factory=set)
 
     def begin(self, entry: StationPlan) -> Progress:
         """Take the station and set its checkpoint to in_progress; return how far it is.
@@ -69,14 +76,15 @@ class MongoSink:
         rejects: Sequence[Reject],
     ) -> Tally:
         """Keep the rejects, then upsert the readings, if the station is still ours."""
+        idx, attempt = station.idx, Attempt()
         if rejects:  # by themselves: kept again after an outage, they would count twice
-            self.outage.outlast(lambda: self._keep(station.idx, window, rejects))
-        attempt = Attempt()
+            self.outage.outlast(lambda: self._keep(idx, window, rejects))
+        self.uncounted.add(idx)
         try:
-            return self.outage.outlast(lambda: self._store(station.idx, window, readings, attempt))
+            return self.outage.outlast(lambda: self._store(idx, window, readings, attempt))
         except LeaseError:
             # What left this process just before it slept may have arrived after the lease ended.
-            self.readings.take_back(station.idx, window, attempt)
+            self.readings.take_back(idx, window, attempt)
             raise
 
     def _keep(self, idx: int, window: Interval, rejects: Sequence[Reject]) -> None:
@@ -103,6 +111,7 @@ class MongoSink:
         self._within_lease(
             idx, lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
+        self.uncounted.discard(idx)
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
@@ -125,7 +134,8 @@ class MongoSink:
 
     def leave(self, station: Station) -> None:
         """Give the station's lease back."""
-        self.leases.release(station.idx)
+        with pymongo.timeout(_PARTING_S):
+            self.checkpoints.leave(station.idx, counted=station.idx not in self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)
