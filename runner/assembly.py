@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.config import missing_key_message
 from runner.core.country import Country, country_of
@@ -44,7 +44,7 @@ def api_key(job: Job) -> Secret:
     return key
 
 
-def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSource:
+def airnow_files(directory: str | None, sites: Mapping[str, Any]) -> AirNowSource:
     """Return the source that reads the AirNow files of a directory."""
     from runner.sources.airnow import AirNowSource  # noqa: PLC0415 - brings polars
 

@@ -14,6 +14,7 @@ from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
+from runner.core.stations import site_of
 from runner.core.text import counted
 from runner.job import Job
 from runner.settings import Stations, StationSelector
@@ -216,7 +217,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
 
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
-        offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
+        sites = (site_of(name, value).station for name, value in source.sites.items())
+        offered = sorted({idx for idx in sites if files.offers(idx)})
         raise ConfigError(
             f"source=airnow: the files in {source.path} speak of none of the "
             f"{counted(len(selection.stations), 'chosen stations')}",
