@@ -118,7 +118,7 @@ class AirNowSource:
         return answer
 
     def measured(self, station_idx: int, window: Interval) -> list[tuple[int, float]]:
-        """Return (hour, ug/m3) of every usable row of a window, sorted by hour.
+        """Return (hour, ug/m3) of a window's measurements, sorted; also of those below zero.
 
         Raises:
             AirNowFileError: the directory is missing or empty, or a file is not understood.
@@ -126,7 +126,11 @@ class AirNowSource:
         rows = self._read().rows.get(station_idx, [])
         first = bisect_left(rows, window.start, key=lambda row: row.hour)
         end = bisect_left(rows, window.end, key=lambda row: row.hour)
-        return [(row.hour, row.value) for row in rows[first:end] if row.reason is None]
+        decisive: dict[int, _Row] = {}
+        for row in rows[first:end]:
+            decisive.setdefault(row.hour, row)
+        measured = (None, Reason.BELOW_ZERO)
+        return [(row.hour, row.value) for row in decisive.values() if row.reason in measured]
 
     def close(self) -> None:
         """Forget what was read."""
