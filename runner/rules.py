@@ -175,6 +175,8 @@ def _source(source: Source) -> Iterator[str]:
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
         yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
+    if not source.history.path.isprintable() or " " in source.history.path:
+        yield f"source.history.path={source.history.path!r}: there is a blank or the like in it"
     yield from broken_openaq_rules(source.openaq)
 
 
@@ -200,10 +202,13 @@ def _keep_raw(kind: SourceKind) -> Iterator[str]:
 
 def _url(source: Source) -> Iterator[str]:
     key = "source.base_url"
+    if not source.base_url.isprintable() or " " in source.base_url:
+        yield f"{key}={source.base_url!r}: there is a blank or a control character in it"
+        return
     try:
         url = urlsplit(source.base_url)
         host = url.hostname
-        _ = url.port
+        _ = url.port, (host or "").encode("idna")
     except ValueError as error:
         yield f"{key}: {error}"
         return

@@ -53,13 +53,15 @@ def choose_stations(job: Job, store: Store) -> Selection:
         ConfigError: it chooses none.
     """
     chosen = job.config.stations
+    known, no_stations = store.stations.read()
     return select(
         ids=chosen.ids,
         named=chosen.named,
         selectors=[*map(selector_of, chosen.selectors.values())],
         narrow=selector_of(chosen),
-        known=store.stations.known(),
+        known=known,
         bundled=bundled_stations(),
+        no_stations=no_stations,
     )
 
 
@@ -132,7 +134,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    _tell_plan(job, plan)
+    _tell_plan(job, plan, selection)
     return Work(selection, plan, files, held)
 
 
@@ -155,12 +157,17 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    _tell_plan(job, plan)
+    _tell_plan(job, plan, selection)
     return Work(selection, plan)
 
 
-def _tell_plan(job: Job, plan: Plan) -> None:
-    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+def _tell_plan(job: Job, plan: Plan, selection: Selection) -> None:
+    document = {
+        "version": PLAN_VERSION,
+        **job.identity,
+        **plan_json(plan, job.wanted),
+        "no_stations": list(selection.no_stations),
+    }
     job.write_json("plan.json", document)
     if job.says_json:
         job.print_json(document)
