@@ -162,9 +162,11 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
 
 
 def _tell_plan(job: Job, plan: Plan, selection: Selection) -> None:
+    key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
     document = {
         "version": PLAN_VERSION,
         **job.identity,
+        "key": key,
         **plan_json(plan, job.wanted),
         "no_stations": list(selection.no_stations),
     }

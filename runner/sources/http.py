@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -106,6 +107,22 @@ class Reply:
         except (TypeError, ValueError, OverflowError):
             return None
         return max(0.0, (_aware(until) - _aware(now)).total_seconds())
+
+
+def parsed_json(body: bytes) -> Any:
+    """Return the JSON of a body: UTF-8, -16 or -32, with or without a byte order mark.
+
+    NaN, Infinity and integers of any size pass: one of them makes a record unusable, not the
+    answer around it.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
 
 
 class HttpClient:

@@ -33,7 +33,7 @@ from runner.core.errors import (
     Scope,
 )
 from runner.secrets import Secret, without
-from runner.sources.http import Reply
+from runner.sources.http import Reply, parsed_json
 
 MOST_REFUSALS = 5
 """429s in a row, each after its wait, that end the run before the key is banned."""
@@ -246,8 +246,8 @@ class OpenAqReader:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
+        return parsed_json(body)
+    except ValueError:
         return None
 
 
