@@ -53,7 +53,7 @@ def kinds(made: dict[str, Any]) -> list[str]:
     return [item["kind"] for item in made["actions"]]
 
 
-def follow(runner: Runner, command: str, *more: str, **environment: str) -> dict[str, Any]:
+def follow(runner: Runner, command: str, *more: str, **environment: Any) -> dict[str, Any]:
     """Run a command that the product printed; return quality.json of the run if it made one."""
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "runner"]
