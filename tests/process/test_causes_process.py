@@ -2,7 +2,9 @@
 
 import csv
 import shlex
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from runner.sandbox.server import Sandbox
 from runner.sandbox.values import Record
 from tests.process.product import FAST, Runner
 from tests.quality.test_files import validate
+from tests.sources.test_openaq_archive import line, put
 
 pytestmark = pytest.mark.slow
 Mongo = Database[dict[str, Any]]
@@ -279,3 +282,40 @@ def test_an_error_object_in_a_list_covers_nothing(runner: Runner, database: Mong
     assert (coverage["empty"], coverage["failed"]) == (0, 31 * 24)
     (found,) = database["ingest_checkpoints"].find()
     assert found["covered"] == []
+
+
+def test_days_without_a_file_were_not_asked_for_until_the_files_are_there(
+    runner: Runner, database: Mongo, tmp_path: Path
+) -> None:
+    bucket = tmp_path / "bucket"
+
+    def copied(days: Iterable[int]) -> None:
+        for day in days:
+            rows = (line(1440 * (day - 1) + 60 * hour) for hour in range(1, 25))
+            put(bucket, rows, datetime(2023, 1, day))  # noqa: DTZ001 - local wall clock
+
+    copied([*range(1, 11), *range(13, 32)])
+    ask = (
+        "source=openaq_archive",
+        f"source.path={bucket}",
+        "stations.ids=[8641]",
+        *MONTH,
+        *CHECKED,
+    )
+    ask = (*ask, "+source.openaq.locations={8641: [7441]}", "backfill.end_date=2023-01-31")
+    done = runner(*ask)
+    made = runner.last_json("quality/quality.json")
+    coverage = runner.last_json("outcome.json")["coverage"]
+    assert (coverage["not_asked"], coverage["empty"]) == (48, 0)
+    assert "not asked 48" in done.stdout
+    assert missing(made) == {"not_asked": 48}
+    assert (status(made, "C03"), kinds(made)[0]) == ("fail", "gaps")
+    assert "resume" not in kinds(made)
+    (found,) = database["ingest_checkpoints"].find()
+    assert (found["status"], len(found["covered"])) == ("completed", 2)
+    runner("job=plan", *ask)
+    totals = runner.last_json("plan.json")["totals"]
+    assert (totals["hours"], totals["not_asked_hours"]) == (0, 48)
+    copied([11, 12])
+    after = follow(runner, action(made, "gaps")["command"])
+    assert (missing(after), status(after, "C03")) == ({}, "pass")
