@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Checkpoint, Status, Tally
@@ -19,7 +19,6 @@ pieces = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=5)
 known = st.dictionaries(st.integers(1, 12), st.tuples(st.sampled_from(Status), pieces))
 
 
-@settings(deadline=None)
 @given(known)
 def test_the_totals_are_those_of_the_stations(drawn: dict[int, tuple[Status, object]]) -> None:
     checkpoints = {
