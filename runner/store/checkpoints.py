@@ -348,13 +348,9 @@ class Checkpoints:
         Raises:
             StoreError: MongoDB could not do it; the lease expires by itself.
         """
-        self._seen.pop(station_idx, None)
-        if counted:
-            mine = {"station_idx": station_idx, "writer.ids": self._maker}
-            with store_errors(NAME):
-                self._collection.update_one(mine, {"$unset": {"writer": ""}})
+        begun = self._seen.pop(station_idx, None) is not None
         if self._leases:
-            self._leases.release(station_idx)
+            self._leases.release(station_idx, besides=("writer",) if begun and counted else ())
 
     def reset(self, station_ids: Collection[int]) -> int:
         """Delete checkpoints, so that the stations are fetched anew; return how many there were.
