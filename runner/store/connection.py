@@ -211,7 +211,7 @@ def _store_error(what: str, error: PyMongoError) -> StoreError:
             f"{what}: MongoDB does not allow this: {text}",
             hint="The user of MONGO_URI needs the role readWrite on the database",
         )
-    if code in _NO_SPACE:
+    if code in _NO_SPACE or "space quota" in text:  # the latter on Atlas
         return StoreError(f"{what}: MongoDB has no disk space left", hint=_RESUME)
     if refused is not None:
         key, why = describe_refused(refused), reasons_of(refused)

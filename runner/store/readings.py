@@ -31,7 +31,7 @@ from pymongo import DeleteMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.errors import Scope, StoreError, UnsupportedCollectionError
 from runner.core.intervals import EPOCH, Interval, Intervals, hour_of, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import (
@@ -189,6 +189,7 @@ class Readings:
         raise StoreError(
             f"{NAME}: station {station_idx}, {window}: {len(new)} readings are refused as doubles,"
             f" though their hours are not stored",
+            scope=Scope.STATION,
             hint="A unique index on other fields than (meta.station_idx, ts) is in the way; "
             f"db.{NAME}.getIndexes() shows it.",
         )
