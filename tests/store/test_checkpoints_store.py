@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -423,10 +422,8 @@ def test_readings_whose_answer_was_lost_in_an_outage_count_as_inserted(
     class LosesAnAnswer(Readings):
         answers = 0
 
-        def upsert(
-            self, station_idx: int, window: Interval, readings: Sequence[Reading]
-        ) -> Written:
-            written = super().upsert(station_idx, window, readings)
+        def upsert(self, *given: Any, **named: Any) -> Written:
+            written = super().upsert(*given, **named)
             self.answers += 1
             if self.answers == 1:
                 raise StoreUnavailableError("no answer")
