@@ -140,7 +140,7 @@ def _secondary_down(process: Process, servers: ReplicaSet, rng: Random) -> None:
 def _no_majority(process: Process, servers: ReplicaSet, rng: Random) -> None:
     """Leave one member with data beside the arbiter: there is a primary, but no majority.
 
-    Then the other one is elected: whatever the run said of the time between is lost if it was not so.
+    Then the other one is elected: what the run called stored without a majority is lost.
     """
     del rng
     primary, (secondary,) = servers.primary_index(), servers.secondaries()

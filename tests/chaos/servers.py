@@ -1,4 +1,4 @@
-"""MongoDB servers of the harness's own: one to kill and cut off, or a set with a primary."""
+"""MongoDB servers of the harness's own, to be killed, stepped down and cut off."""
 
 from __future__ import annotations
 
