@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from typing import Any, NamedTuple
 
 from tests.chaos.servers import Bed, Mongod, ReplicaSet, Server
@@ -82,8 +82,16 @@ def _restart(process: Process, mongod: Mongod, rng: Random) -> None:
 def _gone(process: Process, mongod: Mongod, rng: Random) -> None:
     del rng
     mongod.kill()
-    process.wait(120)
+    _wait_for_end(process)
     mongod.start()
+
+
+def _wait_for_end(process: Process) -> None:
+    """Wait until the run has given up; one that never does is killed, which is no allowed end."""
+    try:
+        process.wait(_GIVES_UP_WITHIN_S)
+    except TimeoutExpired:
+        process.kill()
 
 
 def _step_down(process: Process, server: Server, rng: Random) -> None:
@@ -145,7 +153,7 @@ def _no_majority(process: Process, servers: ReplicaSet, rng: Random) -> None:
     del rng
     primary, (secondary,) = servers.primary_index(), servers.secondaries()
     servers.kill(secondary)
-    process.wait(120)
+    _wait_for_end(process)
     servers.kill(primary)
     servers.start(secondary)
     servers.primary_index()
@@ -171,6 +179,7 @@ def _socket_gone(process: Process, mongod: Mongod, rng: Random) -> None:
     _restart(process, mongod, rng)
 
 
+_GIVES_UP_WITHIN_S = 60
 _STORE = "runner.store"
 _RESUMABLE = (0, 1, 4)
 _KILLED = (0, -signal.SIGKILL)
