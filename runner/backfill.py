@@ -141,7 +141,7 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
     used = budget.used() if budget and plan.requests else None
-    job.tell("\n".join(plan_lines(plan, job.wanted, datetime.now(UTC), used)))
+    job.tell("\n".join([*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]))
     into = (
         f", writing nothing to {job.database_name}"
         if job.config.dry_run

@@ -19,6 +19,7 @@ from runner.store.connection import connect, server_clock, server_version
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.object_ids import ObjectIds
 from runner.store.queries import Queries
 from runner.store.raw import RawAnswers
 from runner.store.readings import Readings
@@ -68,10 +69,11 @@ def open_store(job: Job) -> Iterator[Store]:
         embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
     ) as database:
         leases = Leases(database, job.run_id, job.config.backfill.lease_s)
+        ids = ObjectIds()
         yield Store(
             Stations(database),
-            Readings(database, Kind(mongo.readings.kind.value)),
-            Checkpoints(database, leases),
+            Readings(database, Kind(mongo.readings.kind.value), ids),
+            Checkpoints(database, leases, ids.maker),
             leases,
             Rejects(database, job.config.limits.rejects),
             RawAnswers(database),

@@ -159,7 +159,13 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
 
 
 def _tell_plan(job: Job, plan: Plan) -> None:
-    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+    key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
+    document = {
+        "version": PLAN_VERSION,
+        **job.identity,
+        "key": key,
+        **plan_json(plan, job.wanted),
+    }
     job.write_json("plan.json", document)
     if job.says_json:
         job.print_json(document)

@@ -49,7 +49,7 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
-from runner.store.object_ids import ObjectIds
+from runner.store.object_ids import ObjectIds, made_by
 from runner.store.reading_document import after_id, changes, documents_in, text_of, without_id
 
 NAME = "waqi_station_readings"
@@ -84,15 +84,21 @@ class Readings:
     Args:
         database: where the collection is, or will be.
         wanted: the kind to make where there is no collection yet; one that is there stays as it is.
+        ids: makes the `_id`s of this run.
     """
 
-    def __init__(self, database: Database[Document], wanted: Kind = Kind.REGULAR) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        wanted: Kind = Kind.REGULAR,
+        ids: ObjectIds | None = None,
+    ) -> None:
         self._collection = open_collection(database, NAME)
         self._wanted = wanted
         self._is_timeseries = False
         self._can_replace = True
         self._refuses_doubles = False
-        self._ids = ObjectIds()
+        self._ids = ids or ObjectIds()
         self._all_new: set[int] = set()
         """Stations whose last window was new as a whole: the next one will be, too."""
 
@@ -264,6 +270,12 @@ class Readings:
         with store_errors(NAME):
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
+
+    def inserted_here(self, station_idx: int, window: Interval) -> int:
+        """Count the readings of a window that this object inserted; raises StoreError."""
+        mine = {**_in_window(station_idx, window), "$expr": made_by(self._ids.maker)}
+        with store_errors(NAME):
+            return self._collection.count_documents(mine)
 
     def has_any(self, station_idx: int) -> bool:
         """Whether a station has any reading; raises StoreError."""

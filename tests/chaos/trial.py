@@ -448,8 +448,9 @@ class Trial:
             if checkpoint.get("lease", {}).get("owner") in ended:
                 result.problems.append(f"{idx}: leased by a run that has ended")
             readings = sum(key[0] == idx for key in self._before)
-            if checkpoint["total_readings"] < readings:
-                result.problems.append(f"{idx}: total_readings {checkpoint['total_readings']}")
+            if checkpoint["total_readings_inserted"] != readings:
+                counted = checkpoint["total_readings_inserted"]
+                result.problems.append(f"{idx}: {readings} readings inserted, {counted} counted")
 
     def _compare_values(self, key: Key, found: list[Document], *, is_revised: bool) -> None:
         """Compare what is stored for an hour with what the source last said of it to a run."""
