@@ -291,9 +291,19 @@ class ReplicaSet:
 
     def _fail(self, mode: str, members: Iterable[int]) -> None:
         for index in members:
-            if index in self._processes:
-                with self._direct(index) as client:
-                    client.admin.command("configureFailPoint", "stopReplProducer", mode=mode)
+            deadline = time.monotonic() + _READY_LIMIT_S
+            while index in self._processes and not self._set_fail_point(index, mode):
+                if time.monotonic() > deadline:
+                    msg = f"no failpoint can be set, see {self._place}/log-{index}"
+                    raise AssertionError(msg)
+                time.sleep(0.1)
+
+    def _set_fail_point(self, index: int, mode: str) -> bool:
+        """Return whether it is set; a member that rolls back knows no users for a while."""
+        with self._direct(index) as client, suppress(PyMongoError):
+            client.admin.command("configureFailPoint", "stopReplProducer", mode=mode)
+            return True
+        return False
 
     def _hello(self, index: int) -> dict[str, Any]:
         with self._anybody(index) as client, suppress(PyMongoError):
