@@ -95,6 +95,11 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
+    if store.overruled_writes:
+        job.tell(
+            f"MONGO_URI says {store.overruled_writes}: not followed. Every write waits for the"
+            " journals of a majority of the servers (w=majority, journal=true)."
+        )
     mode = Mode(job.config.backfill.mode.value)
     checkpoints = store.checkpoints.load(
         [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
