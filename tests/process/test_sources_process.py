@@ -5,7 +5,6 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +38,15 @@ def every_hour(_idx: int, window: Interval) -> Mapping[str, Sequence[tuple[int, 
 
 
 class Api(OpenAqAnswers):
-    """OpenAQ with pages of at most so many rows, and a first measurement that it announces."""
+    """OpenAQ with pages of at most `most_rows` rows, whatever is asked for."""
 
-    def __init__(self, most_rows: int = 1000, first: str = "") -> None:
+    def __init__(self, most_rows: int = 1000) -> None:
         super().__init__({8641: [7441]}, {}, every_hour, lambda: datetime.now(UTC), synthetic=True)
         self._most_rows = most_rows
-        self._first = first
 
     def answer(self, path: str, query: Mapping[str, str]) -> Reply:
         limit = str(min(int(query.get("limit", 100)), self._most_rows))
-        said = super().answer(path, {**query, "limit": limit})
-        if path.endswith("/sensors") and self._first:
-            ends = {"datetimeFirst": {"utc": self._first}}
-            said.content["results"] = [{**one, **ends} for one in said.content["results"]]
-        return Reply(HTTPStatus(said.status), said.content)
+        return super().answer(path, {**query, "limit": limit})
 
 
 def openaq(answers: OpenAqAnswers) -> Sandbox:
