@@ -102,7 +102,7 @@ class _Replay:
             self._store.revisions.ensure()
         summary = self._store.rejects.summary(ids)
         stations = {item.station_idx for item in summary if item.station_idx is not None}
-        checkpoints = self._store.checkpoints.load()
+        checkpoints = self._store.checkpoints.load(with_empty=False)
         for idx in sorted(stations):
             if self._job.stop.asked:
                 break
