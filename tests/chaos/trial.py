@@ -203,7 +203,10 @@ class Trial:
                 process.kill()
             with self._database() as database:
                 database.client.drop_database(database.name)
-            shutil.rmtree(directory, ignore_errors=True)
+            if self._result.good:
+                shutil.rmtree(directory, ignore_errors=True)
+            else:
+                self._result.problems.append(f"its files are in {directory}")
         return self._result
 
     def _sandbox(self) -> Sandbox:
