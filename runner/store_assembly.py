@@ -9,13 +9,16 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from pymongo.database import Database
+
 from runner.job import Job
 from runner.secrets import Secret
+from runner.settings import Indexes
 from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
-from runner.store.collection import Kind
+from runner.store.collection import Document, Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock, server_version
+from runner.store.connection import connect, server_clock, server_version, store_errors
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
@@ -25,12 +28,13 @@ from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 from runner.store.runs import Runs
+from runner.store.shape import Shape, look
 from runner.store.stations import Stations
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock and version."""
+    """The collections of one database, their shapes, and its server's clock and version."""
 
     stations: Stations
     readings: Readings
@@ -47,6 +51,7 @@ class Store:
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
     budget: Callable[[str, Secret], Budget]
+    look: Callable[[Sequence[str]], dict[str, Shape]]
 
 
 @contextmanager
@@ -70,7 +75,11 @@ def open_store(job: Job) -> Iterator[Store]:
         leases = Leases(database, job.run_id, job.config.backfill.lease_s)
         yield Store(
             Stations(database),
-            Readings(database, Kind(mongo.readings.kind.value)),
+            Readings(
+                database,
+                Kind(mongo.readings.kind.value),
+                with_indexes=mongo.indexes is not Indexes.none,
+            ),
             Checkpoints(database, leases),
             leases,
             Rejects(database, job.config.limits.rejects),
@@ -84,4 +93,10 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(FlatReadings, database),
             Queries(database),
             partial(Budget, database),
+            partial(_look, database),
         )
+
+
+def _look(database: Database[Document], names: Sequence[str]) -> dict[str, Shape]:
+    with store_errors("collections and indexes"):
+        return look(database, names)

@@ -262,8 +262,17 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         retry_command=job.redact(job.command("job=retry")),
         rejects_command=job.redact(job.command("job=rejects")),
         dedupe_command=job.redact(job.command("job=dedupe")),
+        dedupe_refused=_why_no_dedupe(store),
         report_command=job.redact(job.command("job=report", f"stations.ids=[{STATIONS}]")),
     )
+
+
+def _why_no_dedupe(store: Store) -> str:
+    """Return why job=dedupe would remove nothing; also if the user of MONGO_URI may not."""
+    try:
+        return store.readings.why_not_remove(store.version())
+    except RunnerError as error:
+        return error.message
 
 
 def _identity_again(job: Job, kept: Inputs, chosen: Sequence[int]) -> Identity:

@@ -11,12 +11,23 @@ from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
+from runner.core.plan import (
+    ONE_A_WINDOW,
+    PLAN_VERSION,
+    Cost,
+    Mode,
+    Plan,
+    Skip,
+    build_plan,
+    plan_json,
+)
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.text import counted
+from runner.database_plan import DatabasePlan, plan_database
 from runner.job import Job
 from runner.settings import Stations, StationSelector
+from runner.store import budget, stations
 from runner.store_assembly import Store
 
 if TYPE_CHECKING:
@@ -35,12 +46,14 @@ class Work:
     Attributes:
         selection: the stations chosen.
         plan: made for them.
+        database: what is made in the database.
         files: the source, where it reads files; None where it does not.
         held: what is kept, where the source replays it; None where it does not.
     """
 
     selection: Selection
     plan: Plan
+    database: DatabasePlan
     files: AirNowSource | OpenAqArchive | None = None
     held: Held | None = None
 
@@ -112,7 +125,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
     _refuse_two_scales(job, store, [station.idx for station in selection.stations])
     if job.asks_present:
-        return _present(job, selection, checkpoints)
+        return _present(job, store, selection, checkpoints)
     files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
@@ -131,8 +144,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    _tell_plan(job, plan)
-    return Work(selection, plan, files, held)
+    return Work(selection, plan, _tell_plan(job, store, plan), files, held)
 
 
 def _cost(job: Job) -> Cost:
@@ -144,7 +156,9 @@ def _cost(job: Job) -> Cost:
     return openaq_cost(job)
 
 
-def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
+def _present(
+    job: Job, store: Store, selection: Selection, checkpoints: Mapping[int, Checkpoint]
+) -> Work:
     """Plan one request a station; `prepare` chose them."""
     plan = plan_present(
         selection.stations,
@@ -154,15 +168,44 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    _tell_plan(job, plan)
-    return Work(selection, plan)
+    return Work(selection, plan, _tell_plan(job, store, plan))
 
 
-def _tell_plan(job: Job, plan: Plan) -> None:
-    document = {"version": PLAN_VERSION, **job.identity, **plan_json(plan, job.wanted)}
+def _tell_plan(job: Job, store: Store, plan: Plan) -> DatabasePlan:
+    """Write plan.json, and return its part about the database."""
+    database = _plan_database(job, store, plan)
+    document = {
+        "version": PLAN_VERSION,
+        **job.identity,
+        **plan_json(plan, job.wanted),
+        "database": database.to_json(),
+    }
     job.write_json("plan.json", document)
     if job.says_json:
         job.print_json(document)
+    return database
+
+
+def _plan_database(job: Job, store: Store, plan: Plan) -> DatabasePlan:
+    kept = (store.raw,) if job.config.source.keep_raw else ()
+    measured = (store.concentrations,) if job.source_kind.startswith("openaq") else ()
+    usual = (store.readings, store.checkpoints, store.rejects, store.revisions, store.runs)
+    limit = job.config.rate_limit
+    shares = job.key_name and limit.shared and (limit.delay_s or limit.max_per_hour)
+    ranges = [
+        entry.wanted
+        for entry in plan.stations
+        if entry.skip not in (Skip.UNKNOWN, Skip.NOT_OFFERED)
+    ]
+    starts, ends = zip(*ranges, strict=True) if ranges else ((), ())
+    return plan_database(
+        job,
+        store,
+        (*usual, *kept, *measured),
+        Interval(min(starts), max(ends)) if ranges else None,
+        others=[stations.NAME, *([budget.NAME] if shares else [])],
+        duration_s=plan.duration_s,
+    )
 
 
 def _check_clock(job: Job, store: Store) -> None:

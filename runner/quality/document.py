@@ -53,6 +53,7 @@ class Identity:
         retry_command: the exact command that tries failed stations again; empty without.
         rejects_command: shows refused records, of the same database.
         dedupe_command: looks at doubled readings, in the same database.
+        dedupe_refused: why that cannot remove any there; empty if it can.
         report_command: makes the pages of the stations whose numbers stand in place of STATIONS.
     """
 
@@ -69,6 +70,7 @@ class Identity:
     retry_command: str = ""
     rejects_command: str = "python -m runner job=rejects"
     dedupe_command: str = "python -m runner job=dedupe"
+    dedupe_refused: str = ""
     report_command: str = f"python -m runner job=report 'stations.ids=[{STATIONS}]'"
 
 
@@ -207,8 +209,12 @@ def actions(
         add("gaps", "readings that were stored are gone: fetch their hours again",
             f"{identity.resume_command} backfill.mode=gaps", lost)  # fmt: skip
     if "K01" in results and results["K01"].status is Status.FAIL:
-        add("dedupe", "doubled readings: see them, then remove the exact ones",
-            identity.dedupe_command, results["K01"].stations)  # fmt: skip
+        doubled = results["K01"].stations
+        if identity.dedupe_refused:
+            add("none", f"doubled readings stay: {identity.dedupe_refused}", ids=doubled)
+        else:
+            add("dedupe", "doubled readings: see them; with confirm=true the exact ones go",
+                identity.dedupe_command, doubled)  # fmt: skip
     for result in _to_look_at(results):
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))

@@ -20,8 +20,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from runner.core.checkpoint import (
     Checkpoint,
@@ -35,9 +37,10 @@ from runner.core.checkpoint import (
 from runner.core.errors import FailedElsewhereError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect, to_datetime
 from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
-from runner.store.collection import Document, ensure_unique_index, open_collection
+from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
+from runner.store.shape import Index, Indexed
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
@@ -45,7 +48,7 @@ LONGEST_ERROR = 2000
 _HOUR_MS = 3_600_000
 
 
-class Checkpoints:
+class Checkpoints(Indexed):
     """The checkpoints of all stations. Thread-safe.
 
     A checkpoint that a person deletes while its station is being fetched stays deleted: `advance`,
@@ -56,19 +59,11 @@ class Checkpoints:
         leases: of the run that changes checkpoints; None where no lease is asked for.
     """
 
+    indexes = (Index(("station_idx",), "station", unique=True),)
+
     def __init__(self, database: Database[Document], leases: Leases | None = None) -> None:
         self._collection = open_collection(database, NAME)
         self._leases = leases
-
-    def ensure(self) -> None:
-        """Make the collection and its unique index on station_idx, where missing.
-
-        Raises:
-            UnsupportedCollectionError: a station has several checkpoints; nothing was changed.
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            ensure_unique_index(self._collection, ("station_idx",), "station")
 
     def load(
         self, station_ids: Collection[int] | None = None, *, with_empty: bool = True
@@ -129,6 +124,7 @@ class Checkpoints:
             StoreError: MongoDB could not do it, or the stored document cannot be understood.
         """
         defaults: Document = {
+            "_id": _id_of(station_idx),
             "station_idx": station_idx,
             "status": str(Status.IN_PROGRESS if wanted else Status.COMPLETED),
             **dict.fromkeys(("last_processed_ts", "start_ts", "target_end_ts")),
@@ -142,7 +138,10 @@ class Checkpoints:
         }
         fill_up = {"$replaceWith": {"$mergeObjects": [{"$literal": defaults}, "$$ROOT"]}}
         with store_errors(NAME):
-            self._collection.update_one({"station_idx": station_idx}, [fill_up], upsert=True)
+            try:
+                self._collection.update_one({"station_idx": station_idx}, [fill_up], upsert=True)
+            except DuplicateKeyError:  # another run made it at the same moment
+                self._collection.update_one({"station_idx": station_idx}, [fill_up])
         if self._leases:
             self._leases.claim(station_idx)
         before = self.load([station_idx]).get(station_idx)
@@ -282,6 +281,15 @@ class Checkpoints:
             matched = self._collection.update_one(mine, change).matched_count
         if self._leases and not matched:
             self._leases.check(station_idx)
+
+
+def _id_of(station_idx: int) -> ObjectId:
+    """Return the `_id` of a new checkpoint.
+
+    The station's number as an ObjectId: two runs that begin a station at the same moment make one
+    document, also where there is no unique index (mongo.indexes=none).
+    """
+    return ObjectId(f"{station_idx % 2**96:024x}")
 
 
 def _reached(covered: Intervals, wanted: Interval) -> datetime | None:
