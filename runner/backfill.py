@@ -136,7 +136,7 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
     used = budget.used() if budget and plan.requests else None
-    lines = plan_lines(plan, job.wanted, datetime.now(UTC), used)
+    lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]
     job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
     into = (
         f", writing nothing to {job.database_name}"

@@ -107,7 +107,7 @@ def plan(job: Job) -> Outcome:
         if not job.says_json:
             console().print(plan_table(work.plan))
         lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), used)
-        job.tell("\n".join([*lines, *work.database.lines()]))
+        job.tell("\n".join([*lines, *job.key_lines, *work.database.lines()]))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
         if work.database.refusal:  # as the run would
             raise work.database.refusal

@@ -45,6 +45,7 @@ def match(job: Job) -> Outcome:
         stations = choose_stations(job, store).stations
         outage = Outage(job.config.mongo.outage_limit_s, job.stop)
         pacer = pacer_of(job, budget_of(job, store, key), outage)
+        job.tell("\n".join(f"# {line.strip()}" for line in job.key_lines))
         places = list(_places(job, key, pacer))
     job.tell("\n".join(_proposal(job, stations, places)))
     return replace(job.outcome(), requests=pacer.permits, budget_wait_s=pacer.waited_s)

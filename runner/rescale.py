@@ -19,7 +19,7 @@ import structlog
 
 from runner.backfill import run_identity, sink_of
 from runner.core.checkpoint import Tally
-from runner.core.errors import ConfigError, LeaseError
+from runner.core.errors import ConfigError, LeaseError, Scope, StoreError
 from runner.core.indices import CONTEXT_H
 from runner.core.intervals import Interval, Intervals, intersect, iso, split
 from runner.core.outcome import Outcome, State, StationOutcome
@@ -117,6 +117,12 @@ class _Rescaling:
             except LeaseError as error:
                 outcome = StationOutcome(Station(idx), self._job.wanted, State.SKIPPED)
                 self.skipped.append(replace(outcome, skip=Skip.LEASED, detail=error.message))
+            except StoreError as error:
+                if error.scope is Scope.RUN:
+                    raise
+                self._store.leases.release(idx)
+                outcome = StationOutcome(Station(idx), self._job.wanted, State.FAILED)
+                self.skipped.append(replace(outcome, detail=error.message))
 
     def _station(self, idx: int, pieces: Intervals) -> None:
         store = self._store
@@ -128,7 +134,7 @@ class _Rescaling:
                 break
             counts.update(self._outage.outlast(lambda window=window: self._window(idx, window)))  # type: ignore[misc]
         if self._act:
-            store.leases.release(idx)
+            store.checkpoints.leave(idx)
 
     def _window(self, idx: int, window: Interval) -> Counter[str]:
         store, start = self._store, window.start - CONTEXT_H
@@ -167,7 +173,7 @@ class _Rescaling:
         filled = [one.new.hour for one in done if one.reading and one.now.gave is None]
         emptied = [one.new.hour for one in done if not one.reading and one.now.gave is not None]
         if filled or emptied:
-            gained = Tally(tally.inserted, rejected_hours=len(emptied) - len(filled))
+            gained = Tally(tally.inserted)
             store.checkpoints.note_filled(idx, filled, gained, self._job.now(), emptied)
         settled = [(one.kept, one.new) for one in done]
         if store.readings.can_replace:  # else what is stored may be of any scale, and stays so

@@ -17,6 +17,12 @@ from runner.settings import Config, JobName, Mode, Output, Source, SourceKind
 
 INT32 = range(-(2**31), 2**31)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+KEYS = {
+    SourceKind.aqicn: ("AQICN_API_KEY", "api.waqi.info"),
+    SourceKind.aqicn_live: ("AQICN_API_KEY", "api.waqi.info"),
+    SourceKind.openaq: ("OPENAQ_API_KEY", "api.openaq.org"),
+}
+"""Per source that wants a key: its environment variable, and the host that issued it."""
 _LONGEST_DATABASE_NAME = 50
 _SAID_AS_JSON = (JobName.status, JobName.plan)
 _SIDES = 4
@@ -207,8 +213,7 @@ def _url(source: Source) -> Iterator[str]:
     if url.scheme not in ("https", "http") or not host:
         yield f"{key}={source.base_url}: write https://HOST, with a port or path if need be"
     elif url.username or url.password or url.query or url.fragment:
-        name = "OPENAQ_API_KEY" if source.kind is SourceKind.openaq else "AQICN_API_KEY"
-        yield f"{key}: no user, password, query or fragment; the key is {name}"
+        yield f"{key}: no user, password, query or fragment; the key is {KEYS[source.kind][0]}"
     elif url.scheme == "http" and host not in LOOPBACK and not source.allow_http:
         yield f"{key}={source.base_url}: the key would travel in the clear (source.allow_http=true)"
 

@@ -22,6 +22,7 @@ from runner.store.connection import connect, server_clock, server_version, store
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.object_ids import ObjectIds
 from runner.store.queries import Queries
 from runner.store.raw import RawAnswers
 from runner.store.readings import Readings
@@ -73,14 +74,16 @@ def open_store(job: Job) -> Iterator[Store]:
         embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
     ) as database:
         leases = Leases(database, job.run_id, job.config.backfill.lease_s)
+        ids = ObjectIds()
         yield Store(
             Stations(database),
             Readings(
                 database,
                 Kind(mongo.readings.kind.value),
+                ids,
                 with_indexes=mongo.indexes is not Indexes.none,
             ),
-            Checkpoints(database, leases),
+            Checkpoints(database, leases, ids.maker),
             leases,
             Rejects(database, job.config.limits.rejects),
             RawAnswers(database),

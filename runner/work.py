@@ -174,9 +174,11 @@ def _present(
 def _tell_plan(job: Job, store: Store, plan: Plan) -> DatabasePlan:
     """Write plan.json, and return its part about the database."""
     database = _plan_database(job, store, plan)
+    key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
     document = {
         "version": PLAN_VERSION,
         **job.identity,
+        "key": key,
         **plan_json(plan, job.wanted),
         "database": database.to_json(),
     }

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-
 from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitError, Scope
 from runner.secrets import Secret, without
-from runner.sources.http import Reply
+from runner.sources.http import Reply, parsed_json
 
 _LONGEST_QUOTED = 120
 """Characters of an answer quoted in an error."""
@@ -181,16 +177,14 @@ def _refused(said: str) -> AqicnApiError:
 
 
 def _parsed(reply: Reply) -> Any:
-    """Return the JSON of a body: by the fast reader, and what that refuses by the lenient one.
+    """Return the JSON of an answer.
 
-    The lenient one also takes UTF-16, a byte order mark, NaN and lone surrogates. The fast one
-    makes floats of integers beyond 64 bits, which are no readings, and which no database keeps.
+    Raises:
+        AqicnClientError: the answer is not JSON.
     """
-    with suppress(ValueError):
-        return orjson.loads(reply.body)
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError):  # broken, cut off, no text, numbers without end
+        return parsed_json(reply.body)
+    except ValueError:
         kind = _plain(reply.content_type)
         message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
     raise AqicnClientError(message) from None

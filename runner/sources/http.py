@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 import structlog
@@ -95,6 +96,22 @@ class Reply:
         except (TypeError, ValueError, OverflowError):
             return None
         return max(0.0, (_aware(until) - _aware(now)).total_seconds())
+
+
+def parsed_json(body: bytes) -> Any:
+    """Return the JSON of a body: UTF-8, -16 or -32, with or without a byte order mark.
+
+    NaN, Infinity and integers of any size pass: one of them makes a record unusable, not the
+    answer around it.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
 
 
 class HttpClient:

@@ -14,7 +14,6 @@ wait doubles with each refusal in a row, and after MOST_REFUSALS of them the run
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -28,7 +27,7 @@ from runner.core.errors import (
     Scope,
 )
 from runner.secrets import Secret, without
-from runner.sources.http import Reply
+from runner.sources.http import Reply, parsed_json
 
 MOST_REFUSALS = 5
 """429s in a row, each after its wait, that end the run before the key is banned."""
@@ -172,8 +171,8 @@ class OpenAqReader:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # broken, cut off, not UTF-8, numbers without end
+        return parsed_json(body)
+    except ValueError:
         return None
 
 

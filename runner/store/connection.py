@@ -21,11 +21,13 @@ from pymongo.errors import (
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
+    WriteError,
 )
 
-from runner.core.errors import ConfigError, StoreError, StoreUnavailableError
+from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
 from runner.secrets import Secret
 from runner.store.embedded import LOG_NAME, embedded
+from runner.store.refusals import describe_refused, reasons_of
 
 APP_NAME = "airquality-runner"
 """The name under which the server's log and `currentOp` show our connections."""
@@ -34,6 +36,7 @@ _UNAUTHORIZED = 13
 _LOGIN_REFUSED = {11, 18, 8000}
 _NO_SPACE = {14031, 12502}
 _ILLEGAL_OPERATION = 20
+_DOCUMENT_TOO_LARGE = 10334
 _STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
 bulk write they come as refusals of single documents, which pymongo does not try again."""
@@ -174,7 +177,8 @@ def store_errors(what: str) -> Iterator[None]:
     Raises:
         StoreUnavailableError: MongoDB stopped answering, or takes no writes while another server
             takes over, after pymongo's own retry.
-        StoreError: MongoDB refused, or the documents cannot be stored.
+        StoreError: MongoDB refused, or the documents cannot be stored; its scope is the station
+            where a document is the reason.
     """
     try:
         yield
@@ -185,8 +189,10 @@ def store_errors(what: str) -> Iterator[None]:
                 f"{what}: MongoDB stopped answering: {_reason(error)}", hint=_RESUME
             ) from error
         raise _store_error(what, error) from error
-    except BSONError as error:
-        raise StoreError(f"{what}: a document cannot be stored: {_short(error)}") from error
+    except (BSONError, OverflowError) as error:  # pymongo has the latter for huge integers
+        raise StoreError(
+            f"{what}: a document cannot be stored: {_short(error)}", scope=Scope.STATION
+        ) from error
 
 
 def _retry_refused(error: PyMongoError) -> bool:
@@ -210,13 +216,19 @@ def _codes(error: PyMongoError) -> set[int | None]:
 
 def _store_error(what: str, error: PyMongoError) -> StoreError:
     code = error.code if isinstance(error, OperationFailure) else None
+    refused: dict[str, Any] | None = None
     if isinstance(error, BulkWriteError):
         failures = error.details.get("writeErrors") or error.details.get("writeConcernErrors") or []
         first = failures[0] if failures else {}
         code = first.get("code")
         text = str(first.get("errmsg", "bulk write failed"))[:_LONGEST_REASON]
+        refused = first if error.details.get("writeErrors") else None
     else:
         text = _short(error)
+        if isinstance(error, OperationFailure) and (
+            isinstance(error, WriteError) or code == _DOCUMENT_TOO_LARGE
+        ):
+            refused = dict(error.details or {})
     needed = _needed(str(error))
     if code == _UNAUTHORIZED and "requires authentication" in text:
         return StoreError(
@@ -229,6 +241,10 @@ def _store_error(what: str, error: PyMongoError) -> StoreError:
         )
     if code in _NO_SPACE:
         return StoreError(f"{what}: MongoDB has no disk space left", hint=_RESUME)
+    if refused is not None:
+        key, why = describe_refused(refused), reasons_of(refused)
+        words = f"{what}: MongoDB refused {key}: {text}{f' ({why})' if why else ''}"
+        return StoreError(words, scope=Scope.STATION)
     return StoreError(f"{what}: MongoDB refused: {text}")
 
 

@@ -46,7 +46,7 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
-from runner.store.object_ids import ObjectIds
+from runner.store.object_ids import ObjectIds, made_by
 from runner.store.reading_document import after_id, changes, documents_in, text_of, without_id
 from runner.store.shape import (
     Change,
@@ -95,6 +95,7 @@ class Readings(Indexed):
     Args:
         database: where the collection is, or will be.
         wanted: the kind to make where there is no collection yet; one that is there stays as it is.
+        ids: makes the `_id`s of this run.
         with_indexes: whether indexes may be made and relied on.
     """
 
@@ -104,6 +105,7 @@ class Readings(Indexed):
         self,
         database: Database[Document],
         wanted: Kind = Kind.REGULAR,
+        ids: ObjectIds | None = None,
         *,
         with_indexes: bool = True,
     ) -> None:
@@ -114,7 +116,7 @@ class Readings(Indexed):
         self._can_replace = True
         self._refused = False
         self._refuses_doubles = False
-        self._ids = ObjectIds()
+        self._ids = ids or ObjectIds()
         self._all_new: set[int] = set()
         """Stations whose last window was new as a whole: the next one will be, too."""
 
@@ -335,6 +337,12 @@ class Readings(Indexed):
         with store_errors(NAME):
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
+
+    def inserted_here(self, station_idx: int, window: Interval) -> int:
+        """Count the readings of a window that this object inserted; raises StoreError."""
+        mine = {**_in_window(station_idx, window), "$expr": made_by(self._ids.maker)}
+        with store_errors(NAME):
+            return self._collection.count_documents(mine)
 
     def has_any(self, station_idx: int) -> bool:
         """Whether a station has any reading; raises StoreError."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from runner.core.checkpoint import Empties, Progress, Tally
@@ -36,6 +37,7 @@ class MongoSink:
         run_id: stands in every reject.
         source: the source's name, likewise.
         now: the present, UTC.
+        uncounted: stations of which a write failed, so that part of it may be stored.
     """
 
     readings: Readings
@@ -47,6 +49,7 @@ class MongoSink:
     run_id: str
     source: str
     now: Callable[[], datetime]
+    uncounted: set[int] = field(default_factory=set)
 
     def begin(self, entry: StationPlan) -> Progress:
         """Take the station and set its checkpoint to in_progress; return how far it is.
@@ -67,7 +70,19 @@ class MongoSink:
         rejects: Sequence[Reject],
     ) -> Tally:
         """Keep the rejects, then upsert the readings, if the station is still ours."""
-        return self.outage.outlast(lambda: self._store(station, window, readings, rejects))
+        idx, tries = station.idx, itertools.count()
+
+        def store() -> Tally:
+            next(tries)
+            return self._store(station, window, readings, rejects)
+
+        self.uncounted.add(idx)
+        tally = self.outage.outlast(store)
+        if next(tries) > 1:  # what was stored although no answer came was found unchanged
+            here = self.outage.outlast(lambda: self.readings.inserted_here(idx, window))
+            more = min(max(0, here - tally.inserted), tally.unchanged)
+            tally = replace(tally, inserted=tally.inserted + more, unchanged=tally.unchanged - more)
+        return tally
 
     def _store(
         self,
@@ -91,6 +106,7 @@ class MongoSink:
         self.outage.outlast(
             lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
+        self.uncounted.discard(idx)
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
@@ -102,7 +118,7 @@ class MongoSink:
 
     def leave(self, station: Station) -> None:
         """Give the station's lease back."""
-        self.leases.release(station.idx)
+        self.checkpoints.leave(station.idx, counted=station.idx not in self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def test_a_location_that_was_not_copied_fails_and_says_how_to_copy_it(tmp_path: 
     assert "s3://openaq-data-archive/records/csv.gz/locationid=7441" in failed.value.hint
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 47), min_size=1, unique=True).map(sorted))
 def test_however_a_range_is_cut_the_hours_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
