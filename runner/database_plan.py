@@ -189,7 +189,7 @@ def plan_database(
 def _expiries(shape: Shape) -> list[Expiry]:
     """Return when documents of a collection expire, apart from what the runner itself asked for."""
     if shape.name == readings.NAME:
-        return shape.expiries(("ts",))
+        return [one for one in shape.expiries(readings.FIELDS) if one.field == "ts"]
     if shape.name == stations.NAME:  # no date of ours
         return []
     return [one for one in shape.expiries() if (shape.name, one.field) != (raw.NAME, "expires_at")]

@@ -104,7 +104,8 @@ class Expiry:
     @property
     def days(self) -> str:
         """The time in words: `10 days`."""
-        return counted(round(self.seconds / _DAY_S, 2), "days")
+        days = self.seconds / _DAY_S
+        return counted(int(days) if days.is_integer() else round(days, 3), "days")
 
     @property
     def place(self) -> str:
