@@ -18,7 +18,13 @@ from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Document, Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock, server_version, store_errors
+from runner.store.connection import (
+    connect,
+    overruled_writes,
+    server_clock,
+    server_version,
+    store_errors,
+)
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
@@ -35,7 +41,11 @@ from runner.store.stations import Stations
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, their shapes, and its server's clock and version."""
+    """The collections of one database, their shapes, and its server's clock and version.
+
+    Attributes:
+        overruled_writes: see `runner.store.connection.overruled_writes`.
+    """
 
     stations: Stations
     readings: Readings
@@ -53,6 +63,7 @@ class Store:
     queries: Queries
     budget: Callable[[str, Secret], Budget]
     look: Callable[[Sequence[str]], dict[str, Shape]]
+    overruled_writes: str
 
 
 @contextmanager
@@ -97,6 +108,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Queries(database),
             partial(Budget, database),
             partial(_look, database),
+            overruled_writes(database),
         )
 
 

@@ -23,6 +23,7 @@ from runner.core.plan import (
 )
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
+from runner.core.stations import site_of
 from runner.core.text import counted
 from runner.database_plan import DatabasePlan, plan_database
 from runner.job import Job
@@ -65,13 +66,15 @@ def choose_stations(job: Job, store: Store) -> Selection:
         ConfigError: it chooses none.
     """
     chosen = job.config.stations
+    known, no_stations = store.stations.read()
     return select(
         ids=chosen.ids,
         named=chosen.named,
         selectors=[*map(selector_of, chosen.selectors.values())],
         narrow=selector_of(chosen),
-        known=store.stations.known(),
+        known=known,
         bundled=bundled_stations(),
+        no_stations=no_stations,
     )
 
 
@@ -105,6 +108,11 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
+    if store.overruled_writes:
+        job.tell(
+            f"MONGO_URI says {store.overruled_writes}: not followed. Every write waits for the"
+            " journals of a majority of the servers (w=majority, journal=true)."
+        )
     mode = Mode(job.config.backfill.mode.value)
     checkpoints = store.checkpoints.load(
         [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
@@ -144,7 +152,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    return Work(selection, plan, _tell_plan(job, store, plan), files, held)
+    return Work(selection, plan, _tell_plan(job, store, plan, selection), files, held)
 
 
 def _cost(job: Job) -> Cost:
@@ -168,10 +176,10 @@ def _present(
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    return Work(selection, plan, _tell_plan(job, store, plan))
+    return Work(selection, plan, _tell_plan(job, store, plan, selection))
 
 
-def _tell_plan(job: Job, store: Store, plan: Plan) -> DatabasePlan:
+def _tell_plan(job: Job, store: Store, plan: Plan, selection: Selection) -> DatabasePlan:
     """Write plan.json, and return its part about the database."""
     database = _plan_database(job, store, plan)
     key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
@@ -180,6 +188,7 @@ def _tell_plan(job: Job, store: Store, plan: Plan) -> DatabasePlan:
         **job.identity,
         "key": key,
         **plan_json(plan, job.wanted),
+        "no_stations": list(selection.no_stations),
         "database": database.to_json(),
     }
     job.write_json("plan.json", document)
@@ -261,7 +270,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
 
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
-        offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
+        sites = (site_of(name, value).station for name, value in source.sites.items())
+        offered = sorted({idx for idx in sites if files.offers(idx)})
         raise ConfigError(
             f"source=airnow: the files in {source.path} speak of none of the "
             f"{counted(len(selection.stations), 'chosen stations')}",

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -287,8 +288,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Mon
 
 
 EVERYTHING = ("find", "insert", "update", "remove", "createIndex", "listIndexes")
-OURS = (NAME, "waqi_stations", "ingest_checkpoints", "ingest_rejects", "ingest_revisions")
-OURS += ("ingest_runs", "ingest_budgets", "ingest_raw", "ingest_concentrations")
+OURS = [
+    *(NAME, "waqi_stations", "ingest_checkpoints", "ingest_rejects", "ingest_revisions"),
+    *("ingest_runs", "ingest_budgets", "ingest_raw", "ingest_concentrations"),
+]
 
 
 def user(root: MongoClient[Any], place: str, name: str, without: tuple[str, str] | None) -> str:
@@ -307,12 +310,12 @@ def user(root: MongoClient[Any], place: str, name: str, without: tuple[str, str]
 
 
 def try_everything(runner: Runner, address: str, name: str) -> None:
-    access = {"MONGO_URI": address, "MONGO_DB": name}
+    run = partial(runner, MONGO_URI=address, MONGO_DB=name)
     for job in ("plan", "backfill", "status", "dedupe", "rejects"):
-        runner(f"job={job}", *WEEK, **access)
-    runner("job=dedupe", *WEEK, "confirm=true", **access)
+        run(f"job={job}", *WEEK)
+    run("job=dedupe", *WEEK, "confirm=true")
     asked = [item for item in WEEK if item != "quality=off"]
-    runner("job=validate", *asked, expect=None, **access)
+    run("job=validate", *asked, expect=None)
     assert (runner.run_dirs()[-1] / "quality" / "quality.json").exists()
 
 
@@ -351,9 +354,9 @@ def test_a_missing_right_is_named_with_database_and_collection(
 ) -> None:
     place, root = guarded
     name = f"no_{action}_{collection}_{job}"[:50]
-    access = {"MONGO_URI": user(root, place, name, (action, collection)), "MONGO_DB": name}
+    address = user(root, place, name, (action, collection))
     root[f"{name}_sandbox"].create_collection("ingest_runs")
-    refused = runner(f"job={job}", *WEEK, expect=None, **access)
+    refused = runner(f"job={job}", *WEEK, expect=None, MONGO_URI=address, MONGO_DB=name)
     assert refused.returncode in (1, 4)
     said = refused.stdout + refused.stderr
     assert f"needs {action} on {name}_sandbox.{collection}" in said
