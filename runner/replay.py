@@ -107,7 +107,7 @@ class _Replay:
             database.make()
         summary = self._store.rejects.summary(ids)
         stations = {item.station_idx for item in summary if item.station_idx is not None}
-        checkpoints = self._store.checkpoints.load()
+        checkpoints = self._store.checkpoints.load(with_empty=False)
         for idx in sorted(stations):
             if self._job.stop.asked:
                 break

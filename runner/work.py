@@ -235,7 +235,7 @@ def _check_clock(job: Job, store: Store) -> None:
 
 
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
-    """Return, by station index, the covered hours without a reading; {} unless they are wanted."""
+    """Return, by station index, the hours to be asked for again; {} unless gaps are wanted."""
     settings = job.config.backfill
     if not Mode(settings.mode.value).looks_for_gaps:
         return {}
@@ -247,9 +247,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
         batch = ids[at : at + _STATIONS_AT_ONCE]
         stored = store.readings.stored_hours(batch, job.wanted)
         for idx in batch:
-            known = checkpoints[idx]
-            covered = intersect(known.covered, (job.wanted,))
-            found[idx] = gaps(covered, stored.get(idx, ()), known.empty, asked_since)
+            open_hours = gaps(checkpoints[idx].progress, stored.get(idx, ()), asked_since)
+            found[idx] = intersect(open_hours, (job.wanted,))
     return found
 
 

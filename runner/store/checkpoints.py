@@ -3,12 +3,14 @@
     {station_idx, last_processed_ts, start_ts, target_end_ts, total_hours_processed,
      total_readings_inserted, last_updated, status, error_message,  <- the documented fields
      schema: 2, created_at, covered: [[start, end), ...], empty: [[start, end, asked), ...],
+     rejected, not_asked, unknown: [[start, end), ...] each,
      total_updated, total_unchanged, total_kept, windows, writer, lease}  <- ours
 
 `covered` is the truth; the documented fields follow from it and keep their meaning: every hour from
 `start_ts` to `last_processed_ts` (excluded) is processed, so that it is `start_ts` before the first
 window and `target_end_ts` when completed. `total_hours_processed` counts the hours covered,
 `total_readings_inserted` the readings that runs put into the collection, each once.
+What `rejected`, `not_asked` and `unknown` mean, `runner.core.checkpoint.Progress` says.
 `writer` {ids, inserted} names the run that has the station by its part of every `_id`, and says how
 many of its readings are counted: what a killed run stored without counting is counted by the next.
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,21 +32,12 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from runner.core.checkpoint import (
-    Checkpoint,
-    Empties,
-    Progress,
-    Status,
-    Tally,
-    note_empties,
-    without_hours,
-)
+from runner.core.checkpoint import Checkpoint, Progress, Status, Tally
 from runner.core.errors import CheckpointChangedError, FailedElsewhereError, StoreError
 from runner.core.intervals import (
     Interval,
     Intervals,
     hour_of,
-    intersect,
     to_datetime,
     total_hours,
 )
@@ -54,6 +47,7 @@ from runner.store.checkpoint_document import (
     DROPPED,
     INSERTED,
     NAME,
+    NOTED,
     SCHEMA,
     reached,
     station_of,
@@ -64,6 +58,7 @@ from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
 from runner.store.object_ids import made_by
+from runner.store.rejects import Rejects
 from runner.store.shape import Index, Indexed
 
 LONGEST_ERROR = 2000
@@ -92,6 +87,7 @@ class Checkpoints(Indexed):
     ) -> None:
         self._collection = open_collection(database, NAME)
         self._readings = open_collection(database, readings.NAME)
+        self._rejects = Rejects(database)
         self._leases = leases
         self._maker = maker
         self._seen: dict[int, Document] = {}
@@ -120,12 +116,28 @@ class Checkpoints(Indexed):
                 if idx is None:
                     continue
                 try:
-                    checkpoint = to_checkpoint(document)
+                    checkpoint = self._read(document)
                 except StoreError as error:
                     checkpoint = unreadable(idx, error)
                 if checkpoint:
                     loaded[idx] = checkpoint
         return loaded
+
+    def _read(self, document: Document) -> Checkpoint | None:
+        """Return a checkpoint, with what an older version noted in the kept rejects alone.
+
+        Raises:
+            StoreError: it cannot be understood, or MongoDB could not answer.
+        """
+        checkpoint = to_checkpoint(document)
+        if checkpoint is None or not checkpoint.unsettled or not checkpoint.empty:
+            return checkpoint
+        span = Interval(checkpoint.empty[0].start, checkpoint.empty[-1].end)
+        kept = self._rejects.reasons(checkpoint.station_idx, span)
+        progress = checkpoint.progress.settle(kept.keys())
+        return replace(
+            checkpoint, rejected=progress.rejected, unknown=progress.unknown, unsettled=0
+        )
 
     def forget(self, remaining: Mapping[int, Intervals]) -> None:
         """Let some stations be covered only so far, so that the rest is fetched again.
@@ -187,7 +199,7 @@ class Checkpoints(Indexed):
             self._leases.claim(station_idx)
         with store_errors(NAME):
             document = self._collection.find_one(chosen)
-        before = to_checkpoint(document) if document else None
+        before = self._read(document) if document else None
         if document is None or before is None:  # a person deleted it just now
             raise CheckpointChangedError(_DELETED)
         if wanted and before.status is Status.FAILED and not even_failed:
@@ -196,7 +208,8 @@ class Checkpoints(Indexed):
             raise FailedElsewhereError(before.error_message or "it failed in another run")
         ids, counted = _writer_of(document)
         stored = self._stored_by(station_idx, ids) if ids else 0
-        seen = _state(before.covered, before.empty)
+        progress = before.progress
+        seen = _state(progress)
         changes = {
             "station_idx": station_idx,
             # What a killed run stored without counting is found by its ids.
@@ -215,7 +228,7 @@ class Checkpoints(Indexed):
                 "error_message": None,
             }
         if within := wanted or _range_of(before):
-            changes["last_processed_ts"] = reached(before.covered, within)
+            changes["last_processed_ts"] = reached(progress.settled, within)
         layers = [{"$literal": {"_id": None, **first}}, "$$ROOT", {"$literal": changes}]
         rewrite: list[Document] = [
             {"$unset": [*DROPPED]},
@@ -224,7 +237,7 @@ class Checkpoints(Indexed):
         if not self._update(station_idx, rewrite):
             raise CheckpointChangedError(_DELETED)
         self._seen[station_idx] = seen
-        return Progress(before.covered, before.empty)
+        return progress
 
     def _stored_by(self, station_idx: int, maker: str) -> int:
         """Count the readings of a station that a run inserted."""
@@ -236,8 +249,7 @@ class Checkpoints(Indexed):
         self,
         station_idx: int,
         wanted: Interval | None,
-        covered: Intervals,
-        empty: Empties,
+        progress: Progress,
         tally: Tally,
         now: datetime,
     ) -> None:
@@ -246,8 +258,7 @@ class Checkpoints(Indexed):
         Args:
             station_idx: the station.
             wanted: the range begun; None for none.
-            covered: everything covered now, the window included.
-            empty: covered hours that the source had no reading for.
+            progress: what is known of the station's hours now, the window included.
             tally: counts of the window; added to the totals.
             now: the present, aware.
 
@@ -256,13 +267,14 @@ class Checkpoints(Indexed):
             CheckpointChangedError: the checkpoint is not what this run last saw; it stays so.
             StoreError: MongoDB could not do it.
         """
-        state = _state(covered, empty)
+        state = _state(progress)
         if state == self._seen.get(station_idx):
             return  # an observation of an hour that is known: nothing of it could be made out twice
         counts = asdict(tally)
-        changes = {**state, "total_hours_processed": total_hours(covered), "last_updated": now}
+        hours = total_hours(progress.covered)
+        changes = {**state, "total_hours_processed": hours, "last_updated": now}
         if wanted:
-            changes["last_processed_ts"] = reached(covered, wanted)
+            changes["last_processed_ts"] = reached(progress.settled, wanted)
         self._change(
             station_idx,
             state,
@@ -290,7 +302,7 @@ class Checkpoints(Indexed):
             hours: those hours.
             gained: added to the totals.
             now: the present, aware.
-            emptied: hours that have no reading any more; of them, those covered are empty now.
+            emptied: hours whose reading is rejected now; only covered ones count.
 
         Raises:
             LeaseError: another run works on the station by now.
@@ -299,10 +311,7 @@ class Checkpoints(Indexed):
         before = self.load([station_idx]).get(station_idx)
         if before is None or before.unreadable:
             return
-        empty = without_hours(before.empty, hours)
-        for piece in intersect(before.covered, (Interval(hour, hour + 1) for hour in emptied)):
-            empty = note_empties(empty, piece, range(*piece), hour_of(now))
-        state = _state(before.covered, empty)
+        state = _state(before.progress.after_changes(hours, emptied, hour_of(now)))
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
         counts["writer.inserted"] = gained.inserted
         changes = {**state, "last_updated": now}
@@ -367,7 +376,7 @@ class Checkpoints(Indexed):
 
         Args:
             station_idx: the station.
-            after: what `covered` and `empty` are then.
+            after: what is known of the station's hours then.
             change: as MongoDB takes it.
 
         Raises:
@@ -375,8 +384,8 @@ class Checkpoints(Indexed):
             CheckpointChangedError: it is something else.
         """
         seen = self._seen[station_idx]
-        # `empty` is long: it is compared only if nothing else makes out what is new.
-        names = ["covered"] if after["covered"] != seen["covered"] else ["covered", "empty"]
+        # The others are long: they are compared only if `covered` does not make out what is new.
+        names = ["covered"] if after["covered"] != seen["covered"] else [*after]
         if not self._update(station_idx, change, {name: seen[name] for name in names}):
             with store_errors(NAME):
                 found = self._collection.find_one({"station_idx": station_idx}, names)
@@ -432,14 +441,18 @@ def _first(station_idx: int, wanted: Interval | None, now: datetime) -> Document
         "error_message": None,
         "schema": SCHEMA,
         "created_at": now,
-        **_state((), ()),
+        **_state(Progress()),
         **{field: 0 for field in COUNTERS.values() if field != INSERTED},
     }
 
 
-def _state(covered: Intervals, empty: Empties) -> Document:
+def _state(progress: Progress) -> Document:
     """Return what makes out how far a station is; every window changes it."""
-    return {"covered": _dates(covered), "empty": [[*map(to_datetime, item)] for item in empty]}
+    return {
+        "covered": _dates(progress.covered),
+        "empty": [[*map(to_datetime, item)] for item in progress.empty],
+        **{name: _dates(getattr(progress, name)) for name in NOTED},
+    }
 
 
 def _writer_of(document: Document) -> tuple[str, int]:

@@ -31,8 +31,9 @@ INVALID_OPTIONS = 72
 FAILED_VALIDATION = 121
 """Server error code: the collection's validator refused a document."""
 
-DURABLE = WriteConcern("majority", j=True)
-"""What every write waits for: what a majority has in its journal, no failover takes back."""
+DURABLE = WriteConcern("majority", j=True, wtimeout=30_000)
+"""What every write waits for: what a majority has in its journal, no failover takes back.
+Without a limit, a write that no majority can confirm would wait for ever."""
 LATEST = ReadConcern("local")
 """What every look sees: also what a majority does not have yet, or we would store it again."""
 

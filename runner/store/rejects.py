@@ -210,16 +210,20 @@ class Rejects(Indexed):
         kept = [reject for reject in map(_to_kept, found) if reject]
         return kept, len(found) - len(kept)
 
-    def hours(self, station_idx: int, window: Interval) -> set[int]:
-        """Return the hours of a window for which a record of a station is kept.
+    def reasons(self, station_idx: int, window: Interval) -> dict[int, str]:
+        """Return the reason of a kept record for every hour of a window that one is kept of.
+
+        Of several records of an hour, the one met last counts.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
         between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
         chosen = {"station_idx": station_idx, "ts": between}
+        fields = {"ts": 1, "reason": 1}
         with store_errors(NAME):
-            return {hour_of(item["ts"]) for item in self._collection.find(chosen, {"ts": 1})}
+            found = self._collection.find(chosen, fields).sort("last_seen_at", ASCENDING)
+            return {hour_of(item["ts"]): str(item.get("reason")) for item in found}
 
     def hours_kept(self, station_ids: Collection[int] | None = None) -> Interval | None:
         """Return the hours from the first window with a record kept to the end of the last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pymongo
 from pymongo import DESCENDING
 from pymongo.database import Database
 
@@ -13,6 +14,8 @@ from runner.store.connection import store_errors
 from runner.store.shape import Index, Indexed
 
 NAME = "ingest_runs"
+_PARTING_S = 5.0
+"""A run that ends waits no longer than this for a database that may be gone."""
 _MOST_LOOKED_AT = 50
 """Runs whose outcome is looked at, the newest first."""
 
@@ -63,7 +66,7 @@ class Runs(Indexed):
         Raises:
             StoreError: MongoDB could not do it.
         """
-        with store_errors(NAME):
+        with store_errors(NAME), pymongo.timeout(_PARTING_S):
             self._collection.update_one(
                 {"_id": run_id}, {"$set": {"outcome": {**outcome}}}, upsert=True
             )
