@@ -16,7 +16,7 @@ import structlog
 
 from runner import __version__
 from runner.conf_files import standard_checks
-from runner.core.errors import ConfigError, RunnerError, UnsupportedCollectionError
+from runner.core.errors import ConfigError, RunnerError, StoreError
 from runner.core.intervals import Interval, iso
 from runner.core.recorded import account_of
 from runner.core.stations import Station
@@ -307,7 +307,7 @@ def _why_no_dedupe(store: Store) -> str:
 def _can_replace(job: Job, store: Store) -> bool:
     """Return whether the collection can replace a stored document."""
     if job.name == "validate":  # the other jobs have looked at the collection before they wrote
-        with suppress(UnsupportedCollectionError):
+        with suppress(StoreError):  # it has looked by then
             store.readings.check()
     return store.readings.can_replace
 

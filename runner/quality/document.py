@@ -228,12 +228,7 @@ def actions(
         if ids:
             add(kind, text, command, ids)
     if "K01" in results and results["K01"].status is Status.FAIL:
-        doubled = results["K01"].stations
-        if identity.dedupe_refused:
-            add("none", f"doubled readings stay: {identity.dedupe_refused}", ids=doubled)
-        else:
-            add("dedupe", "doubled readings: see them; with confirm=true the exact ones go",
-                identity.dedupe_command, doubled)  # fmt: skip
+        add(*_doubles(identity), results["K01"].stations)
     for result in _to_look_at(results):
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
@@ -278,6 +273,14 @@ def _standing(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str
     text += ": fetch the stations again, to replace it if the source has a reading"
     command = identity.refetch_command.replace(STATIONS, ",".join(map(str, ids)))
     return "refetch", text, command, ids
+
+
+def _doubles(identity: Identity) -> tuple[str, str, str]:
+    """Return what to do about doubled readings: kind, text and command, empty if there is none."""
+    if identity.dedupe_refused:
+        return "none", f"doubled readings stay: {identity.dedupe_refused}", ""
+    words = "doubled readings: see them; with confirm=true the exact ones go"
+    return "dedupe", words, identity.dedupe_command
 
 
 def _to_look_at(results: Mapping[str, CheckResult]) -> list[CheckResult]:

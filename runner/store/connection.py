@@ -264,7 +264,7 @@ def _store_error(what: str, error: PyMongoError) -> StoreError:
             isinstance(error, WriteError) or code == _DOCUMENT_TOO_LARGE
         ):
             refused = dict(error.details or {})
-    needed = _needed(str(error))
+    needed = _needed(text)
     if code == _UNAUTHORIZED and "requires authentication" in text:
         return StoreError(
             f"{what}: MongoDB requires a login, and MONGO_URI names no user", hint=_CHECK_URI

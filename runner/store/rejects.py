@@ -22,7 +22,7 @@ from reprlib import Repr
 from threading import Lock
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
