@@ -16,7 +16,7 @@ import structlog
 
 from runner import __version__
 from runner.conf_files import standard_checks
-from runner.core.errors import ConfigError, RunnerError, UnsupportedCollectionError
+from runner.core.errors import ConfigError, RunnerError, StoreError
 from runner.core.intervals import Interval, iso
 from runner.core.recorded import account_of
 from runner.core.stations import Station
@@ -286,6 +286,7 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         retry_command=job.redact(job.command("job=retry")),
         rejects_command=job.redact(job.command("job=rejects")),
         dedupe_command=job.redact(job.command("job=dedupe")),
+        dedupe_refused=_why_no_dedupe(store),
         report_command=job.redact(job.command("job=report", f"stations.ids=[{STATIONS}]")),
         gaps_command=job.redact(_fetch(job, "backfill.mode=gaps")),
         refetch_command=job.redact(
@@ -295,10 +296,18 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     )
 
 
+def _why_no_dedupe(store: Store) -> str:
+    """Return why job=dedupe would remove nothing; also if the user of MONGO_URI may not."""
+    try:
+        return store.readings.why_not_remove(store.version())
+    except RunnerError as error:
+        return error.message
+
+
 def _can_replace(job: Job, store: Store) -> bool:
     """Return whether the collection can replace a stored document."""
     if job.name == "validate":  # the other jobs have looked at the collection before they wrote
-        with suppress(UnsupportedCollectionError):
+        with suppress(StoreError):  # it has looked by then
             store.readings.check()
     return store.readings.can_replace
 

@@ -21,8 +21,7 @@ ADVICE = {
     "S04": "Somebody took local time for UTC, or UTC for local time. Do not use the hours of the"
            " day until it is mended.",
     "S05": "The station measures something new, or stopped to. Nothing to do unless you need it.",
-    "K01": "The same hour is stored twice and counts double in every mean. job=dedupe removes exact"
-           " doubles.",
+    "K01": "The same hour is stored twice and counts double in every mean. See Next.",
     "K02": "These are no hourly readings. Find out who wrote them.",
     "K03": "A clock is wrong, at the source or here.",
     "V01": "There is no index below zero: a filler or a broken instrument. Leave these out, or"

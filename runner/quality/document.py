@@ -54,6 +54,7 @@ class Identity:
         retry_command: the exact command that tries failed stations again; empty without.
         rejects_command: shows refused records, of the same database.
         dedupe_command: looks at doubled readings, in the same database.
+        dedupe_refused: why that cannot remove any there; empty if it can.
         report_command: makes the pages of the stations whose numbers stand in place of STATIONS.
         gaps_command: asks again for hours that are lost, unknown or not asked for.
         refetch_command: asks again for all hours of the stations that stand in place of STATIONS.
@@ -73,6 +74,7 @@ class Identity:
     retry_command: str = ""
     rejects_command: str = "python -m runner job=rejects"
     dedupe_command: str = "python -m runner job=dedupe"
+    dedupe_refused: str = ""
     gaps_command: str = ""
     refetch_command: str = ""
     can_replace: bool = True
@@ -226,8 +228,7 @@ def actions(
         if ids:
             add(kind, text, command, ids)
     if "K01" in results and results["K01"].status is Status.FAIL:
-        add("dedupe", "doubled readings: see them, then remove the exact ones",
-            identity.dedupe_command, results["K01"].stations)  # fmt: skip
+        add(*_doubles(identity), results["K01"].stations)
     for result in _to_look_at(results):
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
@@ -272,6 +273,14 @@ def _standing(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str
     text += ": fetch the stations again, to replace it if the source has a reading"
     command = identity.refetch_command.replace(STATIONS, ",".join(map(str, ids)))
     return "refetch", text, command, ids
+
+
+def _doubles(identity: Identity) -> tuple[str, str, str]:
+    """Return what to do about doubled readings: kind, text and command, empty if there is none."""
+    if identity.dedupe_refused:
+        return "none", f"doubled readings stay: {identity.dedupe_refused}", ""
+    words = "doubled readings: see them; with confirm=true the exact ones go"
+    return "dedupe", words, identity.dedupe_command
 
 
 def _to_look_at(results: Mapping[str, CheckResult]) -> list[CheckResult]:

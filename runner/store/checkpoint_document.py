@@ -141,7 +141,13 @@ def station_of(document: Document) -> int | None:
 
 
 def unreadable(station_idx: int, error: StoreError) -> Checkpoint:
-    """Return what stands for a checkpoint that cannot be understood: nothing of it is known."""
+    """Return what stands for a checkpoint that cannot be understood: nothing of it is known.
+
+    Raises:
+        StoreError: the same error, if no document is its reason.
+    """
+    if error.scope is Scope.RUN:
+        raise error
     words = ". ".join(filter(None, (error.message, error.hint)))
     return Checkpoint(station_idx, Status.FAILED, error_message=words, unreadable=True)
 

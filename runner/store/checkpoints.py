@@ -22,12 +22,15 @@ goes on. All dates are UTC.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from runner.core.checkpoint import Checkpoint, Progress, Status, Tally
 from runner.core.errors import CheckpointChangedError, FailedElsewhereError, StoreError
@@ -51,11 +54,12 @@ from runner.store.checkpoint_document import (
     to_checkpoint,
     unreadable,
 )
-from runner.store.collection import Document, ensure_unique_index, open_collection, whole_number
+from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
 from runner.store.object_ids import made_by
 from runner.store.rejects import Rejects
+from runner.store.shape import Index, Indexed
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
@@ -64,7 +68,7 @@ _DELETED = "its checkpoint was deleted while this run worked on it"
 _CHANGED = "its checkpoint was changed by somebody else while this run worked on it"
 
 
-class Checkpoints:
+class Checkpoints(Indexed):
     """The checkpoints of all stations. Thread-safe; a station is one thread's at a time.
 
     `begin` makes a checkpoint; all others change what this run last saw of it, and nothing else: a
@@ -76,6 +80,8 @@ class Checkpoints:
         maker: the part of every `_id` that says that this run inserted a reading.
     """
 
+    indexes = (Index(("station_idx",), "station", unique=True),)
+
     def __init__(
         self, database: Database[Document], leases: Leases | None = None, maker: str = ""
     ) -> None:
@@ -85,16 +91,6 @@ class Checkpoints:
         self._leases = leases
         self._maker = maker
         self._seen: dict[int, Document] = {}
-
-    def ensure(self) -> None:
-        """Make the collection and its unique index on station_idx, where missing.
-
-        Raises:
-            UnsupportedCollectionError: a station has several checkpoints; nothing was changed.
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            ensure_unique_index(self._collection, ("station_idx",), "station")
 
     def load(
         self, station_ids: Collection[int] | None = None, *, with_empty: bool = True
@@ -196,7 +192,8 @@ class Checkpoints:
         first = _first(station_idx, wanted, now)
         make = {"$cond": [{"$eq": [{"$type": "$_id"}, "missing"]}, {"$literal": first}, "$$ROOT"]}
         chosen = {"station_idx": station_idx}
-        with store_errors(NAME):
+        # A DuplicateKeyError means that another run made it at the same moment.
+        with store_errors(NAME), suppress(DuplicateKeyError):
             self._collection.update_one(chosen, [{"$replaceWith": make}], upsert=True)
         if self._leases:
             self._leases.claim(station_idx)
@@ -357,13 +354,9 @@ class Checkpoints:
         Raises:
             StoreError: MongoDB could not do it; the lease expires by itself.
         """
-        self._seen.pop(station_idx, None)
-        if counted:
-            mine = {"station_idx": station_idx, "writer.ids": self._maker}
-            with store_errors(NAME):
-                self._collection.update_one(mine, {"$unset": {"writer": ""}})
+        begun = self._seen.pop(station_idx, None) is not None
         if self._leases:
-            self._leases.release(station_idx)
+            self._leases.release(station_idx, besides=("writer",) if begun and counted else ())
 
     def reset(self, station_ids: Collection[int]) -> int:
         """Delete checkpoints, so that the stations are fetched anew; return how many there were.
@@ -419,10 +412,20 @@ class Checkpoints:
         return bool(matched)
 
 
+def _id_of(station_idx: int) -> ObjectId:
+    """Return the `_id` of a new checkpoint.
+
+    The station's number as an ObjectId: two runs that begin a station at the same moment make one
+    document, also where there is no unique index (mongo.indexes=none).
+    """
+    return ObjectId(f"{station_idx % 2**96:024x}")
+
+
 def _first(station_idx: int, wanted: Interval | None, now: datetime) -> Document:
     """Return a checkpoint before the first window, the documented fields first."""
     start, end = map(to_datetime, wanted) if wanted else (None, None)
     return {
+        "_id": _id_of(station_idx),
         "station_idx": station_idx,
         "last_processed_ts": start,
         "start_ts": start,

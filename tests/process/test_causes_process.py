@@ -301,8 +301,9 @@ def test_days_without_a_file_were_not_asked_for_until_the_files_are_there(
         "stations.ids=[8641]",
         *MONTH,
         *CHECKED,
+        "+source.openaq.locations={8641: [7441]}",
+        "backfill.end_date=2023-01-31",
     )
-    ask = (*ask, "+source.openaq.locations={8641: [7441]}", "backfill.end_date=2023-01-31")
     done = runner(*ask)
     made = runner.last_json("quality/quality.json")
     coverage = runner.last_json("outcome.json")["coverage"]

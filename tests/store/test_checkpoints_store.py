@@ -19,15 +19,24 @@ from runner.core.errors import (
     FailedElsewhereError,
     Scope,
     StoreError,
+    StoreUnavailableError,
     UnsupportedCollectionError,
 )
 from runner.core.intervals import Interval, hour_of, to_datetime, union
+from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reason, Reject
+from runner.core.stations import Station
+from runner.shutdown import StopFlag
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
+from runner.store.collection import Kind
+from runner.store.leases import Leases
 from runner.store.object_ids import ObjectIds
-from runner.store.readings import Readings
+from runner.store.outage import Outage
+from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
+from runner.store.revisions import Revisions
+from runner.store.sink import MongoSink
 
 Documents = Database[dict[str, Any]]
 
@@ -376,15 +385,17 @@ def test_a_reading_of_an_hour_that_was_covered_without_one_counts_and_counts_onc
 # ------------------------------------------------- readings are counted once
 
 
+@pytest.mark.parametrize("kind", [Kind.REGULAR, Kind.TIME_SERIES])
 def test_readings_that_a_killed_run_stored_and_did_not_count_are_counted_by_the_next(
-    database: Documents,
+    database: Documents, kind: Kind
 ) -> None:
     def run() -> tuple[Checkpoints, Readings]:
         ids = ObjectIds()
-        return Checkpoints(database, maker=ids.maker), Readings(database, ids=ids)
+        store = Readings(database, kind, ids)
+        store.ensure()
+        return Checkpoints(database, maker=ids.maker), store
 
     others, (checkpoints, store) = run()[1], run()
-    store.ensure()
     days = [readings(FIRST_DAY), readings(SECOND_DAY)]
     others.upsert(HANOI, SECOND_DAY, days[1][:5])  # the live job's
     checkpoints.begin(HANOI, RANGE, NOW)
@@ -406,6 +417,42 @@ def test_readings_that_a_killed_run_stored_and_did_not_count_are_counted_by_the_
     checkpoints, _store = run()
     checkpoints.begin(HANOI, RANGE, LATER)
     assert load(checkpoints).total.inserted == 24 + 19
+
+
+def test_readings_whose_answer_was_lost_in_an_outage_count_as_inserted(
+    database: Documents,
+) -> None:
+    class LosesAnAnswer(Readings):
+        answers = 0
+
+        def upsert(self, *given: Any, **named: Any) -> Written:
+            written = super().upsert(*given, **named)
+            self.answers += 1
+            if self.answers == 1:
+                raise StoreUnavailableError("no answer")
+            return written
+
+    ids = ObjectIds()
+    leases = Leases(database, "a-run", 60)
+    sink = MongoSink(
+        LosesAnAnswer(database, ids=ids),
+        Rejects(database),
+        Revisions(database),
+        Checkpoints(database, leases, ids.maker),
+        leases,
+        Outage(30, StopFlag()),
+        *("a-run", "aqicn", lambda: NOW),
+    )
+    Readings(database).upsert(HANOI, FIRST_DAY, readings(FIRST_DAY)[:4])  # the live job's
+    entry = StationPlan(Station(HANOI), RANGE, (RANGE,), why=Why.NEW)
+    sink.begin(entry)
+    tally = sink.store(entry.station, FIRST_DAY, readings(FIRST_DAY), [])
+    assert (tally.inserted, tally.unchanged) == (20, 4)
+    sink.advance(entry, Progress((FIRST_DAY,)), tally)
+    sink.leave(entry.station)
+    written = document(database)
+    assert written["total_readings_inserted"] == 20
+    assert not {"lease", "writer"} & written.keys()
 
 
 def test_hours_and_readings_count_once_however_often_they_are_fetched(
