@@ -269,11 +269,11 @@ def test_what_the_run_stored_and_the_database_lost_with_the_checkpoint_is_found(
     assert found["n_failed"] == account - made["counts"]["readings"] > 0
 
 
-def test_an_error_object_in_a_list_covers_nothing(runner: Runner, database: Mongo) -> None:
+def test_an_answer_without_a_usable_record_covers_nothing(runner: Runner, database: Mongo) -> None:
     class Refusing(Climatology):
         def records(self, station_idx: int, window: Interval) -> list[Record]:
             del station_idx, window
-            return [{"status": "error", "msg": "Over quota"}]
+            return [{"notice": "see our terms"}]
 
     with Sandbox({STATION: "Da Nang"}, Refusing(1)) as api:
         ask = (f"source.base_url={api.url}", f"stations.ids=[{STATION}]", *MONTH, *CHECKED)
