@@ -57,7 +57,9 @@ def choose_stations(job: Job, store: Store) -> Selection:
         named=chosen.named,
         selectors=[*map(selector_of, chosen.selectors.values())],
         narrow=selector_of(chosen),
-        known=store.stations.known(),
+        known=[
+            replace(station, name=job.redact(station.name)) for station in store.stations.known()
+        ],
         bundled=bundled_stations(),
     )
 
