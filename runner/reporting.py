@@ -17,6 +17,7 @@ import structlog
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.pages import Pages
 from runner.job import Job
+from runner.secrets import masked
 from runner.store_assembly import Store
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def ask_queries(job: Job, store: Store) -> None:
             return
         ids = sorted(one["station_idx"] for one in run.stations)
         answers = store.queries.answers(ids, run.stations[0]["station_idx"], job.wanted)
-        text = job.redact(json.dumps(answers, indent=2, ensure_ascii=False))
+        text = json.dumps(masked(answers, job.redact), indent=2, ensure_ascii=False)
         path = run.directory / NAME
         path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     except (RunnerError, OSError) as error:

@@ -7,7 +7,6 @@ to is read from the files they leave, so that a job that was killed hides no oth
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -37,6 +36,7 @@ from runner.job import PROGRAM
 from runner.launching import Launching
 from runner.private_files import check_typed
 from runner.process import Process, tell
+from runner.secrets import masked
 from runner.task import JobTask
 
 _MOST_TOLD = 3
@@ -164,7 +164,7 @@ def _tell_story(process: Process, summary: Summary, error: Exception | None) -> 
     if error is not None:
         said = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
         tell(process.redact(f"launcher {summary.plan.launcher}: {type(error).__name__}: {said}"))
-    content = json.loads(process.redact(json.dumps(summary.to_json(), ensure_ascii=False)))
+    content = masked(summary.to_json(), process.redact)
     console().print(sweep_table(content))
     place = Path(summary.plan.directory)
     words = [*summary.last_words(), f"Summary: {place / sweep_files.SUMMARY}"]

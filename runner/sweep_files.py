@@ -15,6 +15,7 @@ from typing import Any
 
 from runner.core.sweep import Summary, SweepPlan
 from runner.report.sweep_page import sweep_page
+from runner.secrets import masked
 
 SUMMARY = "summary.json"
 INDEX = "index.html"
@@ -44,7 +45,7 @@ def write_outcome(run_dir: Path, outcome: Mapping[str, Any], redact: Redact) -> 
         OSError: the disk refuses.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    _replace(run_dir / OUTCOME, redact(json.dumps(outcome, indent=2, ensure_ascii=False)))
+    _replace(run_dir / OUTCOME, json.dumps(masked(outcome, redact), indent=2, ensure_ascii=False))
 
 
 def summary_of(plan: SweepPlan, *, ended_at: str = "", stopped_by: int | None = None) -> Summary:
@@ -77,7 +78,7 @@ def write(summary: Summary, redact: Redact) -> None:
         OSError: the disk refuses.
     """
     place = Path(summary.plan.directory)
-    content = json.loads(redact(json.dumps(summary.to_json(), ensure_ascii=False)))
+    content = masked(summary.to_json(), redact)
     _replace(place / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False))
     _replace(place / INDEX, sweep_page(content))
 

@@ -14,6 +14,7 @@ from runner.quality.grid import MISSING, utc
 from runner.quality.inspection import Inspected
 from runner.quality.judgement import CheckResult
 from runner.quality.run_data import Previous
+from runner.secrets import masked
 
 DOCUMENT = "quality.json"
 READINGS = "readings"
@@ -113,7 +114,7 @@ def write_stations(
     """
     (directory / STATIONS).mkdir(exist_ok=True)
     for one in stations:
-        text = redact(json.dumps(one, indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(masked(one, redact), indent=2, ensure_ascii=False, allow_nan=False)
         path = station_path(directory, one["station_idx"])
         path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 

@@ -22,6 +22,7 @@ from runner.core.stations import Station
 from runner.quality.document import Identity
 from runner.quality.files import DOCUMENT, READINGS
 from runner.quality.ledger import StationLedger
+from runner.secrets import masked
 
 NAME = "ledger.json"
 _VERSION = 2
@@ -96,7 +97,7 @@ class Inputs:
             "outcome": outcome and {k: outcome[k] for k in _OF_THE_OUTCOME if k in outcome},
             "stations": [asdict(one) | dict(self.entries[one.idx]) for one in self.stations],
         }
-        text = redact(json.dumps(content, ensure_ascii=False))
+        text = json.dumps(masked(content, redact), ensure_ascii=False)
         (directory / NAME).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 

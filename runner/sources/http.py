@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadT
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.pacing import Pacing
-from runner.secrets import Secret
+from runner.secrets import Secret, masked, without
 from runner.shutdown import StopFlag
 from runner.sources.patience import (
     FailedTries,
@@ -128,7 +129,9 @@ def parsed_json(body: bytes) -> Any:
 class HttpClient:
     """GETs from one server. Thread-safe.
 
-    Redirects are not followed: a token must not travel to where an answer points.
+    Redirects are not followed: a token must not travel to where an answer points. Secrets that an
+    answer echoes are masked before anything reads it, and in every error: nothing that a source
+    makes of an answer can hold one.
 
     Args:
         base_url: of the server, without a trailing slash.
@@ -200,6 +203,7 @@ class HttpClient:
         """
         patience = Patience(self._policy, self._throttle)
         logger = log.bind(**context)
+        clean = self._cleaner(secrets)
 
         def attempt() -> Result:
             self._pacer.acquire()
@@ -207,6 +211,8 @@ class HttpClient:
             try:
                 result = read(self._ask(path, params, secrets))
             except SourceError as error:
+                error.message, error.hint = clean(error.message), clean(error.hint)
+                error.args = (error.message,)
                 self._failed.count(error)
                 if not isinstance(error, ThrottledError) and error.scope is not Scope.RETRY:
                     self._throttle.over()
@@ -270,7 +276,18 @@ class HttpClient:
                 scope=Scope.RUN,
                 hint=_PROXY_HINT,
             )
-        return reply
+        return _cleaned(reply, self._cleaner(secrets))
+
+    def _cleaner(self, secrets: Mapping[str, Secret]) -> Callable[[str], str]:
+        """Return what masks the secrets of a request, and all others of this process."""
+        sent = (*secrets.values(), *self._secret_headers.values())
+
+        def clean(text: str) -> str:
+            for secret in sent:
+                text = without(secret, text)
+            return self._redact(text)
+
+        return clean
 
     def _whole(self, response: requests.Response, deadline: float, longest_s: float) -> Reply:
         body = bytearray()
@@ -340,6 +357,22 @@ def _proxy_of(base_url: str, proxies: Mapping[str, str]) -> str:
     except ValueError:  # no port, no address
         place = "?"
     return f"the proxy {place} ({variable})"
+
+
+def _cleaned(reply: Reply, clean: Callable[[str], str]) -> Reply:
+    """Return an answer without secrets; the same one if it holds none."""
+    headers, body = reply.headers, reply.body
+    encoding = json.detect_encoding(body)
+    if encoding.startswith("utf-8"):
+        text, errors = body.decode("utf-8", "surrogateescape"), "surrogateescape"
+    else:
+        text, errors = body.decode(encoding, "replace"), "replace"
+    if (without_secrets := clean(text)) != text:
+        body = without_secrets.encode("utf-8" if encoding == "utf-8-sig" else encoding, errors)
+    said = " ".join(chain.from_iterable(headers.items()))
+    if clean(said) != said:
+        headers = CaseInsensitiveDict(masked(dict(headers.items()), clean))
+    return Reply(reply.status, headers, body)
 
 
 def _is_unreachable(error: BaseException) -> bool:
