@@ -31,6 +31,7 @@ from runner.lean import import_structlog
 from runner.private_files import check_program, keep_secrets_out
 from runner.process import OWNER_ONLY, Process, tell
 from runner.secrets import Environment, Redactor
+from runner.terminal import keep_standard_streams
 from runner.workers import worker_stop
 
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
@@ -70,6 +71,7 @@ class JobTask:
     def _worker(self) -> Iterator[Process]:
         """Make a process out of a worker that a launcher started."""
         os.umask(OWNER_ONLY)
+        keep_standard_streams()
         with suppress(OSError):
             os.chdir(self.directory)
         stop_file = Path(self.sweep.directory, sweep_files.STOP) if self.sweep else None
