@@ -20,6 +20,7 @@ from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.core.present import hours_asked
+from runner.files import write_text
 from runner.secrets import Redactor
 from runner.settings import Output
 from runner.shutdown import StopFlag
@@ -204,9 +205,7 @@ class Job:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
         text = self.redact(json_text(content))
         try:
-            (self.context.run_dir / name).write_text(
-                text + "\n", encoding="utf-8", errors="backslashreplace"
-            )
+            write_text(self.context.run_dir / name, text)
         except OSError as error:
             log.warning("file.not_written", file=name, error=str(error))
 

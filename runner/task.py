@@ -27,6 +27,7 @@ from runner.config import JobContext, read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.sweep import SweepPlan
+from runner.files import write_text
 from runner.lean import import_structlog
 from runner.private_files import check_program, keep_secrets_out
 from runner.process import OWNER_ONLY, Process, tell
@@ -189,7 +190,7 @@ def internal_error(
         return Outcome(job="", run_id="", error=f"internal error ({kind})")
     directory = run_dir or Path(tempfile.mkdtemp(prefix="runner-"))
     log = directory / "internal_error.log"
-    log.write_text(process.redact("".join(traceback.format_exception(error))), encoding="utf-8")
+    write_text(log, process.redact("".join(traceback.format_exception(error))))
     said = str(error).partition("\n")[0]
     tell(process.redact(f"internal error: {kind}: {said}\nthe traceback is in {log}"))
     return Outcome(job="", run_id="", error=f"internal error ({kind})")

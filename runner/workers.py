@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from runner.files import write_text
 from runner.shutdown import OF_TERMINALS, StopFlag, stop_on_signals
 
 Result = TypeVar("Result")
@@ -55,7 +56,7 @@ def launch_apart(launch: Callable[[], Result], stop: StopFlag, stop_file: Path) 
         thread.join(_LOOK_S)
         if stop.asked and not told:
             with suppress(OSError):  # they get the signal of the terminal, or end by themselves
-                stop_file.write_text(str(stop.signum), encoding="ascii")
+                write_text(stop_file, str(stop.signum))
             told = True
     stop_file.unlink(missing_ok=True)
     if errors:

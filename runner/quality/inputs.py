@@ -19,6 +19,7 @@ from runner.core.checkpoint import Checkpoint
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, union
 from runner.core.stations import Station
+from runner.files import write_text
 from runner.quality.document import Identity
 from runner.quality.files import DOCUMENT, READINGS
 from runner.quality.ledger import StationLedger
@@ -95,7 +96,7 @@ class Inputs:
             "stations": [asdict(one) | dict(self.entries[one.idx]) for one in self.stations],
         }
         text = redact(json.dumps(content, ensure_ascii=False))
-        (directory / NAME).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(directory / NAME, text)
 
 
 def entry_of(checkpoint: Checkpoint | None, rejected: Collection[int]) -> dict[str, Any]:

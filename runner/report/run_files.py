@@ -107,7 +107,7 @@ class RunFiles:
     def table(self, name: str) -> pl.DataFrame:
         """Return agg/<name>.parquet; without a row and a column where there is none."""
         path = self.directory / "agg" / f"{name}.parquet"
-        return pl.read_parquet(path) if path.is_file() else pl.DataFrame()
+        return pl.read_parquet(path, glob=False) if path.is_file() else pl.DataFrame()
 
     @property
     def window(self) -> tuple[int, int]:
@@ -126,7 +126,7 @@ class RunFiles:
             return pl.DataFrame()
         types = {"station_idx": pl.Int64, "name": pl.String, "detail": pl.String}
         return (
-            pl.read_csv(path, schema_overrides=types)
+            pl.read_csv(path, schema_overrides=types, glob=False)
             .filter(True if station_idx is None else pl.col("station_idx") == station_idx)
             .with_columns(
                 pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
@@ -200,7 +200,7 @@ class RunFiles:
         path = self.directory / "failures" / f"{check_id}.parquet"
         if not path.is_file():
             return pl.DataFrame()
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(path, glob=False)
         if "station_idx" not in rows.columns:
             return pl.DataFrame()
         return rows.filter(pl.col("station_idx") == station_idx)
@@ -212,7 +212,7 @@ class RunFiles:
         for check in self.document["checks"]:
             path = self.directory / "failures" / f"{check['id']}.parquet"
             if check["stations"] and path.is_file():
-                pieces.append(self._days_of(pl.read_parquet(path), check))
+                pieces.append(self._days_of(pl.read_parquet(path, glob=False), check))
         return pl.concat(pieces).unique().sort("station_idx", "day", "check")
 
     def _days_of(self, rows: pl.DataFrame, check: Mapping[str, Any]) -> pl.DataFrame:
