@@ -58,7 +58,10 @@ class JobTask:
 
     def __call__(self, cfg: DictConfig) -> dict[str, Any] | None:
         """Do the job."""
-        run_dir = Path(HydraConfig.get().runtime.output_dir)
+        run_dir = output_dir()
+        if self.sweep is not None:
+            with suppress(OSError):  # the job itself says what cannot be written
+                write_composition(cfg)
         try:
             with ExitStack() as belongs:
                 process = Process.in_charge()
@@ -149,6 +152,26 @@ def overrides_of_job() -> tuple[str, ...]:
     """Return what the job that Hydra is at was told, without Hydra's own settings."""
     listed = OmegaConf.to_container(HydraConfig.get().overrides.task)
     return tuple(cast("list[str]", listed))
+
+
+def output_dir() -> Path:
+    """Return the directory of the job that Hydra is at, with any `${…}` in its name as it is."""
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    return Path(cast("dict[str, str]", runtime)["output_dir"])
+
+
+def write_composition(cfg: DictConfig) -> None:
+    """Write what Hydra composed to `.hydra/`, as Hydra does unless `hydra.output_subdir` is null.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    place = output_dir() / ".hydra"
+    place.mkdir(parents=True, exist_ok=True)
+    hydra = HydraConfig.instance().cfg
+    overrides = HydraConfig.get().overrides.task
+    for name, part in zip(_HYDRA_FILES, (cfg, hydra, overrides), strict=True):
+        write_text(place / name, OmegaConf.to_yaml(part))
 
 
 def _refused(error: RunnerError) -> Outcome:
