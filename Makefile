@@ -72,7 +72,8 @@ check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they
 	$(BIN)/python .ci/audit.py
 
 SECONDS ?= 60
-fuzz: $(READY)  ## Fuzz the four readers by coverage, SECONDS each (Linux, x86-64)
+fuzz: $(READY)  ## Draw other examples for all property tests, then fuzz the four readers by coverage, SECONDS each (Linux, x86-64)
+	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -n 3 -m hypothesis --timeout=0
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 format: $(READY)  ## Format the code

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from runner.core.checkpoint import Empty
 from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
+from runner.store.checkpoint_document import SCHEMA, reached
 
 Document = dict[str, Any]
 
@@ -76,20 +77,19 @@ def _checkpoint(idx: int, status: str, wanted: Interval, draw: random.Random) ->
     hours = sum(item.hours for item in covered)
     return {
         "station_idx": idx,
-        "status": status,
-        "last_processed_ts": to_datetime(covered[-1].end - 1),
+        "last_processed_ts": reached(covered, wanted),
         "start_ts": to_datetime(wanted.start),
         "target_end_ts": to_datetime(wanted.end),
-        "total_readings": hours,
+        "total_hours_processed": hours,
+        "total_readings_inserted": hours,
+        "last_updated": now,
+        "status": status,
         "error_message": "station 1: HTTP 500 (given up after 8 tries)" * (status == "failed"),
+        "schema": SCHEMA,
         "created_at": now,
-        "updated_at": now,
         "covered": [[to_datetime(start), to_datetime(end)] for start, end in covered],
         "empty": [[to_datetime(hour) for hour in row] for row in rows],
-        "total_inserted": hours,
-        **dict.fromkeys(("total_updated", "total_unchanged", "total_rejected"), 0),
-        **dict.fromkeys(("total_repaired", "rejected_hours", "total_kept"), 0),
-        "empty_hours": sum(item.hours for item in empty),
+        **dict.fromkeys(("total_updated", "total_unchanged", "total_kept"), 0),
         "windows": hours // 168 + 1,
     }
 

@@ -20,7 +20,7 @@ def machine() -> str:
 def versions(client: MongoClient[dict[str, Any]]) -> str:
     """Return the versions of what carries the load."""
     server = client.server_info()["version"]
-    libraries = (f"{name} {version(name)}" for name in ("pymongo", "requests", "orjson"))
+    libraries = (f"{name} {version(name)}" for name in ("pymongo", "requests"))
     return f"MongoDB {server}, {', '.join(libraries)}"
 
 

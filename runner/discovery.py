@@ -124,6 +124,7 @@ def find_stations(job: Job) -> Outcome:
             if key is None:
                 _read(Path(from_file or ""), census)
             else:
+                job.tell("\n".join(job.key_lines))
                 with _asking(job, store, key) as (api, pacer):
                     try:
                         _ask(job, api, census, store)

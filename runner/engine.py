@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from threading import Lock
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from runner.core.checkpoint import (
     without_hours,
 )
 from runner.core.errors import (
+    CheckpointChangedError,
     FailedElsewhereError,
     LeaseError,
     RunnerError,
@@ -55,6 +57,8 @@ log = structlog.get_logger()
 
 _FEWEST_UNUSABLE = 10
 """Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
+_PROGRESS_STATIONS = 10
+"""Stations after which the log says how many are done; of very many, one in a hundred."""
 _SHARED_LOOK_S = 1.0
 """How often a run that shares its stations looks whether another has finished with one."""
 _SIGNAL_CHECK_S = 0.2
@@ -169,6 +173,8 @@ class Engine:
         self._lock = Lock()
         self._fatal: RunnerError | None = None
         self._leased: deque[tuple[int, StationPlan, float]] = deque()
+        self._started = count(1)
+        self._ended = count(1)
 
     def execute(self) -> Executed:
         """Work through the plan until it is done, stopped, or cannot go on."""
@@ -232,14 +238,8 @@ class Engine:
                     self._leased.append((position, entry, time.monotonic() + wait_s))
                     outcomes[position] = outcome
                 return
-        except FailedElsewhereError as error:
-            skip = Skip.FAILED
-            outcome = replace(
-                self._untouched(entry), state=State.SKIPPED, skip=skip, detail=error.message
-            )
         except RunnerError as error:
-            self._end_run(error)
-            outcome = replace(self._untouched(entry), detail=error.message)
+            outcome = self._not_begun(entry, error)
         else:
             pieces = entry.pieces
             if covered != entry.covered:  # another run was here between the plan and now
@@ -253,7 +253,26 @@ class Engine:
                 outcome = replace(outcome, state=State.SKIPPED, skip=Skip.ELSEWHERE)
             self._leave(entry.station)
         outcomes[position] = outcome
+        self._station_done(outcome)
+
+    def _not_begun(self, entry: StationPlan, error: RunnerError) -> StationOutcome:
+        """Return the outcome of a station that could not be taken."""
+        outcome = replace(self._untouched(entry), detail=error.message)
+        if isinstance(error, FailedElsewhereError):
+            return replace(outcome, state=State.SKIPPED, skip=Skip.FAILED)
+        if error.scope is Scope.RUN:
+            self._end_run(error)
+            return outcome
+        if not isinstance(error, CheckpointChangedError):
+            outcome = self._fail(entry, outcome, error)
+        self._leave(entry.station)
+        return outcome
+
+    def _station_done(self, outcome: StationOutcome) -> None:
         self._watcher.station_done(outcome)
+        ended, of = next(self._ended), len(self._plan.active)
+        if ended % max(_PROGRESS_STATIONS, of // 100) == 0 or ended == of:
+            log.info("run.progress", stations=ended, of=of)
 
     def _tell_leased(self, entry: StationPlan, error: LeaseError, *, last_try: bool) -> None:
         level = log.debug if self._shared else log.warning
@@ -270,7 +289,14 @@ class Engine:
         covered = entry.covered
         logger = log.bind(station_idx=station.idx)
         try:
-            logger.info("station.started", name=station.name, why=entry.reason, hours=entry.hours)
+            logger.info(
+                "station.started",
+                name=station.name,
+                number=next(self._started),
+                of=len(self._plan.active),
+                why=entry.reason,
+                hours=entry.hours,
+            )
             for window in self._plan.windows_of(entry):
                 self._stop.check()
                 tally, answer = self._run_window(entry, window)
@@ -290,24 +316,27 @@ class Engine:
                     + total_hours(intersect((window,), (entry.wanted,))),
                 )
                 self._watcher.window_done(tally)
+                share = 100 * outcome.tally.windows / max(1, outcome.planned_windows)
+                logger.debug("station.progress", percent=round(share, 1))
             if not entry.is_present and not subtract((entry.wanted,), covered):
                 self._sink.complete(station)
         except StoppedError:
             logger.info("station.left", fetched_hours=outcome.fetched_hours)
             return outcome
-        except LeaseError as error:
+        except (LeaseError, CheckpointChangedError) as error:
             logger.warning("station.lost", error=error.message)
             return replace(outcome, detail=error.message)
         except RunnerError as error:
-            if isinstance(error, SourceError) and error.scope is not Scope.RUN:
-                return self._fail(entry, outcome, error.message)
+            if error.scope is not Scope.RUN:
+                return self._fail(entry, outcome, error)
             self._end_run(error)
             return replace(outcome, detail=error.message)
         except Exception as error:  # a defect of ours must not take other stations with it
             logger.exception("station.broke")
             message = f"internal error ({type(error).__name__}); the log has the traceback"
-            return replace(self._fail(entry, outcome, message), internal=True)
-        logger.info("station.completed", **_counts(outcome.tally))
+            failed = self._fail(entry, outcome, RunnerError(message))
+            return replace(failed, internal=True)
+        logger.info("station.completed", readings=outcome.tally.readings, **_counts(outcome.tally))
         return _done(entry, outcome)
 
     def _run_window(self, entry: StationPlan, window: Interval) -> tuple[Tally, Answered]:
@@ -349,14 +378,23 @@ class Engine:
             scope=Scope.STATION,
         )
 
-    def _fail(self, entry: StationPlan, outcome: StationOutcome, message: str) -> StationOutcome:
-        log.error("station.failed", station_idx=outcome.station.idx, error=message)
+    def _fail(
+        self, entry: StationPlan, outcome: StationOutcome, error: RunnerError
+    ) -> StationOutcome:
+        idx = outcome.station.idx
+        log.error("station.failed", station_idx=idx, error=error.message)
         try:
             if not entry.is_present:  # its history may be sound
-                self._sink.fail(outcome.station, message)
-        except StoreError as error:
-            self._end_run(error)
-        return replace(outcome, state=State.FAILED, detail=message)
+                self._sink.fail(outcome.station, error.message)
+        except StoreError as refusal:
+            if refusal.scope is Scope.RUN:
+                self._end_run(refusal)
+            else:
+                log.warning("station.not_marked", station_idx=idx, error=refusal.message)
+        # What a document is to be mended by stands in the hint; a source's hint is the run's.
+        hint = error.hint if isinstance(error, StoreError) else ""
+        detail = f"{error.message}. {hint}" if hint else error.message
+        return replace(outcome, state=State.FAILED, detail=detail)
 
     def _leave(self, station: Station) -> None:
         if isinstance(self._fatal, StoreError):
@@ -368,10 +406,11 @@ class Engine:
 
     def _untouched(self, entry: StationPlan) -> StationOutcome:
         """Return the outcome of a station before anything was done for it."""
+        state = State.SKIPPED if entry.skip else State.LEFT
         return StationOutcome(
             entry.station,
             entry.wanted,
-            State.SKIPPED if entry.skip else State.LEFT,
+            State.FAILED if entry.skip is Skip.UNREADABLE else state,
             covered_before=entry.covered_hours,
             planned_windows=self._plan.count_windows_of(entry),
             skip=entry.skip,

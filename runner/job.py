@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,6 +22,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.core.present import hours_asked
 from runner.files import write_text
+from runner.rules import KEYS
 from runner.secrets import Redactor
 from runner.settings import Output
 from runner.shutdown import StopFlag
@@ -30,8 +32,6 @@ log = structlog.get_logger()
 DEFAULT_DATABASE = "air_quality_db"
 SANDBOX_SUFFIX = "_sandbox"
 """Invented readings go to a database of their own, whatever name is configured."""
-
-_KEYS = {"aqicn": "AQICN_API_KEY", "aqicn_live": "AQICN_API_KEY", "openaq": "OPENAQ_API_KEY"}
 
 PROGRAM = ("python", "-m", "runner")
 
@@ -109,7 +109,21 @@ class Job:
     @property
     def key_name(self) -> str | None:
         """The environment variable of the key that the source wants; None where it wants none."""
-        return _KEYS.get(self.source_kind)
+        name, _issuer = KEYS.get(self.config.source.kind, (None, ""))
+        return name
+
+    @property
+    def key_host(self) -> str:
+        """The host, and its port if it is not the usual one, that the key is sent to."""
+        return urlsplit(self.config.source.base_url).netloc
+
+    @property
+    def key_lines(self) -> list[str]:
+        """A line of the plan: where the key goes; none if the source wants no key."""
+        if self.key_name is None:
+            return []
+        clear = self.config.source.base_url.startswith("http:")
+        return [f"  key       {self.key_name} goes to {self.key_host}{', unencrypted' * clear}"]
 
     @property
     def asks_present(self) -> bool:

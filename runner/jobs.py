@@ -106,7 +106,9 @@ def plan(job: Job) -> Outcome:
     if work is not None:
         if not job.says_json:
             console().print(plan_table(work.plan))
-        job.tell("\n".join(plan_lines(work.plan, job.wanted, datetime.now(UTC), used)))
+        job.tell(
+            "\n".join([*plan_lines(work.plan, job.wanted, datetime.now(UTC), used), *job.key_lines])
+        )
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
     return job.outcome()
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.resolvers.oc import env as environment_variable
 
 from runner.core.errors import ConfigError
+from runner.rules import KEYS, LOOPBACK
 from runner.secrets import NAMES, Redactor
 from runner.settings import Config
 
@@ -29,6 +32,8 @@ DEEPEST = 20
 """Levels of nesting; the settings have four."""
 
 _PROGRAM = "mongo.embedded.binary"
+_ADDRESS = "source.base_url"
+_CLEAR = "source.allow_http"
 _PACKAGE = re.compile(r"\s*#\s*@.*hydra", re.IGNORECASE)
 
 
@@ -49,17 +54,36 @@ def check_harmless(directory: Path) -> None:
             )
 
 
-def check_program(config: Config, overrides: Sequence[str]) -> None:
-    """Refuse a program to run that was not named on the command line.
+def check_typed(config: Config, overrides: Sequence[str]) -> None:
+    """Refuse what only the command line may set: a program to run, and where the key goes.
 
     Raises:
-        ConfigError: a file names it.
+        ConfigError: a file sets it.
     """
-    named = any(word.lstrip("+").startswith(f"{_PROGRAM}=") for word in overrides)
-    if config.mongo.embedded.binary is not None and not named:
+    typed = {word.lstrip("+").partition("=")[0] for word in overrides}
+    if config.mongo.embedded.binary is not None and _PROGRAM not in typed:
         raise ConfigError(
             f"{_PROGRAM} names a program to run: no file may do that",
             hint=f"Write it on the command line: {_PROGRAM}=PATH",
+        )
+    source = config.source
+    if source.kind not in KEYS:
+        return
+    name, known_host = KEYS[source.kind]
+    url = urlsplit(source.base_url)
+    if url.hostname in LOOPBACK:
+        return
+    if url.hostname != known_host and _ADDRESS not in typed:
+        raise ConfigError(
+            f"{_ADDRESS}={source.base_url}: {name} belongs to {known_host}, and no file may send "
+            f"it to {url.hostname}",
+            hint="If it may go there, write on the command line: "
+            + shlex.quote(f"{_ADDRESS}={source.base_url}"),
+        )
+    if url.scheme == "http" and _CLEAR not in typed:
+        raise ConfigError(
+            f"{_CLEAR}=true sends {name} to {url.hostname} in the clear: no file may do that",
+            hint=f"If it may travel so, write on the command line: {_CLEAR}=true",
         )
 
 

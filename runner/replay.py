@@ -106,7 +106,8 @@ class _Replay:
         for idx in sorted(stations):
             if self._job.stop.asked:
                 break
-            if idx not in checkpoints:  # nothing to hold a lease; a backfill fetches it anew
+            # Nothing to hold a lease; a backfill fetches it anew, or says what is wrong with it.
+            if idx not in checkpoints or checkpoints[idx].unreadable:
                 self.counts["untried"] += self._store.rejects.count(idx)
                 continue
             try:
@@ -117,7 +118,7 @@ class _Replay:
 
     def _station(self, idx: int) -> None:
         if not self._dry:
-            self._store.leases.claim(idx)
+            self._store.checkpoints.begin(idx, None, self._job.now())
         kept, untried = self._store.rejects.of_station(idx)
         self.counts["untried"] += untried
         self.counts["tried"] += len(kept)
@@ -131,7 +132,7 @@ class _Replay:
         for window, items in sorted(windows.items()):
             self._window(idx, window, items)
         if not self._dry:
-            self._store.leases.release(idx)
+            self._store.checkpoints.leave(idx)
 
     def _window(self, idx: int, window: Interval, items: Sequence[_Candidate]) -> None:
         stored = self._store.readings.at(idx, [item.hour for item in items])
@@ -146,11 +147,11 @@ class _Replay:
         self.counts["settled"] += len(items) - tally.inserted - tally.updated
         if self._dry:
             return
-        missing = {item.hour for item in items if item.hour not in stored}
-        gained = Tally(tally.inserted, tally.updated, rejected_hours=-len(missing))
+        gained = Tally(tally.inserted, tally.updated)
         hours = [item.hour for item in items]
         self._store.checkpoints.note_filled(idx, hours, gained, self._job.now())
-        self._store.rejects.remove([item.reject.key for item in items])
+        with self._store.leases.hold(idx):
+            self._store.rejects.remove([item.reject.key for item in items])
 
 
 def _by_hour(items: Iterable[_Candidate]) -> dict[int, list[Reading]]:

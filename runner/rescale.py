@@ -19,7 +19,7 @@ import structlog
 
 from runner.backfill import run_identity, sink_of
 from runner.core.checkpoint import Tally
-from runner.core.errors import ConfigError, LeaseError
+from runner.core.errors import ConfigError, LeaseError, Scope, StoreError
 from runner.core.indices import CONTEXT_H
 from runner.core.intervals import Interval, Intervals, intersect, iso, split
 from runner.core.outcome import Outcome, State, StationOutcome
@@ -119,6 +119,12 @@ class _Rescaling:
             except LeaseError as error:
                 outcome = StationOutcome(Station(idx), self._job.wanted, State.SKIPPED)
                 self.skipped.append(replace(outcome, skip=Skip.LEASED, detail=error.message))
+            except StoreError as error:
+                if error.scope is Scope.RUN:
+                    raise
+                self._store.leases.release(idx)
+                outcome = StationOutcome(Station(idx), self._job.wanted, State.FAILED)
+                self.skipped.append(replace(outcome, detail=error.message))
 
     def _station(self, idx: int, pieces: Intervals) -> None:
         store = self._store
@@ -130,7 +136,7 @@ class _Rescaling:
                 break
             counts.update(self._outage.outlast(lambda window=window: self._window(idx, window)))  # type: ignore[misc]
         if self._act:
-            store.leases.release(idx)
+            store.checkpoints.leave(idx)
 
     def _window(self, idx: int, window: Interval) -> Counter[str]:
         store, start = self._store, window.start - CONTEXT_H
@@ -139,8 +145,8 @@ class _Rescaling:
         found = rescale(kept, stored, idx, window, self.scale, self._job.now())
         todo = [one for one in found.changes if not one.is_done]
         if self._act and todo:
-            store.leases.keep(idx)
-            store.concentrations.intend(todo)
+            with store.leases.hold(idx):
+                store.concentrations.intend(todo)
         readings = [one.reading for one in found.changes if one.reading]
         can_replace = store.readings.can_replace
         rejects = found.rejects if can_replace else []  # else their readings stay
@@ -154,7 +160,8 @@ class _Rescaling:
         )
         counts["removed" if can_replace else "kept"] += len(gone)
         if self._act and can_replace:
-            store.readings.take_out(gone)
+            with store.leases.hold(idx):
+                store.readings.take_out(gone)
         counts.update(str(why) for why in found.left.values())
         told = {one.new.hour for one in found.changes} | found.left.keys()
         counts["beside"] = len(stored.keys() - told)
@@ -169,12 +176,13 @@ class _Rescaling:
         filled = [one.new.hour for one in done if one.reading and one.now.gave is None]
         emptied = [one.new.hour for one in done if not one.reading and one.now.gave is not None]
         if filled or emptied:
-            gained = Tally(tally.inserted, rejected_hours=len(emptied) - len(filled))
+            gained = Tally(tally.inserted)
             store.checkpoints.note_filled(idx, filled, gained, self._job.now(), emptied)
         settled = [(one.kept, one.new) for one in done]
         if store.readings.can_replace:  # else what is stored may be of any scale, and stays so
             settled += [(one, replace(one.measured, scale="")) for one in found.released]
-        store.concentrations.settle(settled)
+        with store.leases.hold(idx):
+            store.concentrations.settle(settled)
 
 
 def _chosen(job: Job, store: Store) -> list[int] | None:

@@ -15,10 +15,11 @@ from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock, server_version
+from runner.store.connection import connect, overruled_writes, server_clock, server_version
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.object_ids import ObjectIds
 from runner.store.queries import Queries
 from runner.store.raw import RawAnswers
 from runner.store.readings import Readings
@@ -30,7 +31,11 @@ from runner.store.stations import Stations
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock and version."""
+    """The collections of one database, and its server's clock and version.
+
+    Attributes:
+        overruled_writes: see `runner.store.connection.overruled_writes`.
+    """
 
     stations: Stations
     readings: Readings
@@ -47,6 +52,7 @@ class Store:
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
     budget: Callable[[str, Secret], Budget]
+    overruled_writes: str
 
 
 @contextmanager
@@ -68,10 +74,11 @@ def open_store(job: Job) -> Iterator[Store]:
         embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
     ) as database:
         leases = Leases(database, job.run_id, job.config.backfill.lease_s)
+        ids = ObjectIds()
         yield Store(
             Stations(database),
-            Readings(database, Kind(mongo.readings.kind.value)),
-            Checkpoints(database, leases),
+            Readings(database, Kind(mongo.readings.kind.value), ids),
+            Checkpoints(database, leases, ids.maker),
             leases,
             Rejects(database, job.config.limits.rejects),
             RawAnswers(database),
@@ -84,4 +91,5 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(FlatReadings, database),
             Queries(database),
             partial(Budget, database),
+            overruled_writes(database),
         )

@@ -36,7 +36,7 @@ from runner.core.sweep import PlannedJob, Summary, SweepPlan
 from runner.files import write_text
 from runner.job import PROGRAM
 from runner.launching import Launching
-from runner.private_files import check_program
+from runner.private_files import check_typed
 from runner.process import Process, tell
 from runner.task import JobTask
 
@@ -133,7 +133,7 @@ def _check(hydra: Hydra, config: DictConfig, number: int, overrides: Sequence[st
         settings = composed.copy()
         with open_dict(settings):
             del settings["hydra"]
-        check_program(read(settings, datetime.now(UTC)), overrides)
+        check_typed(read(settings, datetime.now(UTC)), overrides)
     finally:
         HydraConfig.instance().set_config(config)
     return directory

@@ -200,7 +200,7 @@ def status_table(
     table.add_column("state", no_wrap=True)
     table.add_column("progress", justify="right", no_wrap=True)
     table.add_column("covered (UTC)")
-    table.add_column("readings", justify="right", no_wrap=True)
+    table.add_column("inserted", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
     shown = stations
     if len(stations) > MOST_ROWS:
@@ -213,10 +213,10 @@ def status_table(
         table.add_row(
             str(station.idx),
             _name(station),
-            str(found.status),
+            found.state,
             _progress(found),
             _span(found.covered),
-            f"{found.total.readings:,}",
+            f"{found.total.inserted:,}",
             plain(found.error_message or ""),
         )
     if len(stations) > MOST_ROWS:
@@ -250,7 +250,7 @@ def _span(covered: Intervals) -> str:
 def status_line(stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]) -> str:
     """Return the count of stations by state, as `12 completed, 1 failed, 3 not started`."""
     states = Counter(
-        str(checkpoints[station.idx].status) if station.idx in checkpoints else "not started"
+        checkpoints[station.idx].state if station.idx in checkpoints else "not started"
         for station in stations
     )
     return ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))

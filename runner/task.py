@@ -29,7 +29,7 @@ from runner.core.outcome import Outcome
 from runner.core.sweep import SweepPlan
 from runner.files import write_text
 from runner.lean import import_structlog
-from runner.private_files import check_program, keep_secrets_out
+from runner.private_files import check_typed, keep_secrets_out
 from runner.process import OWNER_ONLY, Process, tell
 from runner.secrets import Environment, Redactor
 from runner.terminal import keep_standard_streams
@@ -108,7 +108,7 @@ class JobTask:
         overrides = overrides_of_job()
         try:
             config = read(cfg, datetime.now(UTC))
-            check_program(config, overrides)
+            check_typed(config, overrides)
         except (OmegaConfBaseException, ConfigError) as error:
             refusal = (
                 error

@@ -11,9 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pymongo.database import Database
+
+# `make test` draws the same examples on every machine, however slow: it is a promise, no search.
+# The search is `make fuzz`; what it finds becomes an @example.
+_ON_ANY_MACHINE = settings(
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("promise", _ON_ANY_MACHINE, derandomize=True)
+settings.register_profile("search", _ON_ANY_MACHINE, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "promise"))
 
 
 @pytest.fixture(scope="session")

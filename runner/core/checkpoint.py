@@ -20,6 +20,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+UNREADABLE = "unreadable"
+"""The state of a checkpoint that cannot be understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Counts of one window, one station or one run; they add up with `+`.
@@ -194,10 +198,11 @@ class Checkpoint:
         empty: covered hours that the source had no reading for.
         start_hour: first hour of the range last asked for; None in a hand-written checkpoint.
         target_end_hour: end (excluded) of the range last asked for; None likewise.
-        last_processed_hour: last hour (included) processed in that range; None before the first.
-        total: counts since the station was first fetched.
+        total: counts since the station was first fetched. `inserted` counts every reading once; the
+            others count what all passes did.
         error_message: why it failed, in words; None unless failed.
         updated_at: when the document last changed, UTC.
+        unreadable: whether the document cannot be understood; `error_message` then says why.
     """
 
     station_idx: int
@@ -206,7 +211,12 @@ class Checkpoint:
     empty: Empties = ()
     start_hour: int | None = None
     target_end_hour: int | None = None
-    last_processed_hour: int | None = None
     total: Tally = field(default_factory=Tally)
     error_message: str | None = None
     updated_at: datetime | None = None
+    unreadable: bool = False
+
+    @property
+    def state(self) -> str:
+        """The word for the state, as shown to a person."""
+        return UNREADABLE if self.unreadable else str(self.status)

@@ -3,10 +3,11 @@
     RunnerError                      one message for a person, and a hint what to do next
     ├── ConfigError                  wrong configuration or usage: nothing was attempted (exit 2)
     ├── StoppedError                 a stop was asked for; the work is resumable (exit 130/143/129)
-    ├── StoreError                   MongoDB could not do what was asked
+    ├── StoreError                   MongoDB could not do what was asked; `scope` as below
     │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
     │   ├── LeaseError               another run works on the station
     │   ├── FailedElsewhereError     another run failed on the station since the plan was made
+    │   ├── CheckpointChangedError   somebody else changed the checkpoint of a station in hand
     │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
     └── SourceError                  a source could not answer; `scope` says how far that reaches
         ├── ThrottledError           everyone who uses the same key has to wait
@@ -29,14 +30,14 @@ from typing import Any
 
 
 class Scope(Enum):
-    """How far a source's failure reaches."""
+    """How far a failure reaches."""
 
     RETRY = "retry"
     """Trying the same request again later may help (timeouts, 5xx, throttling)."""
     STATION = "station"
-    """This station cannot be fetched; others can (unknown station)."""
+    """This station cannot be fetched or stored; others can (unknown station, refused document)."""
     RUN = "run"
-    """No station can be fetched (refused key, no such endpoint)."""
+    """No station can be fetched or stored (refused key, no such endpoint, no database)."""
 
 
 def _rebuild(cls: type[RunnerError], message: str, state: dict[str, Any]) -> RunnerError:
@@ -52,7 +53,10 @@ class RunnerError(Exception):
     Attributes:
         message: what went wrong and where, in one to three lines.
         hint: what to do next; may be empty.
+        scope: how far the failure reaches.
     """
+
+    scope = Scope.RUN
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -77,6 +81,10 @@ class StoppedError(RunnerError):
 class StoreError(RunnerError):
     """MongoDB could not do what was asked."""
 
+    def __init__(self, message: str, *, scope: Scope = Scope.RUN, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.scope = scope
+
 
 class StoreUnavailableError(StoreError):
     """MongoDB is not reachable within the configured time limit."""
@@ -98,6 +106,13 @@ class FailedElsewhereError(StoreError):
     """Another run failed on the station since the plan was made; the message says how."""
 
 
+class CheckpointChangedError(StoreError):
+    """Somebody else changed or deleted the checkpoint while this run worked on the station."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, scope=Scope.STATION, hint=hint)
+
+
 class UnsupportedCollectionError(StoreError):
     """A collection exists in a form that the runner must not write to."""
 
@@ -106,7 +121,6 @@ class SourceError(RunnerError):
     """A source of readings could not answer.
 
     Attributes:
-        scope: how far the failure reaches.
         unreachable: whether there was not even a connection, which is no station's fault.
     """
 

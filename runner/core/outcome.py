@@ -371,7 +371,9 @@ class Outcome:
                 " name in place of source=replay, and backfill.mode=resume"
             )
         retriable = any(
-            item.state is State.FAILED or item.skip is Skip.FAILED for item in self.stations
+            (item.state is State.FAILED and item.skip is not Skip.UNREADABLE)
+            or item.skip is Skip.FAILED
+            for item in self.stations
         )
         if retriable and self.retry_command:
             lines.append(f"Try the failed stations again: {self.retry_command}")

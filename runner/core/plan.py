@@ -76,6 +76,7 @@ class Skip(StrEnum):
     FAILED = "failed earlier"
     UNKNOWN = "unknown id"
     NOT_OFFERED = "not in this source"
+    UNREADABLE = "unreadable checkpoint"
     LEASED = "leased by another run"
     ELSEWHERE = "done by another run"
     """Covered by another run since the plan was made."""
@@ -325,6 +326,8 @@ def _plan_station(
     entry = StationPlan(station, wanted)
     if checkpoint:
         entry = replace(entry, covered=checkpoint.covered)
+        if checkpoint.unreadable:
+            return replace(entry, skip=Skip.UNREADABLE, detail=checkpoint.error_message or "")
         if checkpoint.status is Status.FAILED and not named:
             return replace(entry, skip=Skip.FAILED, detail=checkpoint.error_message or "")
     pieces, why = pieces_of(checkpoint, wanted)

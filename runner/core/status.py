@@ -1,17 +1,19 @@
 """How far every station is, for machines: the JSON of `job=status output=json`.
 
     {version, run_id, job: "status", command, created_at, database,
-     totals: {stations, states: {completed, in_progress, failed, not_started}, leased,
-              covered_hours, missing_hours, readings},
+     totals: {stations, states: {completed, in_progress, failed, unreadable, not_started}, leased,
+              covered_hours, missing_hours, readings_inserted},
      unknown: [station index],
      stations: [{station_idx, name, state, start, end, covered_start, covered_end, covered_hours,
-                 missing_hours, holes, readings, last_error, updated_at,
+                 missing_hours, holes, readings_inserted, last_error, updated_at,
                  lease: null or {run_id, expires_at}}]}
 
 Times are UTC, ISO 8601. `start` (included) and `end` (excluded) are the range asked for last;
 `missing_hours` are the hours of it that are not covered; `covered_*` and `holes` speak of all hours
-ever covered. Fields may be added within a version; one that is changed or taken away makes a new
-version.
+ever covered. `readings_inserted` counts the readings that runs put into the collection, each once.
+A checkpoint that cannot be understood is `unreadable`; `last_error` says why.
+
+Fields may be added within a version; one that is changed or taken away makes a new version.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from runner.core.checkpoint import Checkpoint, Status
+from runner.core.checkpoint import UNREADABLE, Checkpoint, Status
 from runner.core.intervals import Interval, iso, subtract, total_hours
 from runner.core.stations import Station
 
-VERSION = 1
+VERSION = 2
 NOT_STARTED = "not_started"
+_STATES = (*map(str, Status), UNREADABLE, NOT_STARTED)
 
 
 class Holder(NamedTuple):
@@ -63,11 +66,11 @@ def status_json(
     return {
         "totals": {
             "stations": len(rows),
-            "states": {state: states[state] for state in (*map(str, Status), NOT_STARTED)},
+            "states": {state: states[state] for state in _STATES},
             "leased": sum(row["lease"] is not None for row in rows),
             **{
                 name: sum(row[name] or 0 for row in rows)
-                for name in ("covered_hours", "missing_hours", "readings")
+                for name in ("covered_hours", "missing_hours", "readings_inserted")
             },
         },
         "unknown": [*unknown],
@@ -80,7 +83,7 @@ def _row(station: Station, found: Checkpoint | None, holder: Holder | None) -> d
     return {
         "station_idx": station.idx,
         "name": station.name,
-        "state": str(found.status) if found else NOT_STARTED,
+        "state": found.state if found else NOT_STARTED,
         "start": _iso(found.start_hour if found else None),
         "end": _iso(found.target_end_hour if found else None),
         "covered_start": iso(covered[0].start) if covered else None,
@@ -88,7 +91,7 @@ def _row(station: Station, found: Checkpoint | None, holder: Holder | None) -> d
         "covered_hours": total_hours(covered),
         "missing_hours": _missing(found),
         "holes": max(0, len(covered) - 1),
-        "readings": found.total.readings if found else 0,
+        "readings_inserted": found.total.inserted if found else 0,
         "last_error": found.error_message if found else None,
         "updated_at": _moment(found.updated_at if found else None),
         "lease": holder and {"run_id": holder.run_id, "expires_at": _moment(holder.expires_at)},

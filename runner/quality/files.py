@@ -23,6 +23,8 @@ STATIONS = "stations"
 _MOST_LOOKED_AT = 200
 """Earlier runs looked at for the previous one, the newest first."""
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
+_FORMULA = r"^'*(?:[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+_NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
 
 
 def readings_path(directory: Path, station_idx: int, year: int) -> Path:
@@ -42,6 +44,22 @@ def read_readings(directory: Path, station_idx: int) -> pl.DataFrame:
     return rows.sort("ts", maintain_order=True)
 
 
+def spreadsheet_safe(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put an apostrophe before every text that a spreadsheet would run as a formula."""
+    text = pl.col(pl.String)
+    is_formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return frame.with_columns(pl.when(is_formula).then("'" + text).otherwise(text).name.keep())
+
+
+def read_spreadsheet_safe(path: Path, schema_overrides: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the rows of a CSV file of ours, without those apostrophes."""
+    text = pl.col(pl.String)
+    is_marked = text.str.contains(_FORMULA) & text.str.starts_with("'")
+    return pl.read_csv(path, glob=False, schema_overrides=schema_overrides).with_columns(
+        pl.when(is_marked).then(text.str.slice(1)).otherwise(text).name.keep()
+    )
+
+
 def write_aggregates(directory: Path, inspected: Inspected) -> None:
     """Write agg/*.parquet but for the hours, and gaps.csv."""
     place = directory / "agg"
@@ -58,7 +76,7 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         _write_parquet(place / f"{name}.parquet", table)
     named = inspected.stations.select("station_idx", "name", pl.col("error").alias("detail"))
     gaps = inspected.gaps.join(named, on="station_idx", how="left", maintain_order="left")
-    shown = gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
+    gaps = gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
         "station_idx",
         "name",
         utc("start").dt.strftime(_UTC),
@@ -69,7 +87,7 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         "detail",
     )
     with replacing(directory / "gaps.csv") as path:
-        shown.write_csv(path)
+        spreadsheet_safe(gaps).write_csv(path)
 
 
 def station_path(directory: Path, station_idx: int) -> Path:

@@ -14,7 +14,7 @@ import polars as pl
 from runner.core.errors import ConfigError
 from runner.core.outcome import ATTRIBUTIONS
 from runner.core.text import harmless
-from runner.quality.files import DOCUMENT, READINGS, read_readings
+from runner.quality.files import DOCUMENT, READINGS, read_readings, read_spreadsheet_safe
 from runner.quality.frames import HOUR, POLLUTANTS, numeric, usable
 from runner.quality.grid import utc
 
@@ -126,7 +126,7 @@ class RunFiles:
             return pl.DataFrame()
         types = {"station_idx": pl.Int64, "name": pl.String, "detail": pl.String}
         return (
-            pl.read_csv(path, schema_overrides=types, glob=False)
+            read_spreadsheet_safe(path, types)
             .filter(True if station_idx is None else pl.col("station_idx") == station_idx)
             .with_columns(
                 pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")

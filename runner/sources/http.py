@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
+import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import default_headers
+from requests.utils import default_headers, select_proxy
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
@@ -49,6 +54,13 @@ _CONNECTIONS = 64
 """Kept open: one a worker, and there are at most so many workers."""
 _SLOWEST = 10
 """Read timeouts that a whole answer may take, head and body; one that drips for ever is cut off."""
+
+_PROXY_HINT = (
+    "Nothing is lost. Put the proxy right, or name the API's host in NO_PROXY, and run the same "
+    "command again"
+)
+_OF_PROXIES = (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL)
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 Result = TypeVar("Result")
 
@@ -100,6 +112,22 @@ class Reply:
         except (TypeError, ValueError, OverflowError):
             return None
         return max(0.0, (_aware(until) - _aware(now)).total_seconds())
+
+
+def parsed_json(body: bytes) -> Any:
+    """Return the JSON of a body: UTF-8, -16 or -32, with or without a byte order mark.
+
+    NaN, Infinity and integers of any size pass: one of them makes a record unusable, not the
+    answer around it.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
 
 
 class _TooSlowError(OSError):
@@ -203,6 +231,7 @@ class HttpClient:
         with requests.Session() as session:  # proxies and certificates, as the environment says
             found = session.merge_environment_settings(self._base_url, {}, True, None, None)  # noqa: FBT003 - its form
         self._proxies, self._verify = found["proxies"], found["verify"] or True
+        self._proxy = _proxy_of(self._base_url, self._proxies)
 
     def close(self) -> None:
         """Close the connections."""
@@ -293,7 +322,14 @@ class HttpClient:
                 verify=self._verify,
                 proxies=self._proxies,
             ) as response:
-                return self._whole(response)
+                reply = self._whole(response)
+        if reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise self._failure(
+                f"{self._proxy or 'a proxy'} refuses: HTTP {reply.status}",
+                scope=Scope.RUN,
+                hint=_PROXY_HINT,
+            )
+        return reply
 
     def _whole(self, response: requests.Response) -> Reply:
         body = bytearray()
@@ -310,19 +346,31 @@ class HttpClient:
             yield
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             message, scope = self._explained(error)
-            unreachable = _is_unreachable(error)
+            unreachable = scope is Scope.RETRY and _is_unreachable(error)
+            hint = _PROXY_HINT if isinstance(error, _OF_PROXIES) else ""
         else:
             return
-        failure = self._failure(message, scope=scope)
+        failure = self._failure(message, scope=scope, hint=hint)
         failure.unreachable = unreachable
         raise failure from None
 
     def _explained(self, error: Exception) -> tuple[str, Scope]:
         where = self._redact(self._base_url)
-        if any(isinstance(item, _TooSlowError) for item in _chain(error)):
-            longest_s = _SLOWEST * self._timeouts.read_s
-            return f"the answer was not complete after {longest_s:g} s", Scope.RETRY
+        if self._proxy:
+            where += f" through {self._proxy}"
         match error:
+            case _ if any(isinstance(item, _TooSlowError) for item in _chain(error)):
+                longest_s = _SLOWEST * self._timeouts.read_s
+                said = f"the answer was not complete after {longest_s:g} s"
+            case requests.exceptions.ProxyError() if refused := _TUNNEL.search(str(error)):
+                status = int(refused[1])
+                can_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                said = f"{self._proxy or 'the proxy'} refuses: HTTP {status}"
+                return said, Scope.RETRY if can_pass else Scope.RUN
+            case requests.exceptions.InvalidProxyURL():
+                return f"{self._proxy} has no address that can be used", Scope.RUN
+            case requests.exceptions.InvalidHeader() | UnicodeEncodeError():
+                return f"no request can be sent to {where}: a header is refused", Scope.RUN
             case requests.ConnectTimeout():
                 said = f"no connection to {where} within {self._timeouts.connect_s:g} s"
             case requests.Timeout() | ReadTimeoutError():
@@ -338,9 +386,25 @@ class HttpClient:
         return said, Scope.RETRY
 
 
+def _proxy_of(base_url: str, proxies: Mapping[str, str]) -> str:
+    """Return the proxy of an address in words, without user and password; empty without one."""
+    chosen = select_proxy(base_url, proxies)
+    if not chosen:
+        return ""
+    names = (f"{urlsplit(base_url).scheme}_proxy", "all_proxy")
+    spellings = [spelling for name in names for spelling in (name, name.upper())]
+    variable = next((name for name in spellings if os.environ.get(name) == chosen), spellings[1])
+    try:
+        parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
+        place = (parts.hostname or "?") + (f":{parts.port}" if parts.port else "")
+    except ValueError:  # no port, no address
+        place = "?"
+    return f"the proxy {place} ({variable})"
+
+
 def _is_unreachable(error: BaseException) -> bool:
     """Whether no connection came about: name unknown, refused, no way there, no answer to it."""
-    if isinstance(error, requests.ConnectTimeout):
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return True
     inner = error.args[0] if error.args else None
     reason = getattr(inner, "reason", None)  # of urllib3's MaxRetryError

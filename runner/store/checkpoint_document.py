@@ -1,7 +1,15 @@
-"""A stored checkpoint, ours or written by hand, to its pure form."""
+"""A stored checkpoint to its pure form: ours, an older one of ours, or one in the documented form.
+
+- `schema` 2: `covered` says what is covered.
+- `covered` without `schema`: an older version wrote it. `covered` says what is covered; the totals
+  have other names, and `last_processed_ts` was inclusive.
+- no `covered`: the documented form. Covered is what lies between `start_ts` and
+  `last_processed_ts` (exclusive), or `target_end_ts` if completed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
 from operator import attrgetter
@@ -10,24 +18,31 @@ from typing import Any
 from bson.tz_util import utc
 
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Status, Tally
-from runner.core.errors import StoreError
+from runner.core.errors import Scope, StoreError
 from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
 
+SCHEMA = 2
+"""Of the documents we write."""
+
+INSERTED = "total_readings_inserted"
+
 COUNTERS = {
-    "inserted": "total_inserted",
+    "inserted": INSERTED,
     "updated": "total_updated",
     "unchanged": "total_unchanged",
-    "rejects": "total_rejected",
-    "repaired": "total_repaired",
-    "rejected_hours": "rejected_hours",
-    "empty_hours": "empty_hours",
     "windows": "windows",
     "kept": "total_kept",
 }
 """Fields of `Tally`, and what they are called in the document."""
+
+DROPPED = (
+    *("total_readings", "updated_at", "total_inserted"),
+    *("total_rejected", "total_repaired", "rejected_hours", "empty_hours"),
+)
+"""Fields of documents without a schema that have another name now, or counted passes as hours."""
 
 _YEARS = range(1970, 2200)
 _INT32 = range(-(2**31), 2**31)
@@ -45,9 +60,12 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
     Raises:
         StoreError: a field cannot be understood; the message names station and field.
     """
-    idx = whole_number(document.get("station_idx"))
-    if idx is None or idx not in _INT32:
+    idx = station_of(document)
+    if idx is None:
         return None
+    schema = document.get("schema")
+    if schema is not None and whole_number(schema) != SCHEMA:
+        raise _not_understood(idx, "schema", schema, f"{SCHEMA}, or none")
     status = _status(document.get("status"))
     start, end, last = (
         _moment(idx, field, document.get(field))
@@ -55,15 +73,15 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
     )
     start_hour = None if start is None else _hour_from(start)
     end_hour = None if end is None else hour_of(end)
-    last_hour = None if last is None else hour_of(last)
     if document.get("covered") is not None:
         rows = _rows(idx, "covered", document["covered"], _PAIR)
         covered = union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
     else:
-        ends = [] if last_hour is None else [last_hour + 1]
+        ends = [] if last is None else [hour_of(last)]
         if status is Status.COMPLETED and end_hour is not None:
             ends.append(end_hour)
         covered = () if start_hour is None or not ends else union([Interval(start_hour, max(ends))])
+    updated_at = "last_updated" if "last_updated" in document else "updated_at"
     empty = tuple(
         Empty(_hour_from(start), hour_of(end), hour_of(asked))
         for start, end, asked in _rows(idx, "empty", document.get("empty"), _EMPTY)
@@ -76,11 +94,28 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
         empty=_disjoint(sorted(item for item in empty if item.start < item.end)),
         start_hour=start_hour,
         target_end_hour=end_hour,
-        last_processed_hour=last_hour,
         total=Tally(**{name: _count(idx, field, document) for name, field in COUNTERS.items()}),
         error_message=str(error) if error and status is Status.FAILED else None,
-        updated_at=_moment(idx, "updated_at", document.get("updated_at")),
+        updated_at=_moment(idx, updated_at, document.get(updated_at)),
     )
+
+
+def station_of(document: Document) -> int | None:
+    """Return the station whose checkpoint the document is; None if it is nobody's."""
+    idx = whole_number(document.get("station_idx"))
+    return idx if idx is not None and idx in _INT32 else None
+
+
+def unreadable(station_idx: int, error: StoreError) -> Checkpoint:
+    """Return what stands for a checkpoint that cannot be understood: nothing of it is known."""
+    words = ". ".join(filter(None, (error.message, error.hint)))
+    return Checkpoint(station_idx, Status.FAILED, error_message=words, unreadable=True)
+
+
+def reached(covered: Iterable[Interval], wanted: Interval) -> datetime:
+    """Return the end of what is covered of a range without a hole; its start before the first."""
+    ends = (piece.end for piece in covered if piece.start <= wanted.start < piece.end)
+    return to_datetime(min(next(ends, wanted.start), wanted.end))
 
 
 def _status(value: Any) -> Status:
@@ -148,6 +183,8 @@ def _disjoint(rows: list[Empty]) -> Empties:
 
 
 def _count(idx: int, field: str, document: Document) -> int:
+    if field == INSERTED and field not in document:
+        field = "total_inserted"
     value = document.get(field, 0)
     number = whole_number(value)
     if number is None or number not in _COUNTS:
@@ -158,5 +195,6 @@ def _count(idx: int, field: str, document: Document) -> int:
 def _not_understood(idx: int, field: str, value: Any, expected: str) -> StoreError:
     return StoreError(
         f"{NAME}: station {idx}: `{field}` is {value!r:.80}, expected {expected}",
+        scope=Scope.STATION,
         hint=f"Correct it, or have the station fetched anew: job=reset 'stations.ids=[{idx}]'",
     )

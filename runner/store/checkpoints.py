@@ -1,16 +1,20 @@
-"""`ingest_checkpoints`: how far every station has been fetched; one document a station.
+"""`ingest_checkpoints`: how far every station has been fetched; one document per station.
 
-    {station_idx, status, last_processed_ts, start_ts, target_end_ts, total_readings, error_message,
-     created_at, updated_at,                                       <- the documented fields
-     covered: [[start, end), ...], empty: [[start, end, asked), ...], lease, total_inserted,
-     total_updated, total_unchanged, total_rejected, total_repaired, rejected_hours, empty_hours,
-     windows}                                                      <- ours
+    {station_idx, last_processed_ts, start_ts, target_end_ts, total_hours_processed,
+     total_readings_inserted, last_updated, status, error_message,  <- the documented fields
+     schema: 2, created_at, covered: [[start, end), ...], empty: [[start, end, asked), ...],
+     total_updated, total_unchanged, total_kept, windows, writer, lease}  <- ours
 
 `covered` is the truth; the documented fields follow from it and keep their meaning: every hour from
-`start_ts` to `last_processed_ts` (included) is processed, `target_end_ts` (excluded) is where the
-range ends. Documents written by hand in the documented form are understood: without `covered`, what
-they say by these dates is covered, and a status that is none of the three counts as in_progress, so
-that the work goes on. All dates are UTC.
+`start_ts` to `last_processed_ts` (excluded) is processed, so that it is `start_ts` before the first
+window and `target_end_ts` when completed. `total_hours_processed` counts the hours covered,
+`total_readings_inserted` the readings that runs put into the collection, each once.
+`writer` {ids, inserted} names the run that has the station by its part of every `_id`, and says how
+many of its readings are counted: what a killed run stored without counting is counted by the next.
+
+Documents in the documented form and those of older versions are understood (checkpoint_document.py)
+and rewritten by `begin`. A status that is none of the three counts as in_progress, so that the work
+goes on. All dates are UTC.
 """
 
 from __future__ import annotations
@@ -32,33 +36,59 @@ from runner.core.checkpoint import (
     note_empties,
     without_hours,
 )
-from runner.core.errors import FailedElsewhereError
-from runner.core.intervals import Interval, Intervals, hour_of, intersect, to_datetime
-from runner.store.checkpoint_document import COUNTERS, NAME, to_checkpoint
-from runner.store.collection import Document, ensure_unique_index, open_collection
+from runner.core.errors import CheckpointChangedError, FailedElsewhereError, StoreError
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    hour_of,
+    intersect,
+    to_datetime,
+    total_hours,
+)
+from runner.store import readings
+from runner.store.checkpoint_document import (
+    COUNTERS,
+    DROPPED,
+    INSERTED,
+    NAME,
+    SCHEMA,
+    reached,
+    station_of,
+    to_checkpoint,
+    unreadable,
+)
+from runner.store.collection import Document, ensure_unique_index, open_collection, whole_number
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
+from runner.store.object_ids import made_by
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
 
-_HOUR_MS = 3_600_000
+_DELETED = "its checkpoint was deleted while this run worked on it"
+_CHANGED = "its checkpoint was changed by somebody else while this run worked on it"
 
 
 class Checkpoints:
-    """The checkpoints of all stations. Thread-safe.
+    """The checkpoints of all stations. Thread-safe; a station is one thread's at a time.
 
-    A checkpoint that a person deletes while its station is being fetched stays deleted: `advance`,
-    `complete` and `fail` change documents, and only `begin` makes one.
+    `begin` makes a checkpoint; all others change what this run last saw of it, and nothing else: a
+    checkpoint that a person deletes while its station is being fetched stays deleted.
 
     Args:
         database: where the collection is, or will be.
-        leases: of the run that changes checkpoints; None where no lease is asked for.
+        leases: of the run that changes checkpoints; None if no lease is needed.
+        maker: the part of every `_id` that says that this run inserted a reading.
     """
 
-    def __init__(self, database: Database[Document], leases: Leases | None = None) -> None:
+    def __init__(
+        self, database: Database[Document], leases: Leases | None = None, maker: str = ""
+    ) -> None:
         self._collection = open_collection(database, NAME)
+        self._readings = open_collection(database, readings.NAME)
         self._leases = leases
+        self._maker = maker
+        self._seen: dict[int, Document] = {}
 
     def ensure(self) -> None:
         """Make the collection and its unique index on station_idx, where missing.
@@ -79,14 +109,27 @@ class Checkpoints:
             station_ids: the stations; None for all.
             with_empty: read `empty`, too: over years the longest part of a checkpoint by far.
 
+        Returns:
+            One for every station that has a document; `unreadable` is set where it cannot be
+            understood.
+
         Raises:
-            StoreError: MongoDB could not answer, or a document cannot be understood; the message
-                names the station and the field.
+            StoreError: MongoDB could not answer.
         """
+        loaded: dict[int, Checkpoint] = {}
         with store_errors(NAME):
             found = self._collection.find(_of(station_ids), None if with_empty else {"empty": 0})
-            loaded = map(to_checkpoint, found)  # one by one: together they would fill the memory
-            return {checkpoint.station_idx: checkpoint for checkpoint in loaded if checkpoint}
+            for document in found:  # one by one: together they would fill the memory
+                idx = station_of(document)
+                if idx is None:
+                    continue
+                try:
+                    checkpoint = to_checkpoint(document)
+                except StoreError as error:
+                    checkpoint = unreadable(idx, error)
+                if checkpoint:
+                    loaded[idx] = checkpoint
+        return loaded
 
     def forget(self, remaining: Mapping[int, Intervals]) -> None:
         """Let some stations be covered only so far, so that the rest is fetched again.
@@ -97,13 +140,22 @@ class Checkpoints:
         Raises:
             StoreError: MongoDB could not do it.
         """
-        updates = [
-            UpdateOne({"station_idx": idx}, {"$set": {"covered": _dates(covered)}})
-            for idx, covered in remaining.items()
-        ]
+        ranges = self._ranges(remaining)
+        updates = []
+        for idx, covered in remaining.items():
+            changes = {"covered": _dates(covered), "total_hours_processed": total_hours(covered)}
+            if idx in ranges:
+                changes["last_processed_ts"] = reached(covered, ranges[idx])
+            updates.append(UpdateOne({"station_idx": idx}, {"$set": changes}))
         if updates:
             with store_errors(NAME):
                 self._collection.bulk_write(updates, ordered=False)
+
+    def _ranges(self, station_ids: Collection[int]) -> dict[int, Interval]:
+        """Return the ranges last begun, of stations that have one."""
+        found = self.load(station_ids, with_empty=False) if station_ids else {}
+        ranges = {idx: _range_of(checkpoint) for idx, checkpoint in found.items()}
+        return {idx: one for idx, one in ranges.items() if one}
 
     def begin(
         self, station_idx: int, wanted: Interval | None, now: datetime, *, even_failed: bool = True
@@ -126,43 +178,62 @@ class Checkpoints:
         Raises:
             LeaseError: another run works on the station.
             FailedElsewhereError: it failed, and is not to be taken then.
-            StoreError: MongoDB could not do it, or the stored document cannot be understood.
+            StoreError: MongoDB could not do it, or the stored document cannot be understood, which
+                is the station's fault alone; the message names the station and the field.
         """
-        defaults: Document = {
-            "station_idx": station_idx,
-            "status": str(Status.IN_PROGRESS if wanted else Status.COMPLETED),
-            **dict.fromkeys(("last_processed_ts", "start_ts", "target_end_ts")),
-            "total_readings": 0,
-            "error_message": None,
-            "created_at": now,
-            "updated_at": now,
-            "covered": None,
-            "empty": [],
-            **dict.fromkeys(COUNTERS.values(), 0),
-        }
-        fill_up = {"$replaceWith": {"$mergeObjects": [{"$literal": defaults}, "$$ROOT"]}}
+        first = _first(station_idx, wanted, now)
+        make = {"$cond": [{"$eq": [{"$type": "$_id"}, "missing"]}, {"$literal": first}, "$$ROOT"]}
+        chosen = {"station_idx": station_idx}
         with store_errors(NAME):
-            self._collection.update_one({"station_idx": station_idx}, [fill_up], upsert=True)
+            self._collection.update_one(chosen, [{"$replaceWith": make}], upsert=True)
         if self._leases:
             self._leases.claim(station_idx)
-        before = self.load([station_idx]).get(station_idx)
-        if wanted and before and before.status is Status.FAILED and not even_failed:
+        with store_errors(NAME):
+            document = self._collection.find_one(chosen)
+        before = to_checkpoint(document) if document else None
+        if document is None or before is None:  # a person deleted it just now
+            raise CheckpointChangedError(_DELETED)
+        if wanted and before.status is Status.FAILED and not even_failed:
             if self._leases:
                 self._leases.release(station_idx)
             raise FailedElsewhereError(before.error_message or "it failed in another run")
-        progress = Progress(before.covered, before.empty) if before else Progress()
-        covered = progress.covered
-        changes = {"station_idx": station_idx, "covered": _dates(covered), "updated_at": now}
+        ids, counted = _writer_of(document)
+        stored = self._stored_by(station_idx, ids) if ids else 0
+        seen = _state(before.covered, before.empty)
+        changes = {
+            "station_idx": station_idx,
+            # What a killed run stored without counting is found by its ids.
+            INSERTED: before.total.inserted + max(0, stored - counted),
+            "last_updated": now,
+            "schema": SCHEMA,
+            **seen,
+            "total_hours_processed": total_hours(before.covered),
+            "writer": {"ids": self._maker, "inserted": stored if ids == self._maker else 0},
+        }
         if wanted:
             changes |= {
                 "status": str(Status.IN_PROGRESS),
-                "last_processed_ts": _reached(covered, wanted),
                 "start_ts": to_datetime(wanted.start),
                 "target_end_ts": to_datetime(wanted.end),
                 "error_message": None,
             }
-        self._update(station_idx, {"$set": changes})
-        return progress
+        if within := wanted or _range_of(before):
+            changes["last_processed_ts"] = reached(before.covered, within)
+        layers = [{"$literal": {"_id": None, **first}}, "$$ROOT", {"$literal": changes}]
+        rewrite: list[Document] = [
+            {"$unset": [*DROPPED]},
+            {"$replaceWith": {"$mergeObjects": layers}},
+        ]
+        if not self._update(station_idx, rewrite):
+            raise CheckpointChangedError(_DELETED)
+        self._seen[station_idx] = seen
+        return Progress(before.covered, before.empty)
+
+    def _stored_by(self, station_idx: int, maker: str) -> int:
+        """Count the readings of a station that a run inserted."""
+        theirs = {"meta.station_idx": station_idx, "$expr": made_by(maker)}
+        with store_errors(readings.NAME):
+            return self._readings.count_documents(theirs)
 
     def advance(
         self,
@@ -185,26 +256,26 @@ class Checkpoints:
 
         Raises:
             LeaseError: another run works on the station by now.
+            CheckpointChangedError: the checkpoint is not what this run last saw; it stays so.
             StoreError: MongoDB could not do it.
         """
+        state = _state(covered, empty)
+        if state == self._seen.get(station_idx):
+            return  # an observation of an hour that is known: nothing of it could be made out twice
         counts = asdict(tally)
-        dates = _dates(covered)
-        reached = {"last_processed_ts": _reached(covered, wanted)} if wanted else {}
-        self._update(
+        changes = {**state, "total_hours_processed": total_hours(covered), "last_updated": now}
+        if wanted:
+            changes["last_processed_ts"] = reached(covered, wanted)
+        self._change(
             station_idx,
+            state,
             {
-                "$set": {
-                    "covered": dates,
-                    "empty": [[*map(to_datetime, item)] for item in empty],
-                    "updated_at": now,
-                    **reached,
-                },
+                "$set": changes,
                 "$inc": {
-                    "total_readings": tally.readings,
+                    "writer.inserted": tally.inserted,
                     **{field: counts[name] for name, field in COUNTERS.items()},
                 },
             },
-            covered={"$ne": dates},  # asked again after an outage, it must not count twice
         )
 
     def note_filled(
@@ -229,29 +300,33 @@ class Checkpoints:
             StoreError: MongoDB could not do it.
         """
         before = self.load([station_idx]).get(station_idx)
-        if before is None:
+        if before is None or before.unreadable:
             return
         empty = without_hours(before.empty, hours)
         for piece in intersect(before.covered, (Interval(hour, hour + 1) for hour in emptied)):
             empty = note_empties(empty, piece, range(*piece), hour_of(now))
-        changes = {"empty": [[*map(to_datetime, item)] for item in empty], "updated_at": now}
+        state = _state(before.covered, empty)
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
-        counts["total_readings"] = gained.inserted
-        self._update(station_idx, {"$set": changes, "$inc": counts})
+        counts["writer.inserted"] = gained.inserted
+        changes = {**state, "last_updated": now}
+        if self._update(station_idx, {"$set": changes, "$inc": counts}):
+            self._seen[station_idx] = state
 
     def complete(self, station_idx: int, now: datetime) -> None:
         """Record that the range begun is covered to its end.
 
         Raises:
+            LeaseError: another run works on the station by now.
+            CheckpointChangedError: the checkpoint is not what this run last saw; it stays so.
             StoreError: MongoDB could not do it.
         """
         changes = {
             "status": str(Status.COMPLETED),
-            "last_processed_ts": {"$subtract": ["$target_end_ts", _HOUR_MS]},
+            "last_processed_ts": "$target_end_ts",
             "error_message": None,
-            "updated_at": now,
+            "last_updated": now,
         }
-        self._update(station_idx, [{"$set": changes}])
+        self._change(station_idx, self._seen[station_idx], [{"$set": changes}])
 
     def fail(self, station_idx: int, message: str, now: datetime) -> None:
         """Record why a station could not be fetched to the end.
@@ -260,8 +335,26 @@ class Checkpoints:
             StoreError: MongoDB could not do it.
         """
         storable = message[:LONGEST_ERROR].encode("utf-8", "replace").decode("utf-8")
-        changes = {"status": str(Status.FAILED), "error_message": storable, "updated_at": now}
+        changes = {"status": str(Status.FAILED), "error_message": storable, "last_updated": now}
         self._update(station_idx, {"$set": changes})
+
+    def leave(self, station_idx: int, *, counted: bool = True) -> None:
+        """Give a station back.
+
+        Args:
+            station_idx: the station.
+            counted: whether all that this run inserted is counted; if not, the next run counts it.
+
+        Raises:
+            StoreError: MongoDB could not do it; the lease expires by itself.
+        """
+        self._seen.pop(station_idx, None)
+        if counted:
+            mine = {"station_idx": station_idx, "writer.ids": self._maker}
+            with store_errors(NAME):
+                self._collection.update_one(mine, {"$unset": {"writer": ""}})
+        if self._leases:
+            self._leases.release(station_idx)
 
     def reset(self, station_ids: Collection[int]) -> int:
         """Delete checkpoints, so that the stations are fetched anew; return how many there were.
@@ -272,23 +365,88 @@ class Checkpoints:
         with store_errors(NAME):
             return self._collection.delete_many(_of(station_ids)).deleted_count
 
+    def _change(self, station_idx: int, after: Document, change: Document | list[Document]) -> None:
+        """Change a checkpoint that is what this run last saw.
+
+        Args:
+            station_idx: the station.
+            after: what `covered` and `empty` are then.
+            change: as MongoDB takes it.
+
+        Raises:
+            LeaseError: another run works on the station by now.
+            CheckpointChangedError: it is something else.
+        """
+        seen = self._seen[station_idx]
+        # `empty` is long: it is compared only if nothing else makes out what is new.
+        names = ["covered"] if after["covered"] != seen["covered"] else ["covered", "empty"]
+        if not self._update(station_idx, change, {name: seen[name] for name in names}):
+            with store_errors(NAME):
+                found = self._collection.find_one({"station_idx": station_idx}, names)
+            if found is None:
+                raise CheckpointChangedError(_DELETED)
+            # After an outage it may be done although no answer came: it must not count twice.
+            if any(found.get(name) != after[name] for name in names):
+                raise CheckpointChangedError(_CHANGED)
+        self._seen[station_idx] = after
+
     def _update(
-        self, station_idx: int, change: Document | list[Document], **unless: Document
-    ) -> None:
-        """Change a checkpoint; one that a person deleted meanwhile stays deleted."""
-        chosen: Document = {"station_idx": station_idx, **unless}
+        self,
+        station_idx: int,
+        change: Document | list[Document],
+        seen: Document | None = None,
+    ) -> bool:
+        """Change a checkpoint if it is there, is this run's, and is what was seen of it.
+
+        Raises:
+            LeaseError: it is another run's.
+        """
+        chosen: Document = {"station_idx": station_idx, **(seen or {})}
         mine = {**chosen, "lease.owner": self._leases.owner} if self._leases else chosen
         with store_errors(NAME):
             matched = self._collection.update_one(mine, change).matched_count
         if self._leases and not matched:
             self._leases.check(station_idx)
+        return bool(matched)
 
 
-def _reached(covered: Intervals, wanted: Interval) -> datetime | None:
-    """Return the last hour up to which a range is covered without a hole; None before the first."""
-    ends = (piece.end for piece in covered if piece.start <= wanted.start < piece.end)
-    end = next(ends, None)
-    return None if end is None else to_datetime(min(end, wanted.end) - 1)
+def _first(station_idx: int, wanted: Interval | None, now: datetime) -> Document:
+    """Return a checkpoint before the first window, the documented fields first."""
+    start, end = map(to_datetime, wanted) if wanted else (None, None)
+    return {
+        "station_idx": station_idx,
+        "last_processed_ts": start,
+        "start_ts": start,
+        "target_end_ts": end,
+        "total_hours_processed": 0,
+        INSERTED: 0,
+        "last_updated": now,
+        "status": str(Status.IN_PROGRESS if wanted else Status.COMPLETED),
+        "error_message": None,
+        "schema": SCHEMA,
+        "created_at": now,
+        **_state((), ()),
+        **{field: 0 for field in COUNTERS.values() if field != INSERTED},
+    }
+
+
+def _state(covered: Intervals, empty: Empties) -> Document:
+    """Return what makes out how far a station is; every window changes it."""
+    return {"covered": _dates(covered), "empty": [[*map(to_datetime, item)] for item in empty]}
+
+
+def _writer_of(document: Document) -> tuple[str, int]:
+    """Return who had the station last, as in its ids, and how many of its readings are counted."""
+    writer = document.get("writer")
+    if not isinstance(writer, dict):
+        return "", 0
+    return str(writer.get("ids") or ""), whole_number(writer.get("inserted")) or 0
+
+
+def _range_of(checkpoint: Checkpoint) -> Interval | None:
+    """Return the range last begun; None without one."""
+    start, end = checkpoint.start_hour, checkpoint.target_end_hour
+    return Interval(start, end) if start is not None and end is not None and start < end else None
 
 
 def _of(station_ids: Collection[int] | None) -> Document:

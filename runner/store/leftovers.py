@@ -98,7 +98,8 @@ def _kinds(before: datetime, keep_stations: Collection[int] | None) -> Iterator[
         }
         others: Document = {
             "station_idx": {"$nin": [*keep_stations]},
-            "updated_at": old,
+            # Documents of older versions have `updated_at` in its place.
+            "$or": [{"last_updated": old}, {"updated_at": old}],
             "$expr": {"$not": live},
         }
         yield Leftover(checkpoint_document.NAME, "checkpoints of stations not chosen", others)

@@ -9,6 +9,8 @@ import time
 
 from bson import ObjectId
 
+from runner.store.collection import Document
+
 _COUNTERS = 2**24
 
 
@@ -23,6 +25,11 @@ class ObjectIds:
         self._lock = threading.Lock()
         self._next = secrets.randbelow(_COUNTERS)
 
+    @property
+    def maker(self) -> str:
+        """The random part as 10 hexadecimal digits; every id of this object has it."""
+        return self._random.hex()
+
     def take(self, count: int) -> list[ObjectId]:
         """Return so many new ids, at most 2**24 in a second."""
         with self._lock:
@@ -33,3 +40,13 @@ class ObjectIds:
             ObjectId(prefix + (number % _COUNTERS).to_bytes(3, "big"))
             for number in range(first, first + count)
         ]
+
+
+def made_by(maker: str) -> Document:
+    """Return the expression that is true for documents whose `_id` an `ObjectIds` made.
+
+    Args:
+        maker: as `ObjectIds.maker` gave it.
+    """
+    text = {"$convert": {"input": "$_id", "to": "string", "onError": "", "onNull": ""}}
+    return {"$eq": [{"$substrBytes": [text, 8, 10]}, maker]}

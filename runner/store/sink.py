@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+import pymongo
+
 from runner.core.checkpoint import Empties, Progress, Tally
+from runner.core.errors import LeaseError
 from runner.core.intervals import Interval, Intervals
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
+from runner.store.collection import Document
 from runner.store.leases import Leases
 from runner.store.outage import Outage
-from runner.store.readings import Readings, Written
+from runner.store.readings import Attempt, Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 
 _HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
 """A station planned for one of these that is failed now has failed in another run since."""
+
+_PARTING_S = 10.0
+"""Seconds to give a lease back; it expires by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class MongoSink:
         run_id: stands in every reject.
         source: the source's name, likewise.
         now: the present, UTC.
+        uncounted: stations of which a write failed, so that part of it may be stored.
     """
 
     readings: Readings
@@ -47,6 +55,7 @@ class MongoSink:
     run_id: str
     source: str
     now: Callable[[], datetime]
+    uncounted: set[int] = field(default_factory=set)
 
     def begin(self, entry: StationPlan) -> Progress:
         """Take the station and set its checkpoint to in_progress; return how far it is.
@@ -67,42 +76,66 @@ class MongoSink:
         rejects: Sequence[Reject],
     ) -> Tally:
         """Keep the rejects, then upsert the readings, if the station is still ours."""
-        return self.outage.outlast(lambda: self._store(station, window, readings, rejects))
+        idx, attempt = station.idx, Attempt()
+        if rejects:  # by themselves: kept again after an outage, they would count twice
+            self.outage.outlast(lambda: self._keep(idx, window, rejects))
+        self.uncounted.add(idx)
+        try:
+            return self.outage.outlast(lambda: self._store(idx, window, readings, attempt))
+        except LeaseError:
+            # What left this process just before it slept may have arrived after the lease ended.
+            self.readings.take_back(idx, window, attempt)
+            raise
+
+    def _keep(self, idx: int, window: Interval, rejects: Sequence[Reject]) -> None:
+        with self.leases.hold(idx):
+            self.rejects.keep(self.run_id, idx, window, rejects, self.source, self.now())
 
     def _store(
-        self,
-        station: Station,
-        window: Interval,
-        readings: Sequence[Reading],
-        rejects: Sequence[Reject],
+        self, idx: int, window: Interval, readings: Sequence[Reading], attempt: Attempt
     ) -> Tally:
-        self.leases.keep(station.idx)
-        if rejects:
-            self.rejects.keep(
-                self.run_id, station.idx, window, rejects, source=self.source, now=self.now()
+        with self.leases.hold(idx) as check:
+            written = self.readings.upsert(
+                idx, window, readings, attempt, check=check, note=self._note
             )
-        written = self.readings.upsert(station.idx, window, readings)
-        self.revisions.keep(self.run_id, self.source, written.revisions, self.now())
+            check()
+            self._note(written.revisions)
         return _tally(written)
+
+    def _note(self, revisions: Sequence[tuple[Document, Reading]]) -> None:
+        self.revisions.keep(self.run_id, self.source, revisions, self.now())
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
         idx, wanted = entry.station.idx, _range(entry)
-        self.outage.outlast(
-            lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
+        self._within_lease(
+            idx, lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
+        self.uncounted.discard(idx)
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
-        self.outage.outlast(lambda: self.checkpoints.complete(station.idx, self.now()))
+        idx = station.idx
+        self._within_lease(idx, lambda: self.checkpoints.complete(idx, self.now()))
 
     def fail(self, station: Station, message: str) -> None:
         """Set the checkpoint to failed, with the reason."""
-        self.outage.outlast(lambda: self.checkpoints.fail(station.idx, message, self.now()))
+        idx = station.idx
+        self._within_lease(idx, lambda: self.checkpoints.fail(idx, message, self.now()))
+
+    def _within_lease(self, idx: int, change: Callable[[], None]) -> None:
+        """Change the checkpoint; nothing is sent after the lease ended."""
+
+        def held() -> None:
+            with self.leases.hold(idx):
+                change()
+
+        self.outage.outlast(held)
 
     def leave(self, station: Station) -> None:
         """Give the station's lease back."""
-        self.leases.release(station.idx)
+        with pymongo.timeout(_PARTING_S):
+            self.checkpoints.leave(station.idx, counted=station.idx not in self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)

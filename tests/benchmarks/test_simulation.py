@@ -42,7 +42,7 @@ waits = st.floats(0, 30) | st.floats(0, 4000)
 asks = st.lists(st.tuples(waits, st.none() | st.floats(0, 100)), max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(asks, st.sampled_from([0.0, 1.0, 3.6]), st.sampled_from([0, 1, 3, 20]))
 def test_permits_are_handed_out_when_the_pacer_of_the_product_hands_them_out(
     drawn: list[tuple[float, float | None]], delay_s: float, max_per_hour: int

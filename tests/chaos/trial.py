@@ -274,8 +274,9 @@ class Trial:
             if checkpoint.get("lease", {}).get("owner") in ended:
                 result.problems.append(f"{idx}: leased by a run that has ended")
             readings = sum(key[0] == idx for key in truth)
-            if checkpoint["total_readings"] < readings:
-                result.problems.append(f"{idx}: total_readings {checkpoint['total_readings']}")
+            if checkpoint["total_readings_inserted"] != readings:
+                counted = checkpoint["total_readings_inserted"]
+                result.problems.append(f"{idx}: {readings} readings inserted, {counted} counted")
 
     def _refetched(self, api: Sandbox) -> None:
         """Count the hours that were served in full more than once, in windows."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.aqi import SCALES
@@ -71,7 +71,6 @@ def to(scale: str, some: Sequence[KeptHour], stored: Stored) -> Rescaled:
     return rescale(some, stored, 8641, WINDOW, scale, NOW)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # other tests may have the processors
 @given(
     st.dictionaries(st.integers(HOUR - CONTEXT_H, HOUR + 11), values, min_size=1), scales, scales
 )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Checkpoint, Status, Tally
@@ -19,7 +19,6 @@ pieces = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=5)
 known = st.dictionaries(st.integers(1, 12), st.tuples(st.sampled_from(Status), pieces))
 
 
-@settings(deadline=None)
 @given(known)
 def test_the_totals_are_those_of_the_stations(drawn: dict[int, tuple[Status, object]]) -> None:
     checkpoints = {
@@ -36,7 +35,7 @@ def test_the_totals_are_those_of_the_stations(drawn: dict[int, tuple[Status, obj
         assert rows[idx]["covered_hours"] == total_hours(covered)
         hours = {hour for start, end in covered for hour in range(start, end)}
         assert rows[idx]["missing_hours"] == len(set(range(*DAY)) - hours)
-    for name in ("covered_hours", "readings"):
+    for name in ("covered_hours", "readings_inserted"):
         assert made["totals"][name] == sum(row[name] for row in rows.values())
     assert len({tuple(row) for row in rows.values()}) == 1
 
@@ -67,9 +66,22 @@ def test_a_station_says_its_state_range_error_and_holder() -> None:
             "covered_hours": 14,
             "missing_hours": 10,
             "holes": 1,
-            "readings": 7,
+            "readings_inserted": 5,
             "last_error": "HTTP 500",
             "updated_at": "2026-01-02T03:04:05Z",
             "lease": {"run_id": "a-run", "expires_at": "2026-01-02T03:04:05Z"},
         }
     ]
+
+
+def test_a_checkpoint_that_cannot_be_understood_has_a_state_of_its_own_and_says_why() -> None:
+    found = Checkpoint(7, Status.FAILED, error_message="`covered` is 'all'", unreadable=True)
+    made = status_json([Station(7), Station(8)], {7: found}, {})
+    assert made["totals"]["states"] == {
+        "completed": 0,
+        "in_progress": 0,
+        "failed": 0,
+        "unreadable": 1,
+        "not_started": 1,
+    }
+    assert made["stations"][0]["last_error"] == "`covered` is 'all'"

@@ -175,25 +175,34 @@ def test_a_plan_that_is_done_says_that_there_is_nothing_to_fetch() -> None:
 def test_the_status_table_says_of_every_station_how_far_it_is() -> None:
     header, *rows = cells(status_table(STATIONS, KNOWN))
     assert header == [
-        *("station", "name", "state", "progress", "covered (UTC)", "readings", "last error")
+        *("station", "name", "state", "progress", "covered (UTC)", "inserted", "last error")
     ]
     assert rows == [
         ["1", "Đà Nẵng", "not started"],
         [
             *("2", "Huế", "completed", "100.0%"),
-            *("2023-01-01 00:00 … 2023-01-03 00:00", "1,234"),
+            *("2023-01-01 00:00 … 2023-01-03 00:00", "1,200"),
         ],
         [
             *("3", "Hà Nội", "in_progress", "50.0%"),
-            *("2023-01-01 00:00 … 2023-01-02 12:00 (1 holes)", "1,234"),
+            *("2023-01-01 00:00 … 2023-01-02 12:00 (1 holes)", "1,200"),
         ],
-        ["4", "failed", "0.0%", "1,234", "Unknown station"],
+        ["4", "failed", "0.0%", "1,200", "Unknown station"],
     ]
 
 
 def test_a_checkpoint_written_by_hand_has_no_progress_to_show() -> None:
     (row,) = cells(status_table([Station(1)], {1: Checkpoint(1, Status.IN_PROGRESS)}))[1:]
     assert row == ["1", "in_progress", "0"]
+
+
+def test_a_checkpoint_that_cannot_be_understood_is_listed_with_the_reason() -> None:
+    known = {1: Checkpoint(1, Status.FAILED, error_message="no date", unreadable=True)}
+    (row,) = cells(status_table([Station(1)], known))[1:]
+    assert row == ["1", "unreadable", "0", "no date"]
+    assert status_line([Station(1)], known) == "1 unreadable"
+    (planned,) = cells(plan_table(plan_of([Station(1)], known)))[1:]
+    assert planned == ["1", "unreadable checkpoint", "0", "0", "0", "no date"]
 
 
 def test_the_states_are_counted_in_one_line() -> None:

@@ -7,14 +7,17 @@ from threading import Barrier, Lock
 from typing import Any
 
 import pytest
+import structlog
 
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
+    CheckpointChangedError,
     FailedElsewhereError,
     LeaseError,
     Scope,
+    StoreError,
     StoreUnavailableError,
 )
 from runner.core.intervals import Interval, Intervals, to_datetime, union
@@ -172,6 +175,71 @@ def test_a_failure_that_outlasted_its_retries_fails_the_station_only() -> None:
 
     executed = execute(plan_of(1, 2), unlucky)
     assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("step", ["begin", "store", "advance", "complete"])
+def test_a_document_that_the_database_refuses_fails_its_station_only(step: str) -> None:
+    class Refusing(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[:2] == (step, 1):
+                raise StoreError("refused", scope=Scope.STATION, hint="mend it")
+
+    journal = Refusing()
+    executed = execute(plan_of(1, 2, 3), sink=journal, workers=1)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed", "completed"]
+    assert executed.stations[0].detail == "refused. mend it"
+    assert executed.error is None
+    assert journal.of(1)[-2:] == [("fail", 1, "refused"), ("leave", 1)]
+
+
+def test_a_station_that_cannot_even_be_marked_as_failed_stops_no_other() -> None:
+    class Refusing(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[0] in ("store", "fail") and event[1] == 1:
+                raise StoreError("refused", scope=Scope.STATION)
+
+    executed = execute(plan_of(1, 2), sink=Refusing(), workers=1)
+    assert [outcome.state for outcome in executed.stations] == ["failed", "completed"]
+    assert executed.error is None
+
+
+@pytest.mark.parametrize("step", ["begin", "advance", "complete"])
+def test_a_checkpoint_that_somebody_else_changed_leaves_its_station_to_the_next_run(
+    step: str,
+) -> None:
+    class Changed(Journal):
+        def note(self, *event: Any) -> None:
+            super().note(*event)
+            if event[:2] == (step, 1):
+                raise CheckpointChangedError("changed by somebody else")
+
+    journal = Changed()
+    executed = execute(plan_of(1, 2), sink=journal, workers=1)
+    left, done = executed.stations
+    assert (left.state, left.detail) == (State.LEFT, "changed by somebody else")
+    assert done.state is State.COMPLETED
+    assert executed.error is None
+    assert journal.of(1)[-1] == ("leave", 1)
+    assert not [event for event in journal.events if event[0] == "fail"]
+    assert Outcome(job="backfill", run_id="r", stations=executed.stations).exit_code == 4
+
+
+def test_the_log_says_which_station_of_how_many_how_far_it_is_and_what_it_ended_with() -> None:
+    with structlog.testing.capture_logs() as lines:
+        execute(plan_of(*range(1, 13)), workers=1)
+    started = [line for line in lines if line["event"] == "station.started"]
+    assert [(line["number"], line["of"]) for line in started] == [(at, 12) for at in range(1, 13)]
+    ended = [line for line in lines if line["event"] == "run.progress"]
+    assert [(line["stations"], line["of"]) for line in ended] == [(10, 12), (12, 12)]
+    going = [line for line in lines if line["event"] == "station.progress"]
+    assert [line["percent"] for line in going[:3]] == [33.3, 66.7, 100.0]
+    done = [line for line in lines if line["event"] == "station.completed"]
+    assert {line["readings"] for line in done} == {10}
+    levels = {line["event"]: line["log_level"] for line in lines}
+    assert levels["station.progress"] == "debug"
+    assert {levels[name] for name in ("station.started", "run.progress")} == {"info"}
 
 
 def test_a_defect_of_ours_fails_its_station_loudly_and_no_other() -> None:

@@ -21,11 +21,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target", nargs="?", choices=NAMES, help="default: all, one by one")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--runs", type=int, help="inputs, the same every time, instead of seconds")
     parser.add_argument("--findings", type=Path, default=Path("data/fuzz"), help="crashes go here")
     asked = parser.parse_args()
     asked.findings.mkdir(parents=True, exist_ok=True)
     if asked.target:
-        fuzz(asked.target, asked.seconds, asked.findings)
+        fixed = [f"-runs={asked.runs}", "-seed=1"]
+        fuzz(
+            asked.target,
+            fixed if asked.runs else [f"-max_total_time={asked.seconds}"],
+            asked.findings,
+        )
     words = ["--seconds", str(asked.seconds), "--findings", str(asked.findings)]
     codes = [
         subprocess.run([sys.executable, "-m", "tests.fuzz", name, *words], check=False).returncode
@@ -34,7 +40,7 @@ def main() -> int:
     return max(map(abs, codes))
 
 
-def fuzz(name: str, seconds: int, findings: Path) -> None:
+def fuzz(name: str, length: list[str], findings: Path) -> None:
     """Fuzz one target and end the process: 0, or 77 with the input that broke it in `findings`."""
     atheris = importlib.import_module("atheris")  # no types, and no wheel for every machine
 
@@ -46,7 +52,7 @@ def fuzz(name: str, seconds: int, findings: Path) -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(SEEDS[name]):
             Path(corpus, str(number)).write_bytes(seed)
-        limits = [f"-max_total_time={seconds}", f"-max_len={_LONGEST_INPUT}", "-timeout=20"]
+        limits = [*length, f"-max_len={_LONGEST_INPUT}", "-timeout=20"]
         quiet = ["-print_final_stats=1", "-verbosity=0", f"-artifact_prefix={findings}/{name}-"]
         atheris.Setup([sys.argv[0], corpus, *limits, *quiet], TARGETS[name])
         atheris.Fuzz()

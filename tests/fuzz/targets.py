@@ -139,7 +139,7 @@ def check_checkpoint(found: Checkpoint) -> None:
     assert all(piece.start >= 0 for piece in found.covered)
     assert list(found.empty) == sorted(found.empty)
     assert all(left.end <= right.start for left, right in zip(found.empty, found.empty[1:]))  # noqa: B905
-    for hour in (found.start_hour, found.target_end_hour, found.last_processed_hour):
+    for hour in (found.start_hour, found.target_end_hour):
         assert hour is None or to_datetime(hour) >= to_datetime(0)
     assert found.updated_at is None or found.updated_at.utcoffset() == timedelta(0)
     assert -(2**31) <= found.station_idx < 2**31

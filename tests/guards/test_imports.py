@@ -10,7 +10,7 @@ from tests.guards.conftest import Watched
 pytestmark = pytest.mark.slow
 
 REPORT = ("polars", "papermill", "nbformat", "nbclient", "nbconvert", "altair", "jupyter_client")
-API = ("requests", "urllib3", "tenacity", "orjson", "runner.sources", "runner.engine")
+API = ("requests", "urllib3", "tenacity", "runner.sources", "runner.engine")
 OTHER_JOBS = ("runner.discovery", "runner.match", "runner.replay", "runner.rescale")
 SANDBOX = ("http.server", "runner.sandbox", "runner.sandbox_assembly")
 OTHER_SOURCES = ("runner.openaq_assembly", "runner.sources.openaq", "runner.sources.airnow")

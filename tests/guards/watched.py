@@ -2,7 +2,7 @@
 
 At its end it leaves a JSON file where WATCH_FILE says: the modules that were imported, and with
 WATCH_WORK set also every command sent to MongoDB, how often every answer of the API was parsed, and
-how often Hydra composed the settings. To count them it imports pymongo, orjson and Hydra: the
+how often Hydra composed the settings. To count them it imports pymongo and Hydra: the
 modules then say nothing.
 """
 
@@ -44,8 +44,6 @@ def _watch_commands() -> None:
 
 
 def _watch_parsing() -> None:
-    import orjson
-
     def counted(loads: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(text: Any, *args: Any, **kwargs: Any) -> Any:
             raw = text if isinstance(text, bytes) else str(text).encode()
@@ -55,7 +53,6 @@ def _watch_parsing() -> None:
 
         return wrapped
 
-    orjson.loads = counted(orjson.loads)
     json.loads = counted(json.loads)
 
 

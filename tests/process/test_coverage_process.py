@@ -1,5 +1,7 @@
 """Coverage, not a watermark: only what is missing is fetched, in every mode."""
 
+import json
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ from pymongo.database import Database
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
 from runner.sandbox.climatology import Climatology
-from tests.process.product import FAST, Runner, readings_of
+from tests.process.product import FAST, Runner, readings_of, stop, wait_for
 
 pytestmark = pytest.mark.slow
 Mongo = Database[dict[str, Any]]
@@ -17,6 +19,7 @@ Mongo = Database[dict[str, Any]]
 STATION = 1584
 SOURCE = ("source=sandbox", f"stations.ids=[{STATION}]", *FAST)
 QUARTER = ("backfill.start_date=2023-01-01", "backfill.end_date=2023-04-01")
+BOTH = ("source=sandbox", "stations.ids=[1584,8641]", *QUARTER, *FAST)
 COLLECTION = "waqi_station_readings"
 
 
@@ -154,8 +157,8 @@ def test_a_checkpoint_written_by_hand_is_understood_and_batch_sizes_may_change(
             "status": "in_progress",
             "start_ts": day("2023-01-01"),
             "target_end_ts": day("2023-04-01"),
-            "last_processed_ts": day("2023-01-31") + timedelta(hours=23),
-            "total_readings": 0,
+            "last_processed_ts": day("2023-02-01"),
+            "total_readings_inserted": 0,
         }
     )
     runner(*SOURCE, *QUARTER, "backfill.batch_size=24")
@@ -164,5 +167,89 @@ def test_a_checkpoint_written_by_hand_is_understood_and_batch_sizes_may_change(
     document = sandbox_database["ingest_checkpoints"].find_one({"station_idx": STATION})
     assert document is not None
     assert document["status"] == "completed"
-    assert document["last_processed_ts"] == day("2023-03-31") + timedelta(hours=23)
+    assert document["last_processed_ts"] == day("2023-04-01")
     assert "lease" not in document
+
+
+def test_a_checkpoint_that_cannot_be_read_keeps_no_other_station_from_plan_status_and_run(
+    runner: Runner, sandbox_database: Mongo
+) -> None:
+    checkpoints = sandbox_database["ingest_checkpoints"]
+    checkpoints.insert_one({"station_idx": 8641, "covered": "all", "schema": 2})
+    plan = runner("job=plan", *BOTH)
+    assert "unreadable checkpoint" in plan.stdout
+    done = runner(*BOTH, expect=4)
+    assert "Completed stations: 1" in done.stdout
+    assert "Failed stations: 1" in done.stdout
+    assert "`covered` is 'all'" in done.stdout
+    assert "job=reset 'stations.ids=[8641]'" in done.stdout
+    status = json.loads(runner("job=status", "output=json", "source=sandbox").stdout)
+    rows = {row["station_idx"]: row for row in status["stations"]}
+    assert rows[8641]["state"] == "unreadable"
+    assert "`covered` is 'all'" in rows[8641]["last_error"]
+    assert rows[1584]["state"] == "completed"
+    fetched = sandbox_database[COLLECTION].distinct("meta.station_idx")
+    assert fetched == [1584]
+    runner("job=reset", "source=sandbox", "stations.ids=[8641]")
+    runner(*BOTH)
+    assert sandbox_database[COLLECTION].distinct("meta.station_idx") == [1584, 8641]
+
+
+def test_a_station_whose_reading_the_validator_refuses_fails_and_the_others_go_on(
+    runner: Runner, sandbox_database: Mongo
+) -> None:
+    refused = day("2023-02-03") + timedelta(hours=5)
+    none_of = {"$nor": [{"meta.station_idx": 8641, "ts": refused}]}
+    sandbox_database.create_collection(COLLECTION, validator=none_of)
+    done = runner(*BOTH, expect=4)
+    assert "Completed stations: 1" in done.stdout
+    assert "station 8641, 2023-02-03T05:00Z" in done.stdout
+    failed = sandbox_database["ingest_checkpoints"].find_one({"station_idx": 8641})
+    assert failed is not None
+    assert failed["status"] == "failed"
+    assert "2023-02-03T05:00Z" in failed["error_message"]
+    assert failed["last_processed_ts"] < refused
+    sandbox_database.command("collMod", COLLECTION, validator={})
+    runner("job=retry", *BOTH)
+    noted = {item["station_idx"]: item for item in sandbox_database["ingest_checkpoints"].find()}
+    for idx in (1584, 8641):
+        stored = sandbox_database[COLLECTION].count_documents({"meta.station_idx": idx})
+        assert noted[idx]["total_readings_inserted"] == stored > 2000
+        assert noted[idx]["total_hours_processed"] == 90 * 24
+        assert noted[idx]["last_processed_ts"] == noted[idx]["target_end_ts"]
+        assert "writer" not in noted[idx]
+
+
+def test_the_state_counts_readings_once_after_a_refetch_and_a_kill(
+    runner: Runner, sandbox_database: Mongo
+) -> None:
+    slow = ("backfill.batch_size=24", "rate_limit.delay_s=0.05")
+    process = runner.start(*SOURCE, *QUARTER, *slow)
+    wait_for(lambda: sandbox_database[COLLECTION].estimated_document_count() > 100)
+    stop(process, signal.SIGKILL)
+    runner(*SOURCE, *QUARTER)
+    runner(*SOURCE, *QUARTER, "backfill.mode=refetch")
+    stored = sandbox_database[COLLECTION].count_documents({})
+    status = json.loads(runner("job=status", "output=json", "source=sandbox").stdout)
+    assert status["totals"]["readings_inserted"] == stored
+    assert status["totals"]["covered_hours"] == 90 * 24
+    document = sandbox_database["ingest_checkpoints"].find_one({"station_idx": STATION})
+    assert document is not None
+    assert document["total_readings_inserted"] == stored
+    assert document["total_hours_processed"] == 90 * 24
+
+
+def test_a_run_whose_checkpoint_is_deleted_leaves_the_station_and_makes_none(
+    runner: Runner, sandbox_database: Mongo
+) -> None:
+    checkpoints = sandbox_database["ingest_checkpoints"]
+    slow = ("backfill.batch_size=24", "rate_limit.delay_s=0.05")
+    process = runner.start(*SOURCE, *QUARTER, *slow)
+    wait_for(lambda: sandbox_database[COLLECTION].estimated_document_count() > 100)
+    checkpoints.delete_many({})
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 4, out + err
+    assert "Stations left: 1" in out
+    assert checkpoints.count_documents({}) == 0
+    runner(*SOURCE, *QUARTER)
+    assert stored(sandbox_database) == truth("2023-01-01", "2023-04-01")

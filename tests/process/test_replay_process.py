@@ -212,8 +212,8 @@ def test_prune_shows_first_and_removes_only_what_is_old(runner: Runner, database
     lease = {"owner": "x", "expires_at": old}
     checkpoints.insert_many(
         [
-            {"station_idx": 1, "updated_at": old, "lease": lease},
-            {"station_idx": 2, "updated_at": old, "lease": {**lease, "expires_at": live}},
+            {"station_idx": 1, "last_updated": old, "lease": lease},
+            {"station_idx": 2, "last_updated": old, "lease": {**lease, "expires_at": live}},
             {"station_idx": 3, "updated_at": datetime.now(UTC)},
         ]
     )

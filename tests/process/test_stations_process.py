@@ -141,7 +141,7 @@ def test_the_present_is_collected_hour_by_hour_and_covers_no_other_hour(
             "status": "completed",
             "start_ts": to_datetime(this - 900),
             "target_end_ts": to_datetime(this - 800),
-            "last_processed_ts": to_datetime(this - 801),
+            "last_processed_ts": to_datetime(this - 800),
         }
     )
     before = [Interval(this - 900, this - 800)]

@@ -203,7 +203,7 @@ def test_a_stop_reaches_every_worker_each_saves_and_none_is_left_behind(
     One of the workers has nothing to do any more: it must not die of it, and take the others along.
     """
     done = {"station_idx": 8767, "status": "completed", "start_ts": START, "target_end_ts": END}
-    database["ingest_checkpoints"].insert_one({**done, "last_processed_ts": END - HOUR})
+    database["ingest_checkpoints"].insert_one({**done, "last_processed_ts": END})
     four = ("stations.ids=[1584],[8641],[13658],[8767]", "hydra.launcher.n_jobs=4")
     process = runner.start(*by_station(slow_api), *four, AQICN_API_KEY=KEY)
     wait_for(lambda: [*runner.directory.glob("multirun/*/*/3/outcome.json")])

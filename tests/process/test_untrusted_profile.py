@@ -123,6 +123,78 @@ def test_a_profile_learns_no_secret(runner: Runner, way: str) -> None:
     refuse(runner, "profile=mine")
 
 
+ELSEWHERE = {
+    "aqicn": "source: {base_url: 'https://example.test'}",
+    "a host that begins like it": "source: {base_url: 'https://api.waqi.info.example.test'}",
+    "openaq": "defaults: [override /source: openaq]\nsource: {base_url: 'https://api.waqi.info'}",
+    "in the clear": "source: {base_url: 'http://api.waqi.info', allow_http: true}",
+}
+
+
+@pytest.mark.parametrize("way", ELSEWHERE)
+@pytest.mark.parametrize("job", ["plan", "backfill"])
+def test_a_profile_sends_the_key_to_no_stranger_and_never_unencrypted(
+    runner: Runner, way: str, job: str
+) -> None:
+    write(runner.directory, f"{HEAD}# Mine\n{ELSEWHERE[way]}\n")
+    said = refuse(runner, "profile=mine", f"job={job}")
+    hint = {
+        "in the clear": "source.allow_http=true",
+        "openaq": "source.base_url=https://api.waqi.info",
+        "aqicn": "source.base_url=https://example.test",
+    }.get(way, "source.base_url=https://api.waqi.info.example.test")
+    assert said.rstrip().endswith(hint)
+
+
+def test_a_sweep_refuses_it_before_its_first_job(runner: Runner) -> None:
+    write(runner.directory, f"{HEAD}# Mine\n{ELSEWHERE['aqicn']}\n")
+    assert "example.test" in refuse(runner, "-m", "profile=mine,none")
+
+
+def plan_of(runner: Runner, *words: str) -> tuple[str, dict[str, str] | None]:
+    """Return what the plan says of the key, on the terminal and in plan.json."""
+    done = runner(
+        *PLAN,
+        *words,
+        expect=0,
+        RUNNER_CONF_DIR=str(runner.directory / "private"),
+        AQICN_API_KEY=KEY,
+        OPENAQ_API_KEY=KEY,
+    )
+    lines = [line.strip() for line in done.stdout.splitlines() if line.startswith("  key ")]
+    assert len(lines) <= 1
+    return "".join(lines), runner.last_json("plan.json")["key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "name", "host", "clear"),
+    [
+        ("", [], "AQICN_API_KEY", "api.waqi.info", False),
+        ("", ["source=openaq"], "OPENAQ_API_KEY", "api.openaq.org", False),
+        (ELSEWHERE["aqicn"], ["source.base_url=https://example.test"], "AQICN_API_KEY",
+         "example.test", False),
+        ("", ["source.base_url=https://example.test:8443/v2"], "AQICN_API_KEY",
+         "example.test:8443", False),
+        (ELSEWHERE["in the clear"], ["source.allow_http=true"], "AQICN_API_KEY",
+         "api.waqi.info", True),
+        ("source: {base_url: 'http://127.0.0.1:1'}", [], "AQICN_API_KEY", "127.0.0.1:1", True),
+    ],
+)  # fmt: skip
+def test_the_plan_says_where_the_key_goes(
+    runner: Runner, text: str, words: list[str], name: str, host: str, clear: bool
+) -> None:
+    write(runner.directory, f"{HEAD}# Mine\n{text or 'dry_run: false'}\n")
+    line, kept = plan_of(runner, "profile=mine", *words)
+    assert line.split(maxsplit=1)[1].startswith(f"{name} goes to {host}")
+    assert ("unencrypted" in line) == clear
+    assert kept == {"name": name, "host": host}
+
+
+def test_a_source_without_a_key_sends_none_and_is_not_asked_about_hosts(runner: Runner) -> None:
+    write(runner.directory, f"{HEAD}# Mine\nsource: {{base_url: 'https://example.test'}}\n")
+    assert plan_of(runner, "profile=mine", "source=sandbox") == ("", None)
+
+
 def test_a_secret_is_not_shown_with_the_composed_configuration(runner: Runner) -> None:
     write(runner.directory, f"{HEAD}# Mine\n{SECRETS['in a name']}\n")
     refuse(runner, "profile=mine", "--cfg", "job", "--resolve")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from runner.conf_files import standard_checks
 from runner.core.stations import Station
+from runner.core.text import harmless
 from runner.quality import catalogue
 from runner.quality.catalogue import Params, checks
 from runner.quality.console import summary_lines
+from runner.quality.files import read_spreadsheet_safe, spreadsheet_safe
 from runner.quality.policy import policy_of
 from runner.quality_settings import Accepted, CheckRule, Quality
 from tests.quality.faults import FAULTS, MIDDLE, hours
@@ -87,6 +90,44 @@ def test_a_gap_says_why_hour_by_hour(tmp_path: Path) -> None:
     missing = made["gaps"]["hours_missing"]
     assert missing == {"not_fetched": 4, "source_empty": 10, "rejected": 3, "lost": 2}
     assert check(made, "R04")["n_failed"] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=HYPERLINK(1)",
+        "+1+cmd|' /C calc'!A0",
+        "-1-1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "  =1",
+        "\uff1d1",
+        "'=1",
+    ],
+)
+def test_no_cell_of_gaps_csv_is_a_formula_and_the_report_shows_the_text_as_it_is(
+    tmp_path: Path, text: str
+) -> None:
+    one = world(tmp_path, stations=(KNOWN,))
+    one.names[KNOWN] = text
+    one.lose(hours(MIDDLE, 10))
+    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], error=text)
+    one.check()
+    path = tmp_path / "quality" / "gaps.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    cell = harmless(text)  # control characters are gone by then
+    assert (row["name"], row["detail"]) == (f"'{cell}", f"'{cell}")
+    assert not any(re.match("[\\s=+@\uff1d-]", cell) for cell in row.values())
+    shown = read_spreadsheet_safe(path, {}).row(0, named=True)
+    assert (shown["name"], shown["detail"]) == (cell, cell)
+
+
+@pytest.mark.parametrize("text", ["-12", "+3.5", "Hà Nội", "'quoted'", "a = b", "x-y", ""])
+def test_numbers_and_plain_text_are_written_as_they_are(text: str) -> None:
+    frame = pl.DataFrame({"name": [text], "hours": [-3], "detail": [None]})
+    assert spreadsheet_safe(frame).equals(frame)
 
 
 def test_a_check_that_breaks_is_an_error_of_its_own_and_fails_the_gate(

@@ -71,7 +71,7 @@ def in_gaps(data: StationData) -> list[int]:
     ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=stations)
 def test_gaps_and_hours_that_are_there_make_up_the_expected_range(data: StationData) -> None:
     expected = data.hours.filter("expected")["hour"].to_list()
@@ -84,7 +84,7 @@ def test_gaps_and_hours_that_are_there_make_up_the_expected_range(data: StationD
     assert len(missing) == data.expected - data.readings
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=stations)
 def test_gaps_are_whole_sorted_and_apart(data: StationData) -> None:
     told = data.gaps.select("start", "end", "hours").rows()
@@ -92,7 +92,7 @@ def test_gaps_are_whole_sorted_and_apart(data: StationData) -> None:
     assert all(before[1] < after[0] for before, after in pairwise(told))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=stations)
 def test_every_missing_hour_has_one_cause(data: StationData) -> None:
     by_cause = [data.gaps[str(cause)].to_list() for cause in CAUSES]
@@ -105,7 +105,7 @@ def test_every_missing_hour_has_one_cause(data: StationData) -> None:
         assert row["cause"] == next(str(cause) for cause in CAUSES if row[str(cause)] == most)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=stations)
 def test_a_cause_is_what_the_ledger_says_of_the_hour(data: StationData) -> None:
     ledger = data.ledger
@@ -125,7 +125,7 @@ def test_a_cause_is_what_the_ledger_says_of_the_hour(data: StationData) -> None:
         assert CAUSES[index] == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(aqi=values)
 @pytest.mark.parametrize("check_id", ["V01", "V02", "V03", "T01", "T02"])
 def test_what_has_no_value_is_not_evaluated(check_id: str, aqi: dict[int, float | None]) -> None:

@@ -88,6 +88,7 @@ class World:
     outcome: dict[str, Any] = field(default_factory=outcome)
     previous: Previous | None = None
     directory: Path = Path()
+    names: dict[int, str] = field(default_factory=dict)
 
     def change(self, at: pl.Expr, **values: Any) -> None:
         """Set columns of the known station's readings where an expression over them is true."""
@@ -123,7 +124,7 @@ class World:
 
         made = assess(
             target,
-            [Station(idx, f"Station {idx}") for idx in sorted(self.frames)],
+            [Station(idx, self.names.get(idx, f"Station {idx}")) for idx in sorted(self.frames)],
             load,
             self.scope,
             policy or policy_of(Quality(), standard_checks(), NOW.date()),

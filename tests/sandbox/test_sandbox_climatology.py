@@ -104,7 +104,7 @@ def test_a_dash_has_weather_and_no_pollutants() -> None:
     assert set(record["current_iaqi"]) == {"h", "p", "t", "w"}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     idx=st.sampled_from([HANOI, -476599, 5]),
     start=st.integers(300_000, 480_000),

@@ -112,7 +112,8 @@ def test_any_answer_is_a_list_of_results_or_an_error(body: bytes, status: int) -
 
 
 @settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(st.tuples(*(moments | st.text(max_size=6) for _ in COLUMNS)), max_size=4),

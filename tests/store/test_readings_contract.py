@@ -136,7 +136,10 @@ def test_the_same_revision_is_kept_once(database: Documents, readings: Readings)
     assert (kept[0]["run_id"], kept[0]["last_run_id"]) == ("a", "b")
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     batches=st.lists(st.dictionaries(st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=4)
 )

@@ -288,8 +288,7 @@ hours_and_values = st.dictionaries(
 
 @settings(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batches=st.lists(hours_and_values, max_size=5))
 def test_any_sequence_of_batches_counts_and_stores_like_a_dictionary(

@@ -180,7 +180,8 @@ json_like = st.recursive(
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(raw=json_like)
 def test_whatever_an_api_sends_is_kept_exactly_once(
