@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import json
@@ -134,6 +135,9 @@ def parsed_json(body: bytes) -> Any:
 class _TooSlowError(OSError):
     """The answer goes on, and its time is over."""
 
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(errno.ETIME, f"the answer was not complete after {limit_s:g} s")
+
 
 class _Timed(io.RawIOBase):
     """Read a response from a socket: every read within its timeout, all of them in a deadline."""
@@ -143,7 +147,8 @@ class _Timed(io.RawIOBase):
         self._raw = raw
         self._sock = sock
         self._timeout_s = sock.gettimeout() or 0.0
-        self._deadline = time.monotonic() + _SLOWEST * self._timeout_s
+        self._limit_s = _SLOWEST * self._timeout_s
+        self._deadline = time.monotonic() + self._limit_s
 
     def readable(self) -> bool:
         return True
@@ -151,13 +156,13 @@ class _Timed(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
-            raise _TooSlowError
+            raise _TooSlowError(self._limit_s)
         self._sock.settimeout(min(self._timeout_s, left_s))
         try:
             return self._raw.readinto(buffer)
         except TimeoutError:
             if left_s < self._timeout_s:
-                raise _TooSlowError from None
+                raise _TooSlowError(self._limit_s) from None
             raise
 
     def close(self) -> None:
@@ -376,9 +381,6 @@ class HttpClient:
         if self._proxy:
             where += f" through {self._proxy}"
         match error:
-            case _ if any(isinstance(item, _TooSlowError) for item in _chain(error)):
-                longest_s = _SLOWEST * self._timeouts.read_s
-                said = f"the answer was not complete after {longest_s:g} s"
             case requests.exceptions.ProxyError() if refused := _TUNNEL.search(str(error)):
                 status = int(refused[1])
                 can_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -444,8 +446,8 @@ def _is_unreachable(error: BaseException) -> bool:
     return isinstance(error, requests.ConnectionError) and isinstance(reason, NewConnectionError)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and those inside it, from the outermost."""
+def _root_reason(error: BaseException) -> str:
+    """Return the class of the innermost error, as words: its text may hold the URL."""
     seen: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in seen:
@@ -453,12 +455,6 @@ def _chain(error: BaseException) -> list[BaseException]:
         inner = [item for item in (*at.args, getattr(at, "reason", None)) if item is not None]
         nested = [item for item in inner if isinstance(item, BaseException)]
         at = at.__cause__ or at.__context__ or next(iter(nested), None)
-    return seen
-
-
-def _root_reason(error: BaseException) -> str:
-    """Return the class of the innermost error, as words: its text may hold the URL."""
-    seen = _chain(error)
     systemic = [item for item in seen if isinstance(item, OSError) and item.strerror]
     return systemic[-1].strerror or "" if systemic else type(seen[-1]).__name__
 

@@ -362,6 +362,7 @@ def test_a_head_that_never_ends_is_cut_off_when_its_time_is_over(
     assert cut_off
     assert isinstance(result[0], SourceError)
     assert result[0].scope is Scope.STATION
+    assert "not complete after 0.5 s" in result[0].message
 
 
 def test_a_redirect_whose_body_drips_on_for_ever_is_cut_off() -> None:
