@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from runner.quality.frames import SCHEMA, empty
-from runner.quality.grid import CAUSES, utc
+from runner.quality.grid import MISSING, utc
 from runner.quality.inspection import Inspected
 from runner.quality.judgement import CheckResult
 from runner.quality.run_data import Previous
@@ -18,6 +18,10 @@ from runner.quality.run_data import Previous
 DOCUMENT = "quality.json"
 READINGS = "readings"
 STATIONS = "stations"
+SCHEMA_VERSIONS = (1, 2)
+"""Of quality.json, that can be read; 1 has other names of causes, see `OLD_CAUSES`."""
+OLD_CAUSES = {"not_fetched": "not_asked", "source_empty": "empty"}
+"""Names of causes in files of schema 1; what they said was guessed at times."""
 _MOST_LOOKED_AT = 200
 """Earlier runs looked at for the previous one, the newest first."""
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
@@ -59,7 +63,7 @@ def read_spreadsheet_safe(path: Path, schema_overrides: Mapping[str, Any]) -> pl
 
 
 def write_aggregates(directory: Path, inspected: Inspected) -> None:
-    """Write agg/*.parquet but for the hours, and gaps.csv."""
+    """Write agg/*.parquet except the hours, and gaps.csv."""
     place = directory / "agg"
     place.mkdir(parents=True, exist_ok=True)
     days = inspected.days.with_columns(pl.col("day").cast(pl.Date))
@@ -72,6 +76,9 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         place / "diurnal.parquet"
     )
     inspected.categories.write_parquet(place / "category.parquet")
+    inspected.stretches.select(
+        "station_idx", utc("start").alias("start"), utc("end").alias("end"), "cause"
+    ).write_parquet(place / "cause.parquet")
     named = inspected.stations.select("station_idx", "name", pl.col("error").alias("detail"))
     gaps = inspected.gaps.join(named, on="station_idx", how="left", maintain_order="left")
     gaps = gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
@@ -81,7 +88,7 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         utc("end").dt.strftime(_UTC),
         "hours",
         "cause",
-        *(pl.col(str(cause)).alias(f"{cause}_h") for cause in CAUSES),
+        *(pl.col(str(cause)).alias(f"{cause}_h") for cause in MISSING),
         "detail",
     )
     spreadsheet_safe(gaps).write_csv(directory / "gaps.csv")
@@ -170,7 +177,7 @@ def _read_previous(directory: Path) -> Previous | None:
         content: Any = json.loads(text)
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict) or content.get("schema_version") != 1:
+    if not isinstance(content, dict) or content.get("schema_version") not in SCHEMA_VERSIONS:
         return None
     days = _frame(directory / "agg" / "day.parquet")
     if "day" in days.columns:

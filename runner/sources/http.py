@@ -309,7 +309,7 @@ class HttpClient:
                 return said, Scope.RETRY if can_pass else Scope.RUN
             case requests.exceptions.InvalidProxyURL():
                 return f"{self._proxy} has no address that can be used", Scope.RUN
-            case requests.exceptions.InvalidHeader() | UnicodeEncodeError():
+            case requests.exceptions.InvalidHeader(request=None) | UnicodeEncodeError():
                 return f"no request can be sent to {where}: a header is refused", Scope.RUN
             case requests.ConnectTimeout():
                 said = f"no connection to {where} within {self._timeouts.connect_s:g} s"

@@ -89,7 +89,7 @@ def test_a_station_that_fails_is_incomplete_rather_than_of_poor_quality(
     validate(made)
     assert made["exit_code"] == 3
     assert made["ledger"]["windows"] == {
-        "planned": 10, "ok": 5, "empty": 0, "failed": 1, "not_attempted": 4,
+        "planned": 10, "ok": 5, "empty": 0, "not_asked": 0, "failed": 1, "not_attempted": 4,
     }  # fmt: skip
     assert made["gaps"]["hours_missing"]["not_fetched"] == 31 * 24
     failed = next(item for item in made["stations"] if item["station_idx"] == 13658)
