@@ -60,7 +60,7 @@ class RunFiles:
         version = document.get("schema_version") if isinstance(document, dict) else None
         if version not in SCHEMA_VERSIONS:
             raise ConfigError(f"{path} is no quality.json of version 1 or 2")
-        if version == 1:
+        if version == 1 and "gaps" in document:
             missing = document["gaps"]["hours_missing"]
             document["gaps"]["hours_missing"] = {
                 OLD_CAUSES.get(cause, cause): hours for cause, hours in missing.items()
