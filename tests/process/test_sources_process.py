@@ -74,19 +74,24 @@ def test_hours_outside_the_announced_life_of_a_sensor_are_not_asked_for_until_ga
                 said.content["results"] = [{**one, **first} for one in said.content["results"]]
             return said
 
-    key = {"OPENAQ_API_KEY": "anything"}
     with openaq(Young()) as api:
         ask = ("source=openaq", f"source.base_url={api.url}", *MARCH)
-        runner(*ask, **key)
+        runner(*ask, OPENAQ_API_KEY="anything")
         assert api.stats()["requests"] == 2
         totals = runner.last_json("outcome.json")["totals"]
         assert (totals["empty_hours"], totals["unasked_windows"]) == (0, 1)
         noted = database["ingest_checkpoints"].find_one({"station_idx": 8641}) or {}
         assert not noted["covered"]
-        runner(*ask, **key)
+        runner(*ask, OPENAQ_API_KEY="anything")
         assert api.stats()["requests"] == 2  # settled, though nothing is covered
     with openaq(Api()) as api:  # by now the API announces the hours
-        runner(*ask[:1], f"source.base_url={api.url}", *MARCH, "backfill.mode=gaps", **key)
+        runner(
+            *ask[:1],
+            f"source.base_url={api.url}",
+            *MARCH,
+            "backfill.mode=gaps",
+            OPENAQ_API_KEY="anything",
+        )
     stored = [hour_of(item["ts"]) for item in readings_of(database)]
     assert stored == list(range(FIRST, FIRST + 744))
 
