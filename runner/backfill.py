@@ -38,7 +38,7 @@ from runner.job import Job
 from runner.pacing import Pacing
 from runner.progress import watch
 from runner.reporting import ask_queries, make_report
-from runner.secrets import Secret
+from runner.secrets import Secret, masked
 from runner.sources.aqicn import Keep
 from runner.sources.aqicn_live import AqicnLive
 from runner.sources.patience import FailedTries
@@ -338,6 +338,6 @@ def _record_end(job: Job, store: Store, outcome: Outcome) -> None:
     if not job.asks_present:
         document["accounts"] = by_station(outcome.stations)
     try:
-        store.runs.finished(outcome.run_id, json.loads(job.redact(json.dumps(document))))
+        store.runs.finished(outcome.run_id, masked(document, job.redact))
     except RunnerError as error:
         log.warning("run.not_recorded", error=error.message)

@@ -23,7 +23,7 @@ from runner.core.text import counted
 from runner.job import PROGRAM, Job
 from runner.logs import LOG_NAME, logging_to
 from runner.prune import prune
-from runner.secrets import Redactor, Secret
+from runner.secrets import Redactor, Secret, masked
 from runner.shutdown import StopFlag
 from runner.store_assembly import Store, open_store
 from runner.tables import (
@@ -166,7 +166,9 @@ def rejects(job: Job) -> Outcome:
         found = store.rejects.summary(ids)
     total = sum(item.count for item in found)
     if found:
-        console().print(rejects_table(found))
+        # A record may have been kept by a version that masked less.
+        shown = [replace(item, example=masked(item.example, job.redact)) for item in found]
+        console().print(rejects_table(shown))
     stations = len({item.station_idx for item in found})
     job.tell(
         f"{counted(total, 'records')} of {counted(stations, 'stations')} rejected "

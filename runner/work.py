@@ -72,7 +72,7 @@ def choose_stations(job: Job, store: Store) -> Selection:
         named=chosen.named,
         selectors=[*map(selector_of, chosen.selectors.values())],
         narrow=selector_of(chosen),
-        known=known,
+        known=[replace(station, name=job.redact(station.name)) for station in known],
         bundled=bundled_stations(),
         no_stations=no_stations,
     )

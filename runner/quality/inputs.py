@@ -19,9 +19,11 @@ from runner.core.checkpoint import Empty, Progress
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, intersect, subtract, union
 from runner.core.stations import Station
+from runner.files import write_text
 from runner.quality.document import Identity
 from runner.quality.files import DOCUMENT, READINGS
 from runner.quality.ledger import StationLedger
+from runner.secrets import masked
 
 NAME = "ledger.json"
 _VERSION = 2
@@ -96,8 +98,7 @@ class Inputs:
             "outcome": outcome and {k: outcome[k] for k in _OF_THE_OUTCOME if k in outcome},
             "stations": [asdict(one) | dict(self.entries[one.idx]) for one in self.stations],
         }
-        text = redact(json.dumps(content, ensure_ascii=False))
-        (directory / NAME).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(directory / NAME, json.dumps(masked(content, redact), ensure_ascii=False))
 
 
 def entry_of(known: StationLedger) -> dict[str, Any]:

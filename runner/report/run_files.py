@@ -120,7 +120,9 @@ class RunFiles:
     def table(self, name: str) -> pl.DataFrame:
         """Return agg/<name>.parquet; without a row and a column where there is none."""
         path = self.directory / "agg" / f"{name}.parquet"
-        return _with_causes(pl.read_parquet(path)) if path.is_file() else pl.DataFrame()
+        if not path.is_file():
+            return pl.DataFrame()
+        return _with_causes(pl.read_parquet(path, glob=False))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -220,7 +222,7 @@ class RunFiles:
         path = self.directory / "failures" / f"{check_id}.parquet"
         if not path.is_file():
             return pl.DataFrame()
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(path, glob=False)
         if "station_idx" not in rows.columns:
             return pl.DataFrame()
         return rows.filter(pl.col("station_idx") == station_idx)
@@ -232,7 +234,7 @@ class RunFiles:
         for check in self.document["checks"]:
             path = self.directory / "failures" / f"{check['id']}.parquet"
             if check["stations"] and path.is_file():
-                pieces.append(self._days_of(pl.read_parquet(path), check))
+                pieces.append(self._days_of(pl.read_parquet(path, glob=False), check))
         return pl.concat(pieces).unique().sort("station_idx", "day", "check")
 
     def _days_of(self, rows: pl.DataFrame, check: Mapping[str, Any]) -> pl.DataFrame:

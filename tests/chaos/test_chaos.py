@@ -88,7 +88,7 @@ def test_trials_are_drawn_from_the_seed_alone() -> None:
 
 
 def test_every_bed_has_every_fault_that_can_happen_there() -> None:
-    cases = list(plan(400, "x"))
+    cases = list(plan(700, "x"))
     for bed in Bed:
         alone = {case.faults[0].name for case in cases if (case.bed, len(case.faults)) == (bed, 1)}
         assert alone == {fault.name for fault in faults_on(bed)}

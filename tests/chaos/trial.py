@@ -84,6 +84,7 @@ class Result:
         problems: everything else that is not as promised, in words.
         codes: exit codes of the runs.
         struck: the faults that came to pass: a kill may come too late.
+        files: the directory of the runs, kept if the trial failed.
     """
 
     case: Case
@@ -98,13 +99,14 @@ class Result:
     problems: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
+    files: Path | None = None
 
     def __str__(self) -> str:
         names = ("lost", "doubled", "stale", "wrong", "invented", "not_stored", "refetched")
         found = [f"{name} {getattr(self, name):g}" for name in names if getattr(self, name)]
         return (
             f"{self.case}: {', '.join(found)}, allowed {self.allowed}, exits {self.codes}, "
-            f"struck {self.struck}, problems {self.problems}"
+            f"struck {self.struck}, files in {self.files}, problems {self.problems}"
         )
 
     @property
@@ -206,7 +208,7 @@ class Trial:
             if self._result.good:
                 shutil.rmtree(directory, ignore_errors=True)
             else:
-                self._result.problems.append(f"its files are in {directory}")
+                self._result.files = directory
         return self._result
 
     def _sandbox(self) -> Sandbox:

@@ -63,6 +63,39 @@ def test_an_api_that_gives_shorter_pages_than_asked_for_is_read_to_the_last_one(
     assert stored == list(range(FIRST, FIRST + 744))
 
 
+def test_hours_outside_the_announced_life_of_a_sensor_are_not_asked_for_until_gaps_are_wanted(
+    runner: Runner, database: Mongo
+) -> None:
+    class Young(Api):
+        def answer(self, path: str, query: Mapping[str, str]) -> Reply:
+            said = super().answer(path, query)
+            if path.endswith("/sensors"):
+                first = {"datetimeFirst": {"utc": "2018-06-01T00:00:00Z"}}
+                said.content["results"] = [{**one, **first} for one in said.content["results"]]
+            return said
+
+    with openaq(Young()) as api:
+        ask = ("source=openaq", f"source.base_url={api.url}", *MARCH)
+        runner(*ask, OPENAQ_API_KEY="anything")
+        assert api.stats()["requests"] == 2
+        totals = runner.last_json("outcome.json")["totals"]
+        assert (totals["empty_hours"], totals["unasked_windows"]) == (0, 1)
+        noted = database["ingest_checkpoints"].find_one({"station_idx": 8641}) or {}
+        assert not noted["covered"]
+        runner(*ask, OPENAQ_API_KEY="anything")
+        assert api.stats()["requests"] == 2  # settled, though nothing is covered
+    with openaq(Api()) as api:  # by now the API announces the hours
+        runner(
+            *ask[:1],
+            f"source.base_url={api.url}",
+            *MARCH,
+            "backfill.mode=gaps",
+            OPENAQ_API_KEY="anything",
+        )
+    stored = [hour_of(item["ts"]) for item in readings_of(database)]
+    assert stored == list(range(FIRST, FIRST + 744))
+
+
 @pytest.mark.parametrize("key", ["first\nsecond", "khóa-đầu"])
 def test_a_key_that_cannot_be_sent_is_refused_before_the_first_request(
     runner: Runner, key: str
