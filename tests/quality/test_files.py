@@ -137,6 +137,20 @@ def test_numbers_and_plain_text_are_written_as_they_are(text: str) -> None:
     assert spreadsheet_safe(frame).equals(frame)
 
 
+def test_readings_lost_together_with_their_checkpoint_are_found_by_the_account_of_the_run(
+    tmp_path: Path,
+) -> None:
+    one = world(tmp_path, stations=(KNOWN,))
+    stored = one.frames[KNOWN].height
+    one.lose(hours(MIDDLE, 7), fetched=False)  # the checkpoint knows nothing of these hours
+    assert check(one.check(), "R04")["status"] == "pass"
+    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], stored=stored)
+    found = check(one.check(), "R04")
+    assert (found["n_failed"], found["n_evaluated"]) == (7, stored)
+    one.note(covered=(), unknown=())  # nor of any other
+    assert check(one.check(), "R04")["n_failed"] == 7
+
+
 def test_a_check_that_breaks_is_an_error_of_its_own_and_fails_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
