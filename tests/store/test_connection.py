@@ -133,8 +133,8 @@ def test_no_option_of_the_uri_weakens_what_a_write_waits_for_and_each_is_named(
 ) -> None:
     readers = "&readPreference=secondaryPreferred&readConcernLevel=available"
     with opened(f"{mongo_uri}{options}{readers}", "test_connection", timeout_s=30) as database:
-        for where in (database, open_collection(database, "hours"), Budget(database, "x", SECRET)):
-            used = getattr(where, "_collection", where)
+        budget = Budget(database, "x", SECRET)._collection
+        for used in (database, open_collection(database, "hours"), budget):
             assert used.write_concern.document == {"w": "majority", "j": True}
             assert used.read_concern.document == {"level": "local"}
             assert used.read_preference == ReadPreference.PRIMARY

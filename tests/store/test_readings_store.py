@@ -580,7 +580,10 @@ def test_our_insert_beside_a_blind_writers_is_taken_back_where_the_server_can(
 def test_a_double_that_the_server_cannot_remove_is_named_with_its_hour(
     mongo_uri: str, database: Documents
 ) -> None:
-    spy = Spy(before={"insert": lambda: database[NAME].insert_one(live_row(START, 57)) and None})
+    def blind_writer() -> None:
+        database[NAME].insert_one(live_row(START, 57))
+
+    spy = Spy(before={"insert": blind_writer})
     with spied(mongo_uri, database, spy) as racing, structlog.testing.capture_logs() as logs:
         racing._is_timeseries, racing._can_replace = True, False
         assert racing.upsert(HANOI, WEEK, week()[:3]) == Written(inserted=3)
