@@ -21,8 +21,9 @@ from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.core.present import hours_asked
+from runner.files import write_text
 from runner.rules import KEYS
-from runner.secrets import Redactor
+from runner.secrets import Redactor, masked
 from runner.settings import Output
 from runner.shutdown import StopFlag
 
@@ -208,7 +209,7 @@ class Job:
 
     def print_json(self, content: dict[str, Any]) -> None:
         """Print the one JSON document of a job, in ASCII whatever the terminal can show."""
-        print(self.redact(json_text(content, ascii_only=True)), flush=True)  # noqa: T201 - as above
+        print(json_text(masked(content, self.redact), ascii_only=True), flush=True)  # noqa: T201 - as above
 
     def complain(self, text: str) -> None:
         """Say what went wrong, on standard error, without secrets."""
@@ -216,11 +217,9 @@ class Job:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
-        text = self.redact(json_text(content))
+        text = json_text(masked(content, self.redact))
         try:
-            (self.context.run_dir / name).write_text(
-                text + "\n", encoding="utf-8", errors="backslashreplace"
-            )
+            write_text(self.context.run_dir / name, text)
         except OSError as error:
             log.warning("file.not_written", file=name, error=str(error))
 

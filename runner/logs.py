@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import structlog
 
 from runner.core.text import harmless
+from runner.secrets import masked
 
 LOG_NAME = "backfill.log"
 _QUIET_ON_CONSOLE = (
@@ -88,7 +89,7 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _stamp(run_id),
     ]
-    masked = _masked(redact)
+    mask = _masked(redact)
     renderers: list[tuple[logging.Handler, list[structlog.typing.Processor]]] = [
         (_Console(threshold), _human()),
     ]
@@ -96,8 +97,10 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
         tracebacks = structlog.processors.ExceptionRenderer(
             structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         )
-        json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-        renderers.append((_File(run_dir / LOG_NAME), [tracebacks, masked, json]))
+        json = structlog.processors.JSONRenderer(
+            ensure_ascii=False, default=lambda value: redact(str(value))
+        )
+        renderers.append((_File(run_dir / LOG_NAME), [tracebacks, mask, json]))
     root = logging.getLogger()
     before = (root.handlers[:], root.level, [logging.getLogger(n).level for n in _CHATTY_LIBRARIES])
     for handler, last in renderers:
@@ -106,7 +109,7 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
                 foreign_pre_chain=shared,
                 processors=[
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    masked,
+                    mask,
                     *last,
                 ],
             )
@@ -170,15 +173,8 @@ def _stamp(run_id: str) -> structlog.typing.Processor:
 
 def _masked(redact: Redact) -> structlog.typing.Processor:
     def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            return redact(value)
-        if isinstance(value, dict):
-            return {clean(key): clean(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [clean(item) for item in value]
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        return redact(str(value))
+        plain = value is None or isinstance(value, bool | int | float | str | dict | list | tuple)
+        return masked(value if plain else str(value), redact)
 
     def mask(_logger: Any, _method: str, event: Event) -> Event:
         for key, value in event.items():

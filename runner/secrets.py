@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
+import sys
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from typing import Any
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from dotenv import dotenv_values
 
 MASK = "***"
 NAMES = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI")
 """The environment variables whose values must reach no file, log, notebook or traceback."""
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+"""Of these only the credentials are secret; the host stands in messages."""
 
 _SHORTEST_MASKED = 4
 """Values shorter than this are not searched for in text: masking "a" would garble every line."""
+_SHORTEST_FRAGMENT = 8
+_LONGEST_WORD = 16
+"""What is shorter, in letters only than the latter, is masked only where it stands alone: a
+password that is a word would garble other words."""
+_BREAKS = r"(?:(?:\\\\*[rn]|[\r\n])[ \t]*)*"
+_WORD = re.compile(r"\w")
+_ESCAPE = re.compile(
+    r"[\r\n][ \t]*"
+    r"|\\+(?:[rn][ \t]*|u(?P<u>[0-9a-fA-F]{4})|x(?P<x>[0-9a-fA-F]{2})|(?P<itself>.))"
+    r"|%(?:25)*(?P<url>[0-9a-fA-F]{2})"
+    r"|&(?:amp;)*(?:#0*(?P<decimal>[0-9]{1,7});|#[xX]0*(?P<hex>[0-9a-fA-F]{1,6});|(?P<name>[a-z]+);)"
+)
+_LAST_LATIN = 0xFF
+_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_NAMED = {name: character for character, name in _ENTITIES.items()}
+_CONTROL = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 
 
 class Secret:
@@ -53,10 +75,27 @@ class Secret:
 def without(secret: Secret, text: str) -> str:
     """Return text from outside with a secret masked, however it is spelt there."""
     value = secret.reveal()
-    if not value:
-        return text
-    longest_first = sorted(_spellings(value), key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), MASK, text)
+    return _masker((value,))(text) if value else text
+
+
+def masked(value: Any, redact: Callable[[str], str]) -> Any:
+    """Return a JSON or BSON value with secrets masked in its strings; numbers stay as they are.
+
+    Keys that are words are names of fields and stay, so that a document keeps its form whatever
+    word somebody chose for a password.
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {_masked_key(key, redact): masked(item, redact) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item, redact) for item in value]
+    return value
+
+
+def _masked_key(key: Any, redact: Callable[[str], str]) -> Any:
+    is_name = not isinstance(key, str) or _is_word(key.replace("_", ""))
+    return key if is_name else redact(key)
 
 
 class Environment:
@@ -98,43 +137,168 @@ class Environment:
 
 
 class Redactor:
-    """Replaces every known secret value in text by `***`."""
+    """Replaces every secret of an environment in text by `***`, however it is spelt there."""
 
     def __init__(self, environment: Environment) -> None:
-        found: set[str] = set()
+        secrets: set[str] = set()
+        fixed: set[str] = set()
         for name in NAMES:
             value = environment.secret(name).reveal()
-            found |= _spellings(value)
+            same = {value, unquote(value), unquote_plus(value)}
             if "://" in value:
-                found |= _uri_credentials(value)
-        found = {value for value in found if len(value) >= _SHORTEST_MASKED}
-        longest_first = sorted(found, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
+                passwords, credentials = _of_uri(value)
+                secrets |= passwords
+                fixed |= same | credentials
+            else:
+                secrets |= same
+        for name in PROXIES:
+            for spelling in (name, name.lower()):
+                passwords, credentials = _of_uri(environment.secret(spelling).reveal())
+                secrets |= passwords
+                fixed |= credentials
+        self._masker = _masker(_long_enough(secrets), _long_enough(fixed))
 
     def __call__(self, text: str) -> str:
         """Return the text without secrets."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        return self._masker(text)
 
 
-def _spellings(value: str) -> set[str]:
-    """Return the forms in which a value may turn up: as it is, quoted, unquoted."""
-    plain = {value, unquote(value), unquote_plus(value)}
-    return {
-        spelling
-        for text in plain
-        for spelling in (
-            text,
-            quote(text, safe=""),
-            quote(text),
-            quote_plus(text),
-            repr(text)[1:-1],
-            json.dumps(text)[1:-1],
-            json.dumps(text, ensure_ascii=False)[1:-1],
-        )
-    }
+class _Masker:
+    """Masks values in text: as they are, in base64, and in every spelling of their characters."""
+
+    def __init__(self, values: Collection[str], fixed: Collection[str]) -> None:
+        every = {*values, *fixed}.union(*map(_in_base64, values))
+        self._fixed = sorted(every, key=len, reverse=True)
+        self._spelled = [_Spelled(value) for value in sorted(values, key=len, reverse=True)]
+        self._signs = "\\%&\n\r+" if " " in "".join(values) else "\\%&\n\r"
+
+    def __call__(self, text: str) -> str:
+        """Return the text with the values masked."""
+        for value in self._fixed:
+            if value in text:
+                text = re.sub(re.escape(value), _replacement, text)
+        if any(sign in text for sign in self._signs):
+            plain = _ESCAPE.sub(_unescaped, text)
+            for spelled in self._spelled:
+                text = spelled.masked(text, plain)
+        return text
 
 
-def _uri_credentials(uri: str) -> set[str]:
-    """Return the spellings of the password, which may hold what it should not: / ? # [ or @."""
+class _Spelled:
+    """One value, in every spelling of its characters, also across lines."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        # Others are written in ways that `_unescaped` does not know.
+        self._is_simple = value.isascii() and value.isprintable() and not set(value) & set("\\% ")
+
+    def masked(self, text: str, plain: str) -> str:
+        """Return the text with the value masked; `plain` is the same without escapes."""
+        if self._is_simple and self._value not in plain:
+            return text  # the pattern takes milliseconds to compile, and 40 ns per character
+        return self._pattern.sub(_replacement, text)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        between = "" if _is_word(self._value) else _BREAKS
+        return re.compile(between.join(map(_character, self._value)))
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """Return the character of an escape; nothing for a line break."""
+    kind, text = match.lastgroup, match[match.lastgroup or 0]
+    match kind:
+        case None:
+            return ""
+        case "itself":
+            return text
+        case "name":
+            return _NAMED.get(text, "")
+        case _:
+            return chr(int(text, 10 if kind == "decimal" else 16) % (sys.maxunicode + 1))
+
+
+def _replacement(match: re.Match[str]) -> str:
+    """Mask a match; a word, or little more, only where it stands alone."""
+    text, start, end = match.string, match.start(), match.end()
+    joined = _WORD.search(f"{text[max(0, start - 1) : start]} {text[end : end + 1]}")
+    return match[0] if joined and _is_word(match[0]) else MASK
+
+
+def _is_word(value: str) -> bool:
+    return len(value) < (_LONGEST_WORD if value.isalpha() else _SHORTEST_FRAGMENT)
+
+
+@lru_cache(maxsize=64)
+def _masker(values: tuple[str, ...], fixed: tuple[str, ...] = ()) -> _Masker:
+    """Return what masks values however they are spelt, and fixed texts as they are."""
+    return _Masker(values, fixed)
+
+
+def _long_enough(values: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(value for value in values if len(value) >= _SHORTEST_MASKED))
+
+
+def _character(character: str) -> str:
+    """Return the pattern of a character: itself, and as URLs, JSON, Python and HTML escape it.
+
+    Every alternative begins with a literal, which lets `re` skip text quickly.
+    """
+    code = ord(character)
+    units = character.encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    url = "".join(f"%(?:25)*{_hex(byte, 2)}" for byte in character.encode("utf-8", "surrogatepass"))
+    ways = [
+        url,
+        "".join(rf"\\\\*u{_hex(high * 256 + low, 4)}" for high, low in pairs),
+        rf"&(?:amp;)*#0*{code};",
+        rf"&(?:amp;)*#[xX]0*{_hex(code)};",
+    ]
+    if code <= _LAST_LATIN:
+        ways.append(rf"\\\\*x{_hex(code, 2)}")
+    else:
+        ways.append(rf"\\\\*U{_hex(code, 8)}")
+    if character in _ENTITIES:
+        ways.append(f"&(?:amp;)*{_ENTITIES[character]};")
+    if character in _CONTROL:
+        ways.append(rf"\\\\*{_CONTROL[character]}")
+    elif not character.isalnum():
+        ways.append(rf"\\\\*{re.escape(character)}")
+    if character == " ":
+        ways.append(r"\+")
+    return f"(?:{'|'.join([*ways, re.escape(character)])})"  # %25 is one sign, not % and 25
+
+
+def _hex(number: int, digits: int = 1) -> str:
+    return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:0{digits}x}")
+
+
+def _in_base64(value: str) -> set[str]:
+    """Return what of a value is left in base64, wherever in the encoded text it begins."""
+    if len(value) < _SHORTEST_FRAGMENT:
+        return set()
+    found = set()
+    raw = value.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        end = len(raw) - (before + len(raw)) % 3
+        for encode in (b64encode, urlsafe_b64encode):
+            # The characters at both ends hold bits of the neighbours, too.
+            text = encode(b"\0" * before + raw[:end]).decode()
+            found.add(text[before and before + 1 :])
+    return found
+
+
+def _of_uri(uri: str) -> tuple[set[str], set[str]]:
+    """Return the secrets in a URI, and user and password as a header carries them.
+
+    The password may hold what it should not: / ? # [ or @.
+    """
     login, at, _host = uri.partition("://")[2].rpartition("@")
-    return _spellings(login.partition(":")[2]) if at else set()
+    user, _, password = login.partition(":")
+    options = parse_qsl(uri.rpartition("?")[2])
+    secrets = {value for name, value in options if _SECRET_OPTION.search(name)}
+    if not (at and password):
+        return secrets, set()
+    secrets |= {password, unquote(password), unquote_plus(password)}
+    basic = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogateescape")
+    return secrets, {b64encode(basic).decode(), urlsafe_b64encode(basic).decode()}

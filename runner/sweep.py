@@ -7,7 +7,6 @@ to is read from the files they leave, so that a job that was killed hides no oth
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -33,10 +32,12 @@ from runner.config import read
 from runner.core.errors import ConfigError
 from runner.core.exits import Exit
 from runner.core.sweep import PlannedJob, Summary, SweepPlan
+from runner.files import write_text
 from runner.job import PROGRAM
 from runner.launching import Launching
 from runner.private_files import check_typed
 from runner.process import Process, tell
+from runner.secrets import masked
 from runner.task import JobTask
 
 _MOST_TOLD = 3
@@ -61,7 +62,7 @@ def run_sweep(process: Process, argv: tuple[str, ...], arguments: Arguments) -> 
         plan = _plan(hydra, config, process, argv, arguments)
         Path(plan.directory).mkdir(parents=True, exist_ok=True)
         sweep_files.clear(plan)
-        OmegaConf.save(config, Path(plan.directory, "multirun.yaml"))
+        write_text(Path(plan.directory, "multirun.yaml"), OmegaConf.to_yaml(config))
         _write(process, sweep_files.summary_of(plan))
         told = f"Sweep: {len(plan.jobs)} jobs, files in {_shown(plan.directory)}"
         print(process.redact(told), flush=True)  # noqa: T201 - the product's own words
@@ -164,7 +165,7 @@ def _tell_story(process: Process, summary: Summary, error: Exception | None) -> 
     if error is not None:
         said = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
         tell(process.redact(f"launcher {summary.plan.launcher}: {type(error).__name__}: {said}"))
-    content = json.loads(process.redact(json.dumps(summary.to_json(), ensure_ascii=False)))
+    content = masked(summary.to_json(), process.redact)
     console().print(sweep_table(content))
     place = Path(summary.plan.directory)
     words = [*summary.last_words(), f"Summary: {place / sweep_files.SUMMARY}"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.stations import Station
 from runner.core.verdict import Status
+from runner.files import write_text
 from runner.quality.aggregates import hour_grid
 from runner.quality.document import Identity, document
 from runner.quality.files import (
@@ -25,6 +26,7 @@ from runner.quality.judgement import CheckResult, judge, statuses
 from runner.quality.ledger import RunLedger
 from runner.quality.policy import Policy
 from runner.quality.run_data import Previous
+from runner.secrets import masked
 
 MOST_SHOWN = 12
 """Stations whose every hour is written to agg/hour.parquet: those that look worst."""
@@ -86,9 +88,9 @@ def assess(
         files=write_failures(directory, results),
         now=now or scope.now,
     )
-    text = redact(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(masked(made, redact), indent=2, ensure_ascii=False, allow_nan=False)
     write_stations(directory, made["stations"], redact)
-    (directory / DOCUMENT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    write_text(directory / DOCUMENT, text)
     return made
 
 

@@ -11,7 +11,6 @@ Failures come as HTTP 200 with the failure inside, in four shapes, and as the us
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -20,7 +19,7 @@ from runner.core.intervals import Interval, iso
 from runner.core.kept import KeptAnswer
 from runner.core.readings import Answer
 from runner.core.stations import Station
-from runner.secrets import Secret, without
+from runner.secrets import Secret
 from runner.sources.aqicn_answers import AnswerReader
 from runner.sources.http import HttpClient, Reply
 
@@ -92,17 +91,8 @@ class AqicnSource:
         self._reader.has_history = True
         if self._keep:
             request = {"path": path, **params}
-            body = _without_key(self._key, body)
             self._keep(station, KeptAnswer(window, datetime.now(UTC), body, self._name, request))
         return Answer(records)
 
     def _read(self, reply: Reply) -> tuple[list[Any], bytes]:
         return self._reader.read(reply), reply.body
-
-
-def _without_key(key: Secret, body: bytes) -> bytes:
-    """Return a JSON body as it came, or with the key masked where the API echoes it."""
-    encoding = json.detect_encoding(body)
-    text = body.decode(encoding, "surrogatepass")
-    masked = without(key, text)
-    return body if masked == text else masked.encode(encoding, "surrogatepass")

@@ -1,9 +1,11 @@
 """Secrets: where they are read from, that they do not print, and that text is cleaned of them."""
 
 import copy
+import html
 import json
 import os
 import pickle
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.secrets import MASK, NAMES, Environment, Redactor, Secret
+from runner.secrets import MASK, NAMES, PROXIES, Environment, Redactor, Secret, masked
 
 KEY = "canary-0a1b2c3d"
 PASSWORD = 'ca/na ry+"5\\6é'
@@ -20,7 +22,7 @@ PASSWORD = 'ca/na ry+"5\\6é'
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No secrets around, and a working directory without `.env`."""
-    for name in (*NAMES, "MONGO_DB"):
+    for name in (*NAMES, *PROXIES, "MONGO_DB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -167,6 +169,76 @@ def test_a_secret_within_another_is_masked_with_it() -> None:
 
 def test_pattern_characters_in_a_secret_mean_nothing() -> None:
     assert redactor(AQICN_API_KEY="a.c*e(")("a.c*e( abcde(") == "*** abcde("
+
+
+def escaped(value: str) -> list[str]:
+    """Return a value as no library quotes it by itself: every character escaped."""
+    return [
+        "".join(f"%{byte:02x}" for byte in value.encode()),
+        quote("".join(f"%{byte:02X}" for byte in value.encode())),
+        "".join(rf"\u{ord(character):04x}" for character in value),
+        "".join(rf"\\u{ord(character):04X}" for character in value),
+        "".join(rf"\x{ord(character):02x}" for character in value),
+        "".join(f"&#{ord(character)};" for character in value),
+        "".join(f"&#x{ord(character):X};" for character in value),
+        "\n".join(value),
+        "\r\n  ".join(value),
+        "\\n".join(value),
+    ]
+
+
+@pytest.mark.parametrize("value", [KEY, "a.c*e(12345", "can<a>&\"r'y 1"])
+def test_a_secret_is_masked_in_any_mixture_of_escapes(value: str) -> None:
+    redact = redactor(AQICN_API_KEY=value)
+    for spelling in escaped(value):
+        assert redact(f"<{spelling}>") == f"<{MASK}>"
+    assert redact(f"<{html.escape(value)}>") == f"<{MASK}>"
+    assert redact(f"<{value[:4]}{escaped(value[4:])[0]}>") == f"<{MASK}>"
+
+
+@given(before=st.binary(max_size=5), after=st.binary(max_size=5))
+def test_no_half_of_a_secret_is_left_in_base64(before: bytes, after: bytes) -> None:
+    redact = redactor(AQICN_API_KEY=KEY)
+    for encode, decode in ((b64encode, b64decode), (urlsafe_b64encode, urlsafe_b64decode)):
+        left = redact(encode(before + KEY.encode() + after).decode())
+        assert MASK in left
+        for part in left.split(MASK):
+            for start in range(4):
+                piece = part[start:]
+                seen = decode(piece[: len(piece) // 4 * 4])
+                assert all(KEY[at : at + 4].encode() not in seen for at in range(len(KEY) - 3))
+
+
+PROXY = f"http://some%40one:{quote(PASSWORD, safe='')}@proxy.example.org:3128"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+def test_of_a_proxy_its_credentials_are_masked_and_its_host_is_readable(name: str) -> None:
+    redact = redactor(**{name: PROXY})
+    basic = b64encode(f"some@one:{PASSWORD}".encode()).decode()
+    assert redact(f"Basic {basic}") == "Basic ***"
+    assert redact(f"<{PASSWORD}>") == "<***>"
+    assert redact(PROXY) == "http://some%40one:***@proxy.example.org:3128"
+    assert redactor(**{name: "http://proxy.example.org:3128"})(PROXY) == PROXY
+
+
+def test_a_secret_among_the_options_of_a_database_uri_is_masked() -> None:
+    redact = redactor(MONGO_URI="mongodb://h/?tlsCertificateKeyFilePassword=canary1234&w=1")
+    assert redact("bad password canary1234, w=1") == "bad password ***, w=1"
+
+
+@pytest.mark.parametrize("word", ["2023", "data", "readings", "covered"])
+def test_a_password_that_is_a_word_is_masked_alone_and_spoils_no_data(word: str) -> None:
+    redact = redactor(MONGO_URI=f"mongodb://user:{word}@host/")
+    assert redact(f"login {word}, x{word} {word}_h {word}") == f"login ***, x{word} {word}_h ***"
+    document = {word: 2023, "hours": [2023, 20.23, None, True], "why": f"bad login {word}"}
+    changed = {word: 2023, "hours": [2023, 20.23, None, True], "why": "bad login ***"}
+    assert masked(document, redact) == changed
+
+
+def test_a_document_is_masked_in_its_keys_too() -> None:
+    document = {KEY: [{f"x{KEY}": (KEY, 1)}]}
+    assert masked(document, redactor(AQICN_API_KEY=KEY)) == {MASK: [{f"x{MASK}": [MASK, 1]}]}
 
 
 URI = f"mongodb://user:{quote(PASSWORD, safe='')}@one:27017,two:27017/air?authSource=admin"
