@@ -27,7 +27,7 @@ from pymongo.errors import (
 from runner.core.errors import ConfigError, RunnerError, StoreError, StoreUnavailableError
 from runner.secrets import Secret
 from runner.store.budget import Budget
-from runner.store.collection import open_collection
+from runner.store.collection import DURABLE, open_collection
 from runner.store.connection import APP_NAME, connect, overruled_writes, store_errors
 from runner.store.embedded import embedded
 
@@ -135,8 +135,9 @@ def test_no_option_of_the_uri_weakens_what_a_write_waits_for_and_each_is_named(
     readers = "&readPreference=secondaryPreferred&readConcernLevel=available"
     with opened(f"{mongo_uri}{options}{readers}", "test_connection", timeout_s=30) as database:
         budget = Budget(database, "x", SECRET)._collection
+        assert (DURABLE.document["w"], DURABLE.document["j"]) == ("majority", True)
         for used in (database, open_collection(database, "hours"), budget):
-            assert used.write_concern.document == {"w": "majority", "j": True}
+            assert used.write_concern == DURABLE
             assert used.read_concern.document == {"level": "local"}
             assert used.read_preference == ReadPreference.PRIMARY
         assert overruled_writes(database) == overruled
