@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.config import missing_key_message
 from runner.core.country import Country, country_of
@@ -33,7 +33,7 @@ def api_key(job: Job) -> Secret:
     """Return the API key; a word in its place for sources that need none.
 
     Raises:
-        ConfigError: it is needed and not set.
+        ConfigError: it is needed and not set, or cannot be sent.
     """
     name = job.key_name
     if name is None:
@@ -41,10 +41,16 @@ def api_key(job: Job) -> Secret:
     key = job.context.environment.secret(name)
     if not key:
         raise ConfigError(missing_key_message(name))
+    value = key.reveal()
+    if not value.isprintable() or value != value.encode("latin-1", "ignore").decode("latin-1"):
+        raise ConfigError(
+            f"{name} cannot be sent: it holds a line break, or a character that no key has",
+            hint="Copy the key again, on one line, into the environment or .env",
+        )
     return key
 
 
-def airnow_files(directory: str | None, sites: Mapping[str, int]) -> AirNowSource:
+def airnow_files(directory: str | None, sites: Mapping[str, Any]) -> AirNowSource:
     """Return the source that reads the AirNow files of a directory."""
     from runner.sources.airnow import AirNowSource  # noqa: PLC0415 - brings polars
 

@@ -26,6 +26,7 @@ from runner.assembly import (
 )
 from runner.core.concentrations import MeasuredHour
 from runner.core.errors import RunnerError
+from runner.core.kept import KeptAnswer
 from runner.core.outcome import ATTRIBUTIONS, Outcome, State
 from runner.core.plan import Plan, Skip, plan_json
 from runner.core.recorded import by_station
@@ -256,9 +257,12 @@ def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
     days = job.config.source.raw_days
     if job.config.dry_run or not job.config.source.keep_raw:
         return None
-    return lambda station, answer: outage.outlast(
-        lambda: store.raw.keep(job.run_id, station.idx, answer, days)
-    )
+
+    def keep(station: Station, answer: KeptAnswer) -> None:
+        with store.leases.hold(station.idx):
+            store.raw.keep(job.run_id, station.idx, answer, days)
+
+    return lambda station, answer: outage.outlast(lambda: keep(station, answer))
 
 
 def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None:
@@ -270,8 +274,8 @@ def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None
         return None
 
     def keep(station: Station, hours: Sequence[MeasuredHour]) -> None:
-        store.leases.keep(station.idx)
-        store.concentrations.keep(job.run_id, station.idx, job.source_kind, hours, job.now())
+        with store.leases.hold(station.idx):
+            store.concentrations.keep(job.run_id, station.idx, job.source_kind, hours, job.now())
 
     return lambda station, hours: outage.outlast(lambda: keep(station, hours))
 

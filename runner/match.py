@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import islice
 
 from runner.assembly import api_key, budget_of, pacer_of
 from runner.core.errors import ConfigError
@@ -17,6 +17,7 @@ from runner.openaq_assembly import openaq_client
 from runner.pacing import Pacing
 from runner.secrets import Secret
 from runner.sources.openaq import PAGE
+from runner.sources.openaq_answers import Page, pages
 from runner.sources.patience import FailedTries
 from runner.store.outage import Outage
 from runner.store_assembly import open_store
@@ -52,14 +53,15 @@ def match(job: Job) -> Outcome:
 
 
 def _places(job: Job, key: Secret, pacer: Pacing) -> Iterator[Place]:
-    """Yield the locations of the country, page by page until one is not full."""
+    """Yield the locations of the country, page by page up to the last one."""
+    asked = {"iso": job.config.source.openaq.country.upper(), "limit": str(PAGE)}
     with openaq_client(job, key, pacer, FailedTries()) as (client, reader):
-        for page in count(1):
-            asked = {"iso": job.config.source.openaq.country.upper(), "limit": str(PAGE)}
-            found = client.get("/v3/locations", {**asked, "page": str(page)}, {}, reader.results)
+
+        def ask(number: int) -> Page:
+            return client.get("/v3/locations", {**asked, "page": str(number)}, {}, reader.page)
+
+        for found in islice(pages(ask), _MOST_PAGES):
             yield from filter(None, map(place_of, found))
-            if len(found) < PAGE or page == _MOST_PAGES:
-                return
 
 
 def _proposal(job: Job, stations: Sequence[Station], places: Sequence[Place]) -> list[str]:

@@ -30,6 +30,7 @@ def openaq_archive(job: Job) -> OpenAqArchive:
         source.openaq.locations,
         scale=source.openaq.scale,
         least_coverage=source.openaq.least_coverage,
+        wanted=job.wanted,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from runner.job import Job
 from runner.sandbox.climatology import Climatology
@@ -33,7 +34,7 @@ def openaq_side(job: Job, names: Mapping[int, str]) -> OpenAqAnswers:
     )
 
 
-def _measured(directory: str, sites: Mapping[str, int]) -> Hours:
+def _measured(directory: str, sites: Mapping[str, Any]) -> Hours:
     from runner.sources.airnow import AirNowSource  # noqa: PLC0415 - brings polars
 
     files = AirNowSource(Path(directory), sites)

@@ -150,7 +150,8 @@ class _Replay:
         gained = Tally(tally.inserted, tally.updated)
         hours = [item.hour for item in items]
         self._store.checkpoints.note_filled(idx, hours, gained, self._job.now())
-        self._store.rejects.remove([item.reject.key for item in items])
+        with self._store.leases.hold(idx):
+            self._store.rejects.remove([item.reject.key for item in items])
 
 
 def _by_hour(items: Iterable[_Candidate]) -> dict[int, list[Reading]]:

@@ -145,8 +145,8 @@ class _Rescaling:
         found = rescale(kept, stored, idx, window, self.scale, self._job.now())
         todo = [one for one in found.changes if not one.is_done]
         if self._act and todo:
-            store.leases.keep(idx)
-            store.concentrations.intend(todo)
+            with store.leases.hold(idx):
+                store.concentrations.intend(todo)
         readings = [one.reading for one in found.changes if one.reading]
         can_replace = store.readings.can_replace
         rejects = found.rejects if can_replace else []  # else their readings stay
@@ -160,7 +160,8 @@ class _Rescaling:
         )
         counts["removed" if can_replace else "kept"] += len(gone)
         if self._act and can_replace:
-            store.readings.take_out(gone)
+            with store.leases.hold(idx):
+                store.readings.take_out(gone)
         counts.update(str(why) for why in found.left.values())
         told = {one.new.hour for one in found.changes} | found.left.keys()
         counts["beside"] = len(stored.keys() - told)
@@ -180,7 +181,8 @@ class _Rescaling:
         settled = [(one.kept, one.new) for one in done]
         if store.readings.can_replace:  # else what is stored may be of any scale, and stays so
             settled += [(one, replace(one.measured, scale="")) for one in found.released]
-        store.concentrations.settle(settled)
+        with store.leases.hold(idx):
+            store.concentrations.settle(settled)
 
 
 def _chosen(job: Job, store: Store) -> list[int] | None:

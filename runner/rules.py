@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.core.stations import site_of
 from runner.discovery_rules import broken_discovery_rules
 from runner.openaq_rules import OPENAQ_RANGES, broken_openaq_rules
 from runner.quality_rules import broken_quality_rules
@@ -169,12 +170,19 @@ def _bbox(key: str, bbox: Sequence[float] | None) -> Iterator[str]:
 def _source(source: Source) -> Iterator[str]:
     if source.kind in (SourceKind.airnow, SourceKind.openaq_archive):
         yield from _files(source)
+    for site, setting in source.sites.items():
+        try:
+            site_of(site, setting)
+        except ValueError as error:
+            yield f"source.sites: {site}: {error}"
     if source.keep_raw:
         yield from _keep_raw(source.kind)
     if source.kind in (SourceKind.aqicn, SourceKind.aqicn_live, SourceKind.openaq):
         yield from _url(source)
     if "{feed}" not in source.history.path or not source.history.path.startswith("/"):
         yield f"source.history.path={source.history.path}: it starts with / and contains {{feed}}"
+    if not source.history.path.isprintable() or " " in source.history.path:
+        yield f"source.history.path={source.history.path!r}: there is a blank or the like in it"
     yield from broken_openaq_rules(source.openaq)
 
 
@@ -187,9 +195,6 @@ def _files(source: Source) -> Iterator[str]:
         path.suffix.lower() == ".csv" for path in Path(source.path).iterdir()
     ):
         yield f"source.path={source.path}: there is no *.csv file in it"
-    for site, idx in source.sites.items():
-        if idx not in INT32:
-            yield f"source.sites: {site}: {idx} is no station index"
 
 
 def _keep_raw(kind: SourceKind) -> Iterator[str]:
@@ -203,10 +208,13 @@ def _keep_raw(kind: SourceKind) -> Iterator[str]:
 
 def _url(source: Source) -> Iterator[str]:
     key = "source.base_url"
+    if not source.base_url.isprintable() or " " in source.base_url:
+        yield f"{key}={source.base_url!r}: there is a blank or a control character in it"
+        return
     try:
         url = urlsplit(source.base_url)
         host = url.hostname
-        _ = url.port
+        _ = url.port, (host or "").encode("idna")
     except ValueError as error:
         yield f"{key}: {error}"
         return

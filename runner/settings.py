@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from runner.discovery_settings import Country, Discovery
 from runner.openaq_settings import OpenAq
@@ -222,7 +223,8 @@ class Source:
         read_timeout_s: seconds between two bytes of an answer.
         retry: what happens after a failure.
         path: directory of AirNow files, or of OpenAQ's archive.
-        sites: AirNow `Site` to station index.
+        sites: AirNow `Site` to station index, or to `station` and `utc_offset` (its clock, as
+            "+08:00"), which sites outside Viet Nam need.
         keep_raw: keep every answer of the API, so that source=replay can read it again. AQICN's
             terms restrict keeping its answers.
         raw_days: days after which a kept answer is deleted.
@@ -238,7 +240,7 @@ class Source:
     read_timeout_s: float = 30.0
     retry: Retry = field(default_factory=Retry)
     path: str | None = None
-    sites: dict[str, int] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
+    sites: dict[str, Any] = field(default_factory=lambda: {"Hanoi": 8641, "Ho Chi Minh City": 8767})
     keep_raw: bool = False
     raw_days: int = 90
     openaq: OpenAq = field(default_factory=OpenAq)

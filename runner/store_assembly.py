@@ -15,7 +15,7 @@ from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, server_clock, server_version
+from runner.store.connection import connect, overruled_writes, server_clock, server_version
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
@@ -31,7 +31,11 @@ from runner.store.stations import Stations
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock and version."""
+    """The collections of one database, and its server's clock and version.
+
+    Attributes:
+        overruled_writes: see `runner.store.connection.overruled_writes`.
+    """
 
     stations: Stations
     readings: Readings
@@ -48,6 +52,7 @@ class Store:
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
     budget: Callable[[str, Secret], Budget]
+    overruled_writes: str
 
 
 @contextmanager
@@ -86,4 +91,5 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(FlatReadings, database),
             Queries(database),
             partial(Budget, database),
+            overruled_writes(database),
         )

@@ -14,6 +14,7 @@ from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
+from runner.core.stations import site_of
 from runner.core.text import counted
 from runner.job import Job
 from runner.settings import Stations, StationSelector
@@ -52,15 +53,15 @@ def choose_stations(job: Job, store: Store) -> Selection:
         ConfigError: it chooses none.
     """
     chosen = job.config.stations
+    known, no_stations = store.stations.read()
     return select(
         ids=chosen.ids,
         named=chosen.named,
         selectors=[*map(selector_of, chosen.selectors.values())],
         narrow=selector_of(chosen),
-        known=[
-            replace(station, name=job.redact(station.name)) for station in store.stations.known()
-        ],
+        known=[replace(station, name=job.redact(station.name)) for station in known],
         bundled=bundled_stations(),
+        no_stations=no_stations,
     )
 
 
@@ -94,6 +95,11 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
+    if store.overruled_writes:
+        job.tell(
+            f"MONGO_URI says {store.overruled_writes}: not followed. Every write waits for the"
+            " journals of a majority of the servers (w=majority, journal=true)."
+        )
     mode = Mode(job.config.backfill.mode.value)
     checkpoints = store.checkpoints.load(
         [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
@@ -133,7 +139,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    _tell_plan(job, plan)
+    _tell_plan(job, plan, selection)
     return Work(selection, plan, files, held)
 
 
@@ -156,17 +162,18 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    _tell_plan(job, plan)
+    _tell_plan(job, plan, selection)
     return Work(selection, plan)
 
 
-def _tell_plan(job: Job, plan: Plan) -> None:
+def _tell_plan(job: Job, plan: Plan, selection: Selection) -> None:
     key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
     document = {
         "version": PLAN_VERSION,
         **job.identity,
         "key": key,
         **plan_json(plan, job.wanted),
+        "no_stations": list(selection.no_stations),
     }
     job.write_json("plan.json", document)
     if job.says_json:
@@ -224,7 +231,8 @@ def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
 
     files = airnow_files(source.path, source.sites)
     if not any(files.offers(station.idx) for station in selection.stations):
-        offered = sorted(idx for idx in source.sites.values() if files.offers(idx))
+        sites = (site_of(name, value).station for name, value in source.sites.items())
+        offered = sorted({idx for idx in sites if files.offers(idx)})
         raise ConfigError(
             f"source=airnow: the files in {source.path} speak of none of the "
             f"{counted(len(selection.stations), 'chosen stations')}",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.core.aqi import LOWEST_CONCENTRATION
+from runner.core.aqi import LOWEST_CONCENTRATION, SCALES
 from runner.core.aqi.units import unit_name
 from runner.core.indices import Series, indices_of
 from runner.core.intervals import Interval
@@ -23,6 +23,14 @@ from runner.core.readings import LocalTime, Reason, Reject
 
 POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 """Those that AQICN has sub-indices for; OpenAQ gives them the same names."""
+
+OTHER_PARAMETERS = frozenset(
+    """
+    bc ch4 co2 humidity no nox pm1 pm4 pressure relativehumidity so4 temperature ufp um003 um005
+    um010 um025 um050 um100 voc wind_direction wind_speed
+    """.split()  # noqa: SIM905 - to be read
+)
+"""What OpenAQ measures besides: left out, since no index needs it."""
 
 FULL_SCALE = 985.0
 """ug/m3. What the monitors of the US posts (Met One BAM) give out at the end of their scale; in
@@ -173,6 +181,10 @@ def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | R
     aqi, told = indices_of(series, one.hour, scale)
     if aqi is None:
         values = {item.pollutant: [item.value, item.unit] for item in reversed(one.measured)}
-        return Reject(Reason.NO_INDEX, {"scale": scale, "measured": values}, one.hour)
+        tables = SCALES[scale].tables
+        decided = [series[name][one.hour][0] for name, _mean in tables if name in one.deciding]
+        below = not SCALES[scale].takes_below_zero and any(value < 0 for value in decided)
+        reason = Reason.BELOW_ZERO if below else Reason.NO_INDEX
+        return Reject(reason, {"scale": scale, "measured": values}, one.hour)
     iaqi = {pollutant: {"v": told[pollutant]} for pollutant in POLLUTANTS if pollutant in told}
     return {"aqi": aqi, "iaqi": iaqi, "time": {**one.measured[0].local}}

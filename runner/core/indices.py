@@ -58,6 +58,8 @@ def indices_of(
         measured = series.get(pollutant, {})
         if hour not in measured or mean not in _REACH:
             continue
+        if measured[hour][0] < 0 and not chosen.takes_below_zero:
+            continue
         back = [_in_unit(measured.get(hour - age), table, pollutant) for age in range(_REACH[mean])]
         index = _index(table, _mean(back, mean))
         if index is not None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runner.core.errors import Scope, SourceError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect, subtract
 from runner.core.readings import Answer, Reason, Reject, hour_in
 
@@ -40,6 +39,8 @@ def answer_of(
 ) -> Answer:
     """Return what the kept answers say of a window; `asked` is when the oldest of them was given.
 
+    Hours that no answer holds (it expired, or was removed) were not asked for.
+
     Records that lie outside the window asked for at the time, or after the time of the answer, stay
     rejects as they were then; they and records without a readable hour are told of once, with the
     first hour of their answer.
@@ -50,7 +51,7 @@ def answer_of(
         read: returns the records of an answer.
 
     Raises:
-        SourceError: for the station: an answer cannot be read, or hours have none.
+        SourceError: for the station: an answer cannot be read.
     """
     left: Intervals = (window,)
     records: list[Any] = []
@@ -71,12 +72,7 @@ def answer_of(
                 rejects.append(Reject(reason, record, hour))
             else:
                 records.append(record)
-    if left:
-        raise SourceError(
-            f"no kept answer holds {', '.join(map(str, left))}; it expired, or was removed",
-            scope=Scope.STATION,
-        )
-    return Answer(records, rejects, asked=min(asked))
+    return Answer(records, rejects, asked=min(asked, default=None), not_asked=left)
 
 
 def _refused(hour: int, answer: KeptAnswer) -> Reason | None:

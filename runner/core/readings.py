@@ -91,6 +91,13 @@ class Reason(StrEnum):
     COVERAGE_LOW = "coverage_low"
     WRONG_SENSOR = "wrong_sensor"
     NO_INDEX = "no_index"
+    BELOW_ZERO = "below_zero"
+    """A concentration below zero, on a scale that has no index for it."""
+    ROW_UNREADABLE = "row_unreadable"
+    """A row of a file with too many cells, or too few."""
+    PARAMETER_UNKNOWN = "parameter_unknown"
+    UNITS_MIXED = "units_mixed"
+    """Measurements of one hour in units that cannot be converted into each other."""
 
 
 SAID_BY_THE_SOURCE = frozenset(
@@ -106,6 +113,7 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.FLAGGED,
         Reason.COVERAGE_LOW,
         Reason.NO_INDEX,
+        Reason.BELOW_ZERO,
     }
 )
 """The source itself says that it has no value for the hour, or no usable one, or the scale has no

@@ -11,6 +11,9 @@ from runner.core.errors import ConfigError
 from runner.core.stations import Station
 from runner.core.text import counted
 
+_MOST_SHOWN = 10
+"""Ids named to the person; plan.json has all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -51,11 +54,15 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The stations chosen, sorted by index; ids nobody knows; remarks for the person."""
+    """The stations chosen, sorted by index; ids nobody knows; remarks for the person.
+
+    `no_stations` are ids in `waqi_stations` that the choice leaves out: they are no station index.
+    """
 
     stations: tuple[Station, ...]
     unknown: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
+    no_stations: tuple[str, ...] = ()
 
 
 def fold(text: str) -> str:
@@ -80,6 +87,7 @@ def select(
     narrow: Selector,
     known: Iterable[Station],
     bundled: Mapping[int, str],
+    no_stations: Sequence[str] = (),
 ) -> Selection:
     """Choose stations.
 
@@ -90,6 +98,7 @@ def select(
         narrow: what every chosen station must match besides.
         known: the stations in `waqi_stations`.
         bundled: the stations of the built-in groups, id to name.
+        no_stations: ids in `waqi_stations` that are no station index.
 
     Raises:
         ConfigError: nothing is left to work on.
@@ -100,16 +109,21 @@ def select(
         catalogue[idx] = station if station.name or idx not in catalogue else catalogue[idx]
     remarks: list[str] = []
     unknown: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
     if ids:
         chosen = {idx for idx in ids if idx in catalogue}
         unknown = tuple(idx for idx in ids if idx not in catalogue)
     else:
         chosen = set(named)
         selectors = list(selectors)
+        left_out = tuple(no_stations) if selectors else ()
+        if left_out:
+            remarks.append(_left_out(left_out))
         pool = stored or {idx: catalogue[idx] for idx in bundled}
         if selectors and not stored:
+            is_empty = "has no station" if left_out else "is empty"
             remarks.append(
-                "waqi_stations is empty: choosing among "
+                f"waqi_stations {is_empty}: choosing among "
                 f"{counted(len(bundled), 'bundled stations')}"
             )
         for selector in selectors:
@@ -117,7 +131,15 @@ def select(
     stations = tuple(catalogue[idx] for idx in sorted(chosen) if narrow.matches(catalogue[idx]))
     if not stations:
         raise _nothing(unknown, stored)
-    return Selection(stations, unknown, tuple(remarks))
+    return Selection(stations, unknown, tuple(remarks), left_out)
+
+
+def _left_out(ids: tuple[str, ...]) -> str:
+    more = ", …" if len(ids) > _MOST_SHOWN else ""
+    return (
+        f"waqi_stations: {counted(len(ids), 'documents')} left out, whose _id is no station index "
+        f"(a whole number of 32 bits, not 0): {', '.join(ids[:_MOST_SHOWN])}{more}"
+    )
 
 
 def _nothing(unknown: tuple[int, ...], stored: Mapping[int, Station]) -> ConfigError:

@@ -10,8 +10,8 @@ The same data have been published in several layouts. All of them are read here:
 
 Hours. Year, Month, Day and Hour say the hour without ambiguity ("12:00 AM" is Hour 0, so the last
 row of a year's file belongs to the next year). `Date (LT)` says the same again, in every row of the
-files seen; where it is readable and says otherwise, the row is a reject. Labels are Vietnamese wall
-clock, +07:00 all year, and are the labels AQICN uses.
+files seen; where it is readable and says otherwise, the row is a reject. Labels are the wall clock
+of the site, in Viet Nam +07:00 all year, and are the labels AQICN uses.
 
 March. The clock that labelled the rows kept US daylight saving, which Vietnam does not have: on the
 second Sunday of March the label 02:00 is absent and 03:00 stands twice. The first of the two is
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from textwrap import shorten
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -38,12 +39,12 @@ from runner.core.aqi import LOWEST_CONCENTRATION
 from runner.core.errors import AirNowFileError
 from runner.core.intervals import hour_of, to_datetime
 from runner.core.readings import Reason
+from runner.core.stations import VIETNAM_H
 from runner.core.text import harmless
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
-
-UTC_OFFSET_HOURS = 7
 
 STANDARD = (
     *("Site", "Parameter", "Date (LT)", "Year", "Month", "Day", "Hour", "NowCast Conc.", "AQI"),
@@ -73,12 +74,14 @@ _QC_REASONS = {
 }
 
 _LONGEST_MESSAGE = 400
-_LAST_LABEL = hour_of(datetime(9999, 12, 31, 16, tzinfo=UTC)) + UTC_OFFSET_HOURS
-"""The last hour of which a datetime can tell the wall clock, seven hours ahead."""
+_LAST_HOUR = hour_of(datetime(9999, 12, 31, 23, tzinfo=UTC))
+"""The last hour, UTC, that a datetime can have."""
+_FEWEST_NAMES = 3
+"""Cells of the first line that are names of our columns: no line of data has so many."""
 
 _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "
-    f"their header begins {', '.join(STANDARD[:7])}"
+    f"their header has {', '.join(STANDARD[:7])}, in any order"
 )
 
 
@@ -114,8 +117,12 @@ class MeasurementFile:
         return {**cells, "file": self.name, "line": self.lines[position]}
 
 
-def read_file(path: Path) -> MeasurementFile:
+def read_file(path: Path, offsets: Mapping[str, int] = MappingProxyType({})) -> MeasurementFile:
     """Read one file.
+
+    Args:
+        path: of the file.
+        offsets: hours that the clock of a site is ahead of UTC; Viet Nam's for other sites.
 
     Raises:
         AirNowFileError: it cannot be read, or is not understood; says the line and what was
@@ -123,7 +130,7 @@ def read_file(path: Path) -> MeasurementFile:
     """
     name = path.name
     try:
-        return _read(name, path.read_bytes())
+        return _read(name, path.read_bytes(), offsets)
     except OSError as error:
         raise AirNowFileError(f"{name}: cannot be read: {error.strerror}") from error
     except csv.Error as error:  # a cell longer than the module takes
@@ -133,21 +140,21 @@ def read_file(path: Path) -> MeasurementFile:
         raise AirNowFileError(said, hint=error.hint) from error
 
 
-def _read(name: str, content: bytes) -> MeasurementFile:
+def _read(name: str, content: bytes, offsets: Mapping[str, int]) -> MeasurementFile:
     numbered = [(at, text) for at, text in enumerate(_lines(content), 1) if text.strip()]
     if not numbered:
         raise AirNowFileError(f"{name}: the file is empty", hint=_LAYOUT_HINT)
     first_at, first = numbered[0]
     delimiter = max(",;\t", key=first.count)
     head = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))]
-    if head[0].casefold() == "site":
+    if _is_header(head):
         columns = tuple(head)
         del numbered[0]
     elif len(head) in (len(STANDARD), len(LAYOUT_2015)):
         columns = STANDARD if len(head) == len(STANDARD) else LAYOUT_2015
     else:
         raise AirNowFileError(
-            f"{name}, line {first_at}: expected a header that begins with Site, or "
+            f"{name}, line {first_at}: expected a header with Site, Year, Month, Day, Hour, or "
             f"{len(STANDARD)} or {len(LAYOUT_2015)} columns without one; "
             f"found {len(head)}: {first[:60]!r}",
             hint=_LAYOUT_HINT,
@@ -155,7 +162,15 @@ def _read(name: str, content: bytes) -> MeasurementFile:
     places = _places(name, first_at, columns)
     cells = _cells(name, numbered, delimiter, len(columns))
     lines = [at for at, _ in numbered]
-    return MeasurementFile(name, columns, cells, lines, _rows(name, cells, places, lines))
+    rows = _rows(name, cells, places, lines, offsets)
+    return MeasurementFile(name, columns, cells, lines, rows)
+
+
+def _is_header(head: list[str]) -> bool:
+    """Whether the cells of the first line name columns, in whatever order."""
+    known = {each for names in _NAMES.values() for each in names}
+    names = known & {cell.casefold() for cell in head}
+    return head[0].casefold() == "site" or len(names) >= _FEWEST_NAMES
 
 
 def _lines(content: bytes) -> list[str]:
@@ -207,7 +222,13 @@ def _cells(name: str, numbered: list[tuple[int, str]], delimiter: str, width: in
     return cells
 
 
-def _rows(name: str, cells: pl.DataFrame, places: dict[str, str], lines: list[int]) -> pl.DataFrame:
+def _rows(
+    name: str,
+    cells: pl.DataFrame,
+    places: dict[str, str],
+    lines: list[int],
+    offsets: Mapping[str, int],
+) -> pl.DataFrame:
     texts = cells.select(
         pl.col(place).str.strip_chars().alias(wanted) for wanted, place in places.items()
     )
@@ -225,7 +246,10 @@ def _rows(name: str, cells: pl.DataFrame, places: dict[str, str], lines: list[in
         _plain("duration"),
         _plain("qc"),
     )
-    known = pl.col("label").is_between(UTC_OFFSET_HOURS, _LAST_LABEL)
+    ahead = pl.col("site").replace_strict(
+        list(offsets), list(offsets.values()), default=VIETNAM_H, return_dtype=pl.Int64
+    )
+    known = (pl.col("label") - ahead).is_between(0, _LAST_HOUR)
     unread = rows.filter(~known.fill_null(value=False))
     if not unread.is_empty():
         position = unread.item(0, "position")
@@ -240,7 +264,7 @@ def _rows(name: str, cells: pl.DataFrame, places: dict[str, str], lines: list[in
     return rows.select(
         "position",
         "site",
-        (pl.col("label") - pl.col("position").is_in(moved) - UTC_OFFSET_HOURS).alias("hour"),
+        (pl.col("label") - pl.col("position").is_in(moved) - ahead).alias("hour"),
         "value",
         _reason().alias("reason"),
         pl.col("position").is_in(moved).alias("repaired"),
@@ -278,6 +302,8 @@ def _reason() -> pl.Expr:
         .then(qc.replace_strict(_QC_REASONS, default=Reason.QC_OTHER.value))
         .when(~usable.fill_null(value=False))
         .then(pl.lit(Reason.CONCENTRATION_UNUSABLE.value))
+        .when(value < 0)
+        .then(pl.lit(Reason.BELOW_ZERO.value))
     )
 
 

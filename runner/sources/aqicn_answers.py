@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,12 @@ _SAYS = (
     (r"^invalid ", "senseless"),
 )
 """What the text of a failure means; the first that fits counts."""
+_WORDS = ("msg", "message", "error")
+"""Where a refusal has its words, besides `data`."""
+_OF_RECORDS = frozenset({"aqi", "current_aqi", "time", "idx", "uid", "station", "city"})
+"""What an error object has none of."""
+_DEEPEST = 4
+"""How far inside an answer a refusal is looked for."""
 
 
 class AnswerReader:
@@ -88,14 +95,14 @@ class AnswerReader:
         if reply.status != HTTPStatus.OK:
             raise self._http_failure(reply)
         content = _parsed(reply)
+        refusal = next(_refusals(content), None)
+        if refusal is not None:
+            raise self._failure([*_texts(refusal)])
         if not isinstance(content, dict):
             raise AqicnClientError("the answer is JSON, but no object")
-        data = content.get("data")
         if content.get("status") != "ok":
-            raise self._failure(self._text(data, content.get("message"), content.get("msg")))
-        if isinstance(data, dict) and "status" in data:  # an error inside an ok
-            raise self._failure(self._text(data.get("msg"), data.get("data"), data.get("message")))
-        return data
+            raise self._failure([*_texts(content)])
+        return content.get("data")
 
     def _http_failure(self, reply: Reply) -> AqicnClientError:
         status = reply.status
@@ -121,11 +128,12 @@ class AnswerReader:
         )
         return AqicnApiError(said, scope=Scope.RETRY if transient else Scope.STATION)
 
-    def _failure(self, text: str) -> AqicnClientError:
-        """Return the error for a failure told in words inside HTTP 200."""
-        found = (kind for pattern, kind in _SAYS if re.search(pattern, text, re.IGNORECASE))
-        said = f"the API says {text!r}"
-        match next(found, ""):
+    def _failure(self, texts: list[str]) -> AqicnClientError:
+        """Return the error for a refusal in words inside HTTP 200."""
+        known = ((text, kind) for text in texts if (kind := _kind_of(text)))
+        text, kind = next(known, (texts[0] if texts else "nothing of why", ""))
+        said = f"the API says {_plain(without(self._key, text))!r}"
+        match kind:
             case "throttled":
                 return AqicnRateLimitError(said)
             case "refused":
@@ -136,13 +144,6 @@ class AnswerReader:
                 return AqicnApiError(said, scope=Scope.STATION)
             case _:  # words nobody has recorded: it may pass
                 return AqicnApiError(said, scope=Scope.RETRY)
-
-    def _text(self, *candidates: Any) -> str:
-        """Return the first that is text or a number: short, harmless, and without the key."""
-        for candidate in candidates:
-            if isinstance(candidate, str | int | float):
-                return _plain(without(self._key, str(candidate)))
-        return "nothing of why"
 
     def _no_history(self, said: str) -> AqicnApiError:
         if self._path is None:
@@ -188,6 +189,45 @@ def _parsed(reply: Reply) -> Any:
         kind = _plain(reply.content_type)
         message = f"the answer is not JSON ({len(reply.body):,} bytes of {kind})"
     raise AqicnClientError(message) from None
+
+
+def _refusals(value: Any, depth: int = 0, *, listed: bool = False) -> Iterator[Any]:
+    """Yield the parts of an answer that are the API's "no".
+
+    They stand where the whole answer should be, or the data, or one of the records.
+    """
+    if isinstance(value, str) and _kind_of(value):
+        yield value
+    elif isinstance(value, list) and depth < _DEEPEST:
+        for item in value:
+            yield from _refusals(item, depth + 1, listed=True)
+    elif isinstance(value, dict):
+        is_record = not value.keys().isdisjoint(_OF_RECORDS)
+        has_words = any(isinstance(value.get(key), str) for key in _WORDS)
+        if is_record and listed:
+            return
+        if value.get("status", "ok") != "ok" or (depth and has_words and not is_record):
+            yield value
+        elif depth < _DEEPEST:
+            yield from _refusals(value.get("data"), depth + 1)
+
+
+def _kind_of(text: str) -> str:
+    """Return what the words of a refusal mean; empty if nobody has recorded them."""
+    found = (kind for pattern, kind in _SAYS if re.search(pattern, text, re.IGNORECASE))
+    return next(found, "")
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the words of a refusal, and numbers in their place."""
+    if isinstance(value, str | int | float):
+        yield str(value)
+    elif isinstance(value, dict) and depth <= _DEEPEST:
+        for key in ("data", *_WORDS):
+            yield from _texts(value.get(key), depth + 1)
+    elif isinstance(value, list) and depth <= _DEEPEST:
+        for item in value[:1]:
+            yield from _texts(item, depth + 1)
 
 
 def _plain(text: str) -> str:

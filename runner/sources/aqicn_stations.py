@@ -62,11 +62,15 @@ class AqicnStations:
         return self._client.get(path, params, {"token": self._key}, read, asked=path)
 
 
+def page_of(url: Any) -> Any:
+    """Return the address of a station's page, which a search gives from the country on."""
+    is_short = isinstance(url, str) and url.strip() and "://" not in url
+    return _PAGES + url.strip().lstrip("/") if is_short else url
+
+
 def _searched(item: Mapping[str, Any]) -> Sighting | None:
     station, time = _object(item.get("station")), _object(item.get("time"))
-    url = station.get("url")
-    if isinstance(url, str) and url and "://" not in url:
-        url = _PAGES + url
+    url = page_of(station.get("url"))
     return sighting(item.get("uid"), station.get("name"), station.get("geo"), url, time.get("tz"))
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from itertools import chain
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import default_headers
+from requests.utils import default_headers, select_proxy
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
@@ -46,6 +50,13 @@ _CONNECTIONS = 64
 _SLOWEST = 10
 """A body may take so many read timeouts in all; one that drips on for ever is cut off. (A head that
 drips on for ever is not: only the read timeout guards it, and the stop at 64 KiB a line.)"""
+
+_PROXY_HINT = (
+    "Nothing is lost. Put the proxy right, or name the API's host in NO_PROXY, and run the same "
+    "command again"
+)
+_OF_PROXIES = (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL)
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 Result = TypeVar("Result")
 
@@ -162,6 +173,7 @@ class HttpClient:
         with requests.Session() as session:  # proxies and certificates, as the environment says
             found = session.merge_environment_settings(self._base_url, {}, True, None, None)  # noqa: FBT003 - its form
         self._proxies, self._verify = found["proxies"], found["verify"] or True
+        self._proxy = _proxy_of(self._base_url, self._proxies)
 
     def close(self) -> None:
         """Close the connections."""
@@ -258,6 +270,12 @@ class HttpClient:
                 proxies=self._proxies,
             ) as response:
                 reply = self._whole(response, deadline, longest_s)
+        if reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise self._failure(
+                f"{self._proxy or 'a proxy'} refuses: HTTP {reply.status}",
+                scope=Scope.RUN,
+                hint=_PROXY_HINT,
+            )
         return _cleaned(reply, self._cleaner(secrets))
 
     def _cleaner(self, secrets: Mapping[str, Secret]) -> Callable[[str], str]:
@@ -288,16 +306,28 @@ class HttpClient:
             yield
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             message, scope = self._explained(error)
-            unreachable = _is_unreachable(error)
+            unreachable = scope is Scope.RETRY and _is_unreachable(error)
+            hint = _PROXY_HINT if isinstance(error, _OF_PROXIES) else ""
         else:
             return
-        failure = self._failure(message, scope=scope)
+        failure = self._failure(message, scope=scope, hint=hint)
         failure.unreachable = unreachable
         raise failure from None
 
     def _explained(self, error: Exception) -> tuple[str, Scope]:
         where = self._redact(self._base_url)
+        if self._proxy:
+            where += f" through {self._proxy}"
         match error:
+            case requests.exceptions.ProxyError() if refused := _TUNNEL.search(str(error)):
+                status = int(refused[1])
+                can_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                said = f"{self._proxy or 'the proxy'} refuses: HTTP {status}"
+                return said, Scope.RETRY if can_pass else Scope.RUN
+            case requests.exceptions.InvalidProxyURL():
+                return f"{self._proxy} has no address that can be used", Scope.RUN
+            case requests.exceptions.InvalidHeader() | UnicodeEncodeError():
+                return f"no request can be sent to {where}: a header is refused", Scope.RUN
             case requests.ConnectTimeout():
                 said = f"no connection to {where} within {self._timeouts.connect_s:g} s"
             case requests.Timeout() | ReadTimeoutError():
@@ -329,9 +359,25 @@ def _cleaned(reply: Reply, clean: Callable[[str], str]) -> Reply:
     return Reply(reply.status, headers, body)
 
 
+def _proxy_of(base_url: str, proxies: Mapping[str, str]) -> str:
+    """Return the proxy of an address in words, without user and password; empty without one."""
+    chosen = select_proxy(base_url, proxies)
+    if not chosen:
+        return ""
+    names = (f"{urlsplit(base_url).scheme}_proxy", "all_proxy")
+    spellings = [spelling for name in names for spelling in (name, name.upper())]
+    variable = next((name for name in spellings if os.environ.get(name) == chosen), spellings[1])
+    try:
+        parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
+        place = (parts.hostname or "?") + (f":{parts.port}" if parts.port else "")
+    except ValueError:  # no port, no address
+        place = "?"
+    return f"the proxy {place} ({variable})"
+
+
 def _is_unreachable(error: BaseException) -> bool:
     """Whether no connection came about: name unknown, refused, no way there, no answer to it."""
-    if isinstance(error, requests.ConnectTimeout):
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return True
     inner = error.args[0] if error.args else None
     reason = getattr(inner, "reason", None)  # of urllib3's MaxRetryError

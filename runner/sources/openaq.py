@@ -5,34 +5,37 @@
     GET /v3/sensors/{id}/hours?datetime_from=…&datetime_to=…&limit=1000&page=1
 
 The first two are asked once a location and run. The filter is `from < end of the hour <= to`. How
-many rows there are is not believed (`found` may be ">100"): the page that is not full is the last.
+many rows there are is not believed (`found` may be ">100"): the last page is an empty one, or one
+with fewer rows than `meta.limit`, which may be less than was asked for.
+
+A sensor is asked for the hours between its first and last measurement, and some days around them.
+Hours that no sensor was asked for are no empty ones: the answer names them (`not_asked`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count
 from threading import Lock
 from typing import Any
 
 import structlog
 
-from runner.core.concentrations import POLLUTANTS, Measured, settle
+from runner.core.concentrations import OTHER_PARAMETERS, POLLUTANTS, Measured, settle
 from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
 from runner.core.indices import CONTEXT_H
-from runner.core.intervals import Interval, hour_of, intersect, iso, split
+from runner.core.intervals import Interval, Intervals, hour_of, intersect, iso, split, subtract
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
+from runner.core.text import harmless, shortened
 from runner.sources.http import HttpClient
-from runner.sources.openaq_answers import OpenAqReader
+from runner.sources.openaq_answers import MOST_ROWS, OpenAqReader, Page, pages
 from runner.sources.openaq_rows import Keep, Sensor, Terms, instant, measured_of
 from runner.sources.openaq_terms import terms_of
 
 log = structlog.get_logger()
 
-PAGE = 1000
-"""Rows of a page; the API gives no more."""
+PAGE = MOST_ROWS
 LONGEST_FRAME_H = 8760
 """Hours of one question: OpenAQ advises to ask for a year at most."""
 SHORTEST_FRAME_H = 24
@@ -42,6 +45,8 @@ LOOK_UPS = 2
 _MARGIN_H = 24 * 14
 """Hours around a sensor's first and last that are asked for nevertheless: those may be out of date
 by the time that they are used."""
+_MOST_SHOWN = 10
+_LONGEST_SHOWN = 200
 
 
 class OpenAqSource:
@@ -88,7 +93,7 @@ class OpenAqSource:
         return [{**told, "scale": self._scale} for _location, told in known]
 
     def fetch(self, station: Station, window: Interval) -> Answer:
-        """Return the records of the hours of a window, and what had to be refused.
+        """Return the records of a window, what was refused, and the hours nobody was asked for.
 
         Raises:
             OpenAqError: OpenAQ could not answer; the scope says for whom.
@@ -99,16 +104,22 @@ class OpenAqSource:
         asked = Interval(window.start - CONTEXT_H, window.end)
         measured: list[Measured] = []
         rejects: list[Reject] = []
+        answered: list[Interval] = []
         for location in locations:
             for sensor in self._sensors_of(location, station):
-                if _speaks_of(sensor, asked):
-                    found, refused = self._hours(sensor, station, asked)
+                for piece in _may_have(sensor, asked):
+                    found, refused = self._hours(sensor, station, piece)
                     measured += found
                     rejects += [one for one in refused if _concerns(one, asked, window)]
+                    answered.append(piece)
         settled = settle(measured, locations, self._scale, window)
         if self._keep and settled.hours:
             self._keep(station, settled.hours)
-        return Answer(settled.records, [*rejects, *settled.rejects])
+        return Answer(
+            settled.records,
+            [*rejects, *settled.rejects],
+            not_asked=subtract((window,), answered),
+        )
 
     def _hours(
         self, sensor: Sensor, station: Station, window: Interval
@@ -139,39 +150,46 @@ class OpenAqSource:
         return [row for half in halves for row in self._rows(sensor, station, half)]
 
     def _pages(self, sensor: Sensor, station: Station, frame: Interval) -> Iterator[Any]:
-        divisible = frame.hours > SHORTEST_FRAME_H
-        for page in count(1):
-            rows = self._ask(
-                f"/v3/sensors/{sensor.id}/hours",
+        path = f"/v3/sensors/{sensor.id}/hours"
+
+        def ask(number: int) -> Page:
+            return self._ask(
+                path,
                 station,
                 {
                     "datetime_from": iso(frame.start - 1),  # not included
                     "datetime_to": iso(frame.end - 1),  # included
                     "limit": str(PAGE),
-                    "page": str(page),
+                    "page": str(number),
                 },
-                divisible=divisible,
+                divisible=frame.hours > SHORTEST_FRAME_H,
                 window=str(frame),
             )
-            yield from rows
-            if len(rows) < PAGE:
-                return
-            if page > frame.hours // PAGE + 1:
-                raise OpenAqError(
-                    f"sensor {sensor.id} has page after page for {frame}, more than one row an hour"
-                    f" ({page} pages of {PAGE})",
-                    scope=Scope.STATION,
-                )
+
+        try:
+            for rows in pages(ask, frame.hours):
+                yield from rows
+        except OpenAqError as error:
+            raise _with_path(error, path) from None
 
     def _sensors_of(self, location: int, station: Station) -> list[Sensor]:
         """Return the sensors of pollutants of a location; asks once a run."""
         with self._asking[location]:
             if location not in self._sensors:
-                told = self._ask(f"/v3/locations/{location}", station)
+                told = self._ask(f"/v3/locations/{location}", station).rows
                 self._attributions[location] = terms_of(location, station.idx, told)
-                rows = self._ask(f"/v3/locations/{location}/sensors", station)
+                rows = self._ask(f"/v3/locations/{location}/sensors", station).rows
                 found = [_sensor(location, row) for row in rows]
                 self._sensors[location] = [sensor for sensor in found if sensor]
+                strange = [_shown(row) for row in rows if _is_strange(row)]
+                if strange:
+                    log.warning(
+                        "openaq.sensors_not_read",
+                        location=location,
+                        station_idx=station.idx,
+                        sensors=strange[:_MOST_SHOWN],
+                        count=len(strange),
+                    )
                 log.info(
                     "openaq.location",
                     location=location,
@@ -189,17 +207,22 @@ class OpenAqSource:
         *,
         divisible: bool = False,
         **context: object,
-    ) -> list[Any]:
-        read = partial(self._reader.results, divisible=divisible)
+    ) -> Page:
+        read = partial(self._reader.page, divisible=divisible)
         try:
             return self._client.get(
                 path, params or {}, {}, read, station_idx=station.idx, asked=path, **context
             )
         except OpenAqError as error:
-            if error.scope is Scope.STATION and path not in error.message:
-                error.message = f"{path}: {error.message}"
-                error.args = (error.message,)
-            raise
+            raise _with_path(error, path) from None
+
+
+def _with_path(error: OpenAqError, path: str) -> OpenAqError:
+    """Return an error that names the address, where it is about one station."""
+    if error.scope is Scope.STATION and path not in error.message:
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
+    return error
 
 
 def requests_for(hours: int) -> int:
@@ -214,20 +237,33 @@ def requests_for(hours: int) -> int:
 
 def _sensor(location: int, row: Any) -> Sensor | None:
     """Return a sensor of a pollutant; None for others, such as those of weather."""
+    name, number = _parameter_of(row), row.get("id") if isinstance(row, dict) else None
+    if name not in POLLUTANTS or type(number) is not int:
+        return None
+    return Sensor(number, location, name, str(row["parameter"].get("units")), _hours_of(row))
+
+
+def _parameter_of(row: Any) -> str:
     parameter = row.get("parameter") if isinstance(row, dict) else None
-    number = row.get("id") if isinstance(row, dict) else None
-    if not isinstance(parameter, dict) or type(number) is not int:
-        return None
-    name = parameter.get("name")
-    if name not in POLLUTANTS:
-        return None
-    return Sensor(number, location, name, str(parameter.get("units")), _hours_of(row))
+    name = parameter.get("name") if isinstance(parameter, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _is_strange(row: Any) -> bool:
+    """Whether a row is neither a sensor of a pollutant nor one of what is known besides."""
+    return _parameter_of(row) not in OTHER_PARAMETERS and _sensor(0, row) is None
+
+
+def _shown(row: Any) -> str:
+    return shortened(harmless(str(row)), _LONGEST_SHOWN)
 
 
 def _hours_of(row: Mapping[str, Any]) -> Interval | None:
     ends = (row.get("datetimeFirst"), row.get("datetimeLast"))
     first, last = (instant(end.get("utc")) if isinstance(end, dict) else None for end in ends)
-    return Interval(hour_of(first), hour_of(last) + 1) if first and last else None
+    if first is None or last is None or last < first:
+        return None
+    return Interval(hour_of(first), hour_of(last) + 1)
 
 
 def _concerns(reject: Reject, asked: Interval, window: Interval) -> bool:
@@ -236,9 +272,9 @@ def _concerns(reject: Reject, asked: Interval, window: Interval) -> bool:
     return hour is None or not asked.start <= hour < asked.end or hour >= window.start
 
 
-def _speaks_of(sensor: Sensor, window: Interval) -> bool:
-    """Whether a sensor may have measured in a window."""
+def _may_have(sensor: Sensor, window: Interval) -> Intervals:
+    """Return the hours of a window that a sensor may have measured; asked for are those alone."""
     if sensor.hours is None:
-        return True
+        return (window,)
     near = Interval(sensor.hours.start - _MARGIN_H, sensor.hours.end + _MARGIN_H)
-    return bool(intersect((near,), (window,)))
+    return intersect((near,), (window,))

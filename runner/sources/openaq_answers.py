@@ -14,11 +14,17 @@ wait doubles with each refusal in a row, and after MOST_REFUSALS of them the run
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from itertools import count
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
+
+from requests.structures import CaseInsensitiveDict
 
 from runner.core.errors import (
     OpenAqError,
@@ -37,8 +43,70 @@ single sensor that cannot be read fails its station, and a second one after it e
 _MINUTE_S = 60.0
 """The limit is one of a minute: what a 429 means that does not say how long."""
 _LONGEST_WAIT_S = 3600.0
+_SAYS = (
+    (r"too many requests|rate limit|throttl", HTTPStatus.TOO_MANY_REQUESTS),
+    (r"invalid credentials|unauthori[sz]ed|api key", HTTPStatus.UNAUTHORIZED),
+    (r"forbidden|banned", HTTPStatus.FORBIDDEN),
+    (r"timed out", HTTPStatus.REQUEST_TIMEOUT),
+    (r"not found", HTTPStatus.NOT_FOUND),
+)
+"""The status that belongs to the words of a refusal; the first that fits counts."""
+_REFUSAL_KEYS = frozenset({"detail", "status", "code", "meta", "results"})
+"""An object with these keys at most is no row."""
 _LONGEST_QUOTED = 200
 """Characters of an answer quoted in an error."""
+
+
+MOST_ROWS = 1000
+"""Rows of a page; the API gives no more."""
+
+
+class Page(NamedTuple):
+    """One page of results.
+
+    Attributes:
+        rows: as answered, unvalidated.
+        limit: rows that a full page has, as the API says; None if it does not say.
+    """
+
+    rows: list[Any]
+    limit: int | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no page follows. The size asked for does not count: the API may give less."""
+        return not self.rows or (self.limit is not None and len(self.rows) < self.limit)
+
+
+def pages(ask: Callable[[int], Page], most: float = math.inf) -> Iterator[list[Any]]:
+    """Yield the rows of page after page, up to the last one.
+
+    Args:
+        ask: return the page of a number, from 1.
+        most: rows that there may be; a page more is let pass.
+
+    Raises:
+        OpenAqError: for the station: the API repeats a page, or has no last one.
+    """
+    earlier: list[Any] = []
+    had = 0
+    for number in count(1):
+        page = ask(number)
+        if page.rows and page.rows == earlier:
+            raise OpenAqError(
+                f"page {number} repeats page {number - 1}: there is no last page",
+                scope=Scope.STATION,
+            )
+        yield page.rows
+        if page.is_last:
+            return
+        earlier = page.rows
+        had += len(page.rows)
+        if had > most + MOST_ROWS:
+            raise OpenAqError(
+                f"there is no last page: {had:,} rows so far, where {most:,} at most can be",
+                scope=Scope.STATION,
+            )
 
 
 class OpenAqReader:
@@ -67,8 +135,12 @@ class OpenAqReader:
         self._timeouts = 0
         self._refused_until = -float("inf")
 
-    def results(self, reply: Reply, *, divisible: bool = False) -> list[Any]:
-        """Return the results of an answer.
+    def results(self, reply: Reply) -> list[Any]:
+        """Return the results of an answer; see `page`."""
+        return self.page(reply).rows
+
+    def page(self, reply: Reply, *, divisible: bool = False) -> Page:
+        """Return the results of an answer, and how many a full page has.
 
         Args:
             reply: the answer.
@@ -83,6 +155,9 @@ class OpenAqReader:
             raise self._failure(reply, divisible=divisible)
         content = _parsed(reply.body)
         results = content.get("results") if isinstance(content, dict) else None
+        refusal = _refusal_in(content, results)
+        if refusal is not None:
+            raise self._failure(refusal, divisible=divisible)
         if not isinstance(results, list):
             raise OpenAqError(f"the answer is no list of results ({self._quoted(reply.body)})")
         with self._lock:
@@ -90,7 +165,7 @@ class OpenAqReader:
         reset_s = _seconds(reply, "x-ratelimit-reset")
         if _seconds(reply, "x-ratelimit-remaining") == 0 and reset_s:
             self._pause(min(reset_s, _LONGEST_WAIT_S))
-        return results
+        return Page(results, _limit(content))
 
     def _failure(self, reply: Reply, *, divisible: bool) -> OpenAqError:
         status = reply.status
@@ -174,6 +249,26 @@ def _parsed(body: bytes) -> Any:
         return parsed_json(body)
     except ValueError:
         return None
+
+
+def _limit(content: Any) -> int | None:
+    """Return how many rows a full page has; None if what is said cannot be that."""
+    meta = content.get("meta")
+    limit = meta.get("limit") if isinstance(meta, dict) else None
+    return limit if type(limit) is int and 1 <= limit <= MOST_ROWS else None
+
+
+def _refusal_in(content: Any, results: Any) -> Reply | None:
+    """Return the refusal that an answer with status 200 holds, as a reply of its own status."""
+    items = [content, *(results if isinstance(results, list) else ())]
+    for item in items:
+        detail = item.get("detail") if isinstance(item, dict) else None
+        if not isinstance(detail, str) or not item.keys() <= _REFUSAL_KEYS:
+            continue
+        found = (status for pattern, status in _SAYS if re.search(pattern, detail, re.IGNORECASE))
+        status = next(found, HTTPStatus.BAD_GATEWAY)
+        return Reply(status, CaseInsensitiveDict(), json.dumps({"detail": detail}).encode())
+    return None
 
 
 def _seconds(reply: Reply, header: str) -> float | None:

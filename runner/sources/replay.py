@@ -44,7 +44,7 @@ class ReplaySource:
         """Return what the kept answers say of the hours of a window.
 
         Raises:
-            SourceError: for the station: an answer cannot be read, or hours have none.
+            SourceError: for the station: an answer cannot be read.
             StoreError: MongoDB could not answer.
         """
         return answer_of(self._find(station.idx, window), window, self._read)

@@ -3,6 +3,9 @@
 {"idx": 1583, "name": "Hanoi", "lat": 21.05, "lon": 105.88, "tz": "+07:00", "url": "..."}
 {"_id": 1583, "city": {"name": "Hanoi", "geo": {"coordinates": [105.88, 21.05]}}}
 idx,name,latitude,longitude
+
+AQICN's own answers are files of stations, too: those of /search/, /v2/map/bounds and /feed/. The
+time of a map's station is in a zone of AQICN's, so it does not say the station's.
 """
 
 from __future__ import annotations
@@ -16,13 +19,16 @@ from typing import Any
 
 from runner.core.errors import ConfigError
 from runner.core.sightings import Sighting, sighting
+from runner.sources.aqicn_stations import page_of
 
 _INDEX = ("idx", "_id", "station_idx", "station_id", "uid")
 _NAME = ("name", "station_name")
 _URL = ("url",)
 _LATITUDE = ("lat", "latitude")
 _LONGITUDE = ("lon", "lng", "long", "longitude")
-_POSITION = ("geo", "location")
+_POSITION = ("geo", "location", "geometry")
+_INSIDE = ("city", "station", "properties")
+"""Objects in which a station's fields stand besides."""
 _LISTS = ("stations", "data", "features")
 
 
@@ -61,8 +67,9 @@ def _csv(text: str) -> Iterator[tuple[str, Sighting | None]]:
 def _json(text: str) -> Iterator[tuple[str, Sighting | None]]:
     content = json.loads(text)
     if isinstance(content, dict):
-        lists = [content[name] for name in _LISTS if isinstance(content.get(name), list)]
-        content = lists[0] if lists else [content]
+        found = [content[name] for name in _LISTS if isinstance(content.get(name), list | dict)]
+        content = found[0] if found else content
+        content = [content] if isinstance(content, dict) else content
     if not isinstance(content, list):
         raise ValueError("it holds no list of stations")  # noqa: TRY004 - a bad value of the file
     for number, item in enumerate(content, 1):
@@ -84,11 +91,20 @@ def _lines(text: str) -> Iterator[tuple[str, Sighting | None]]:
 def _sighting(item: Any) -> Sighting | None:
     if not isinstance(item, Mapping):
         return None
-    city, time = (_object(item.get(key)) for key in ("city", "time"))
-    tz = item.get("tz", time.get("tz"))
-    name, url = (_first(item, keys) or _first(city, keys) for keys in (_NAME, _URL))
-    position = _position(item) or _position(city)
-    return sighting(_first(item, _INDEX), name, position, url, tz, item.get("attributions"))
+    parts = [item, *(_object(item.get(key)) for key in _INSIDE)]
+    zones = [*parts, *(_object(part.get("time")) for part in parts)]
+    index, name, url, tz, attributions, position = (
+        next((found for part in some if (found := find(part)) not in (None, "")), None)
+        for some, find in (
+            (parts, lambda part: _first(part, _INDEX)),
+            (parts, lambda part: _first(part, _NAME)),
+            (parts, lambda part: _first(part, _URL)),
+            (zones, lambda part: part.get("tz")),
+            (parts, lambda part: part.get("attributions")),
+            (parts, _position),
+        )
+    )
+    return sighting(index, name, position, page_of(url), tz, attributions)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

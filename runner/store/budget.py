@@ -34,7 +34,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pymongo
-from pymongo import ReturnDocument, WriteConcern
+from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -120,10 +120,7 @@ class Budget:
     """
 
     def __init__(self, database: Database[Document], base_url: str, key: Secret) -> None:
-        # What a failover may take back would be forgotten requests: a majority must have it.
-        self._collection = open_collection(database, NAME).with_options(
-            write_concern=WriteConcern("majority", j=True)
-        )
+        self._collection = open_collection(database, NAME)
         found_s = database.client.options.server_selection_timeout
         self._answer_s = min(max(found_s, _SHORTEST_ANSWER_S), _LONGEST_ANSWER_S)
         host = _host(base_url)

@@ -11,6 +11,8 @@ from pymongo import ASCENDING, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from runner.core.errors import UnsupportedCollectionError
 from runner.core.intervals import EPOCH
@@ -30,6 +32,11 @@ INVALID_OPTIONS = 72
 FAILED_VALIDATION = 121
 """Server error code: the collection's validator refused a document."""
 
+DURABLE = WriteConcern("majority", j=True)
+"""What every write waits for: what a majority has in its journal, no failover takes back."""
+LATEST = ReadConcern("local")
+"""What every look sees: also what a majority does not have yet, or we would store it again."""
+
 
 class Kind(StrEnum):
     """What a name stands for in a database."""
@@ -46,6 +53,7 @@ def open_collection(database: Database[Document], name: str) -> Collection[Docum
 
     Reads go to the primary (a secondary may lag behind our own writes), dates come back aware and
     in UTC, dates no datetime can hold as `DatetimeMS`, broken UTF-8 with replacement characters.
+    Writes wait for a majority. No option of MONGO_URI changes any of it.
     """
     options = database.codec_options.with_options(
         tz_aware=True,
@@ -53,7 +61,11 @@ def open_collection(database: Database[Document], name: str) -> Collection[Docum
         datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     )
     return database.get_collection(
-        name, codec_options=options, read_preference=ReadPreference.PRIMARY
+        name,
+        codec_options=options,
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=DURABLE,
+        read_concern=LATEST,
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pymongo
 import structlog
 from bson.errors import BSONError
+from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
@@ -21,11 +22,13 @@ from pymongo.errors import (
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
+    WriteConcernError,
     WriteError,
 )
 
 from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
 from runner.secrets import Secret
+from runner.store.collection import DURABLE, LATEST
 from runner.store.embedded import LOG_NAME, embedded
 from runner.store.refusals import describe_refused, reasons_of
 
@@ -41,6 +44,7 @@ _STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
 bulk write they come as refusals of single documents, which pymongo does not try again."""
 _LONGEST_REASON = 300
+_UNCONFIRMED = "a majority of the replica set did not confirm a write; are enough members up?"
 
 _CHECK_URI = (
     "Check MONGO_URI, in the environment or .env; mongo=embedded starts a server of its own instead"
@@ -78,8 +82,9 @@ def connect(
 ) -> Iterator[Database[dict[str, Any]]]:
     """Connect to MongoDB and close the connection at the end of the block.
 
-    Dates come back aware, in UTC. Writes are acknowledged when they are in the server's journal,
-    so that what we record as stored survives a killed server.
+    Dates come back aware, in UTC. Writes are acknowledged when a majority of the replica set has
+    them in its journal (a standalone server: when it has), so that what we record as stored
+    survives a killed server and a failover. No option of the URI weakens that.
 
     Args:
         uri: the server; None or empty for the embedded one, which then runs at least as long.
@@ -119,7 +124,29 @@ def connect(
             raise StoreUnavailableError(
                 f"{place} could not be reached within {timeout_s:g} s: {_reason(error)}", hint=hint
             ) from None
-        yield client[database]
+        yield client.get_database(
+            database,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=DURABLE,
+            read_concern=LATEST,
+        )
+
+
+def overruled_writes(database: Database[dict[str, Any]]) -> str:
+    """Return what the URI says about acknowledging writes that this connection does not follow.
+
+    Returns:
+        `w=1, journal=false`; empty if the URI says nothing else than we do.
+    """
+    said = database.client.write_concern.document
+    names = {"w": "w", "j": "journal", "wtimeout": "wtimeoutMS", "fsync": "fsync"}
+    other = {name: said[key] for key, name in names.items() if key in said}
+    ours = {"w": "majority", "journal": True}
+    return ", ".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in other.items()
+        if ours.get(name) != value
+    )
 
 
 def server_clock(database: Database[dict[str, Any]]) -> datetime:
@@ -152,14 +179,16 @@ def store_errors(what: str) -> Iterator[None]:
         what: the collection, or what is done with it; the message begins with it.
 
     Raises:
-        StoreUnavailableError: MongoDB stopped answering, or takes no writes while another server
-            takes over, after pymongo's own retry.
+        StoreUnavailableError: MongoDB stopped answering, takes no writes while another server
+            takes over, after pymongo's own retry, or no majority confirmed a write.
         StoreError: MongoDB refused, or the documents cannot be stored; its scope is the station
             where a document is the reason.
     """
     try:
         yield
     except PyMongoError as error:
+        if _unconfirmed(error):
+            raise StoreUnavailableError(f"{what}: {_UNCONFIRMED}", hint=_RESUME) from error
         away = isinstance(error, ConnectionFailure) or error.timeout or _retry_refused(error)
         if away or not _STEPPING_DOWN.isdisjoint(_codes(error)):
             raise StoreUnavailableError(
@@ -170,6 +199,13 @@ def store_errors(what: str) -> Iterator[None]:
         raise StoreError(
             f"{what}: a document cannot be stored: {_short(error)}", scope=Scope.STATION
         ) from error
+
+
+def _unconfirmed(error: PyMongoError) -> bool:
+    """Whether the server wrote, and no majority confirmed it: a failover may take it back."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details.get("writeConcernErrors"))
+    return isinstance(error, WriteConcernError)
 
 
 def _retry_refused(error: PyMongoError) -> bool:
@@ -187,15 +223,14 @@ def _codes(error: PyMongoError) -> set[int | None]:
     if not isinstance(error, OperationFailure):
         return set()
     details = error.details or {}
-    parts = [*(details.get("writeErrors") or ()), *(details.get("writeConcernErrors") or ())]
-    return {error.code, *(part.get("code") for part in parts)}
+    return {error.code, *(part.get("code") for part in details.get("writeErrors") or ())}
 
 
 def _store_error(what: str, error: PyMongoError) -> StoreError:
     code = error.code if isinstance(error, OperationFailure) else None
     refused: dict[str, Any] | None = None
     if isinstance(error, BulkWriteError):
-        failures = error.details.get("writeErrors") or error.details.get("writeConcernErrors") or []
+        failures = error.details.get("writeErrors") or []
         first = failures[0] if failures else {}
         code = first.get("code")
         text = str(first.get("errmsg", "bulk write failed"))[:_LONGEST_REASON]
@@ -250,7 +285,6 @@ def _client(address: str, timeout_s: float) -> pymongo.MongoClient[dict[str, Any
                 tz_aware=True,
                 uuidRepresentation="standard",
                 appname=APP_NAME,
-                journal=True,
                 serverSelectionTimeoutMS=limit_ms,
                 connectTimeoutMS=limit_ms,
             )

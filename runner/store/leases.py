@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pymongo
@@ -19,7 +19,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from runner.clock import elapsed_s
-from runner.core.errors import LeaseError, StoreError
+from runner.core.errors import LeaseError, StoreError, StoreUnavailableError
 from runner.core.status import Holder
 from runner.store.checkpoint_document import NAME
 from runner.store.collection import Document, open_collection, whole_number
@@ -31,6 +31,8 @@ _PARTING_S = 5.0
 """A run that ends waits no longer than this for a database that may be gone."""
 _RENEWALS = 4
 """Times a lease is renewed before it would expire."""
+_RESERVE = 0.1
+"""Share of a lease at its end in which nothing is sent any more."""
 
 
 class Leases:
@@ -112,6 +114,33 @@ class Leases:
         with self._lock:
             self._held[station_idx] = asked_at
 
+    @contextmanager
+    def hold(self, station_idx: int) -> Iterator[Callable[[], None]]:
+        """Let no operation of the block outlive the lease, also after the process was suspended.
+
+        Yields:
+            A check to call right before a write. It raises StoreUnavailableError if the lease may
+            have ended meanwhile; the next `hold` finds out whether it did.
+
+        Raises:
+            LeaseError: the station is not ours: this process slept for longer than the lease.
+            StoreError: MongoDB could not answer.
+        """
+        self.keep(station_idx)
+        with self._lock:
+            renewed_at = self._held.get(station_idx, -math.inf)
+        end = renewed_at + self._seconds * (1 - _RESERVE)
+
+        # pymongo's own deadline is checked again just before it sends, and the server ends what
+        # takes longer. But its clock stands still while a machine sleeps; ours goes on.
+        def check() -> None:
+            if elapsed_s() >= end:
+                raise _too_late(station_idx)
+
+        check()
+        with pymongo.timeout(max(end - elapsed_s(), 0.001)):  # 0 would be no limit
+            yield check
+
     def keep(self, station_idx: int) -> None:
         """Make sure, before a write, that the station is still ours.
 
@@ -136,7 +165,9 @@ class Leases:
         asked_at = elapsed_s()
         mine = {"station_idx": station_idx, "lease.owner": self._owner}
         with store_errors(NAME):
-            renewed = self._collection.update_one(mine, [{"$set": self._lease()}]).matched_count
+            with pymongo.timeout(self._seconds):
+                update = self._collection.update_one(mine, [{"$set": self._lease()}])
+            renewed = update.matched_count
             if not renewed and self._collection.find_one({"station_idx": station_idx}):
                 self._drop(station_idx)
                 raise self._taken(station_idx)
@@ -150,7 +181,7 @@ class Leases:
             StoreError: MongoDB could not do it; the lease expires by itself.
         """
         self._drop(station_idx)
-        with store_errors(NAME):
+        with store_errors(NAME), pymongo.timeout(_PARTING_S):
             mine = {"station_idx": station_idx, "lease.owner": self._owner}
             self._collection.update_one(mine, {"$unset": {"lease": ""}})
 
@@ -182,7 +213,7 @@ class Leases:
                 continue
             mine = {"station_idx": {"$in": held}, "lease.owner": self._owner}
             try:
-                with store_errors(NAME):
+                with store_errors(NAME), pymongo.timeout(self._seconds):
                     self._collection.update_many(mine, [{"$set": self._lease()}])
                     still = set(self._collection.distinct("station_idx", mine))
             except StoreError as error:  # `keep` asks again before the next write
@@ -201,3 +232,9 @@ class Leases:
                 self._collection.update_many(mine, {"$unset": {"lease": ""}})
         except StoreError as error:  # they expire by themselves
             log.warning("lease.not_released", error=error.message)
+
+
+def _too_late(station_idx: int) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"station {station_idx}: its lease may have ended before a write; nothing more was sent"
+    )

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from struct import Struct
 from typing import Any
 
-from bson import encode
+from bson import CodecOptions, ObjectId, encode
+from bson.codec_options import DatetimeConversion
+from bson.raw_bson import RawBSONDocument
 
 from runner.core.readings import Reading
 from runner.store.collection import Document
 
 _SIZE = Struct("<i")  # every BSON document begins with it
 _OBJECT_ID = b"\x07_id\x00"  # and the rest of ours with an element of this type and name
-_AFTER_ID = _SIZE.size + len(_OBJECT_ID) + 12
+_ID_AT = _SIZE.size + len(_OBJECT_ID)
+_AFTER_ID = _ID_AT + 12
+_RAW = CodecOptions(
+    RawBSONDocument,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+)
+_OURS = ("aqi", "time", "iaqi")
+_ABSENT = object()
 
 
 def documents_in(texts: bytes) -> Iterator[bytes]:
@@ -35,14 +45,48 @@ def text_of(reading: Reading) -> bytes:
     return encode(reading)[_SIZE.size :]
 
 
-def changes(stored: Document, reading: Reading) -> Document:
-    """Return the fields to set so that the document says what the reading says; {} if it does."""
+def object_id(text: bytes) -> ObjectId | None:
+    """Return the `_id` of a document's BSON; None if it is no ObjectId."""
+    is_one = text.startswith(_OBJECT_ID, _SIZE.size)
+    return ObjectId(text[_ID_AT:_AFTER_ID]) if is_one else None
+
+
+def changes(stored: Document, reading: Reading, theirs: Collection[str] = ()) -> Document:
+    """Return the fields to set so that the document says what the reading says; {} if it does.
+
+    Args:
+        stored: the document.
+        reading: what it is to say.
+        theirs: sub-indices that another writer added, which stay.
+    """
     wanted: Document = {"aqi": reading["aqi"], "time": reading["time"], "iaqi": reading["iaqi"]}
+    if theirs and isinstance(stored.get("iaqi"), dict):
+        added = {name: stored["iaqi"][name] for name in theirs if name in stored["iaqi"]}
+        wanted["iaqi"] = added | reading["iaqi"]
     differ = {name: value for name, value in wanted.items() if stored.get(name) != value}
     if not differ or not _has_other_fields(stored):
         return differ
     laid = {name: _laid_over(stored.get(name), value) for name, value in differ.items()}
     return {name: value for name, value in laid.items() if stored.get(name) != value}
+
+
+def update_of(stored: Document, wanted: Document) -> Document:
+    """Return the update that makes `changes`: path by path, so that no other path is touched."""
+    to_set: Document = {}
+    to_unset: Document = {}
+    for name, value in wanted.items():
+        _add_paths(name, stored.get(name, _ABSENT), value, to_set, to_unset)
+    operators = {"$set": to_set, "$unset": to_unset}
+    return {name: paths for name, paths in operators.items() if paths}
+
+
+def says_still(text: bytes) -> Document:
+    """Return the filter for a document that says what it said, byte by byte, in our fields."""
+    seen = RawBSONDocument(text, _RAW)
+    said: Document = {"_id": seen["_id"]}
+    for name in _OURS:
+        said[name] = {"$eq": seen[name]} if name in seen else {"$exists": False}
+    return said
 
 
 def _has_other_fields(stored: Document) -> bool:
@@ -70,3 +114,21 @@ def _laid_over(below: Any, above: Any) -> Any:
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
+
+
+def _add_paths(path: str, below: Any, above: Any, to_set: Document, to_unset: Document) -> None:
+    """Add what turns `below` into `above`, by the deepest paths that differ."""
+    both = isinstance(below, dict) and isinstance(above, dict)
+    if not both or not all(map(_is_path, below.keys() | above.keys())):
+        to_set[path] = above
+        return
+    for name in above:
+        if name not in below or below[name] != above[name]:
+            inside = below.get(name, _ABSENT)
+            _add_paths(f"{path}.{name}", inside, above[name], to_set, to_unset)
+    to_unset |= {f"{path}.{name}": "" for name in below.keys() - above.keys()}
+
+
+def _is_path(name: str) -> bool:
+    """Whether a field's name can be a part of a path."""
+    return bool(name) and "." not in name and not name.startswith("$")

@@ -9,10 +9,19 @@ What the store owns of a document are the fields of a reading: `ts`, `meta.stati
   with fields that are not a reading's (the live job writes `time.v`, `time.iso`, ...), `time` and
   `iaqi` are laid over what is there, so that the other writer's fields and sub-indices stay.
 
+An update holds only while the document says what was seen: if another writer came between, the
+window is looked at again. So a process that slept overwrites nothing newer.
+
 A time-series collection (`timeField ts, metaField meta`) knows neither a unique index nor an update
 of one reading. There the window is looked at and what is missing is inserted, which doubles nothing
-as long as one run works on a station (see leases.py). What changed is replaced where the server can
-delete by time (MongoDB 7.0), and else stays: the caller is told, and keeps it as a revision.
+as long as one run works on a station (see leases.py). Other writers may insert at the same moment:
+the window is looked at again, and what we doubled is taken back where the server can delete by time
+(MongoDB 7.0). What changed is replaced there, too, and else stays: the caller keeps it as a
+revision.
+
+On a replica set, what a look finds may be lost in a failover still. `upsert` returns only after a
+majority has every reading: those it wrote itself are acknowledged so, the others are read again
+from what a majority has.
 
 `_id` is an ObjectId. An int64 packed from station and hour inserts 10-30 % faster (mongod 6.0.5),
 which no source is fast enough to need; against it stand validators that ask for ObjectIds, and a
@@ -21,17 +30,22 @@ document whose `ts` someone corrected, which would keep its old hour's place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from bson import decode
+import structlog
+from bson import ObjectId, decode
 from pymongo import DeleteMany, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
 
-from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.errors import StoreError, StoreUnavailableError, UnsupportedCollectionError
 from runner.core.intervals import EPOCH, Interval, Intervals, hour_of, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import (
@@ -49,8 +63,21 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
-from runner.store.object_ids import ObjectIds, made_by
-from runner.store.reading_document import after_id, changes, documents_in, text_of, without_id
+from runner.store.object_ids import ObjectIds
+from runner.store.reading_document import (
+    after_id,
+    changes,
+    documents_in,
+    object_id,
+    says_still,
+    text_of,
+    update_of,
+    without_id,
+)
+
+log = structlog.get_logger()
+
+Pair = tuple[Document, Reading]
 
 NAME = "waqi_station_readings"
 
@@ -75,7 +102,78 @@ class Written:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
-    revisions: tuple[tuple[Document, Reading], ...] = ()
+    revisions: tuple[Pair, ...] = ()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of one `upsert` over all its tries; an answer may be lost in an outage.
+
+    Attributes:
+        done: hours that were inserted or updated for sure.
+        more: updates beside those in `done`, of which only the number is known.
+        sent: ids of all documents that were sent to be inserted, and their hours.
+        updates: hours whose update was sent and not answered.
+        removed: documents to be inserted in place of removed ones of a time-series collection.
+        seen: names of the sub-indices that a stored document had when first seen.
+    """
+
+    done: dict[datetime, str] = field(default_factory=dict)
+    more: int = 0
+    sent: dict[ObjectId, datetime] = field(default_factory=dict)
+    updates: set[datetime] = field(default_factory=set)
+    removed: dict[datetime, Document] = field(default_factory=dict)
+    seen: dict[datetime, frozenset[str]] = field(default_factory=dict)
+
+    def finds(self, _id: ObjectId | None, ts: datetime) -> None:
+        """Note that a reading is stored: by us, if it was sent and the answer was lost."""
+        if ts in self.updates or (_id in self.sent and ts in self.removed):
+            self.done.setdefault(ts, "updated")
+        elif _id in self.sent:
+            self.done.setdefault(ts, "inserted")
+
+    def inserted(self, documents: Sequence[Document], refused: Collection[int]) -> None:
+        """Note the answer to an insert: all but the refused ones are there."""
+        for number, document in enumerate(documents):
+            if number not in refused:
+                self.finds(document["_id"], document["ts"])
+
+    def updated(self, hours: Sequence[datetime], matched: int) -> None:
+        """Note the answer to an update."""
+        self.updates.difference_update(hours)
+        if matched == len(hours):
+            self.done |= {ts: self.done.get(ts, "updated") for ts in hours}
+        else:
+            self.more += matched
+
+    def added_by_others(self, document: Document) -> frozenset[str]:
+        """Return the sub-indices of a document that it did not have when first seen."""
+        iaqi = document.get("iaqi")
+        names = frozenset(iaqi if isinstance(iaqi, dict) else ())
+        return names - self.seen.setdefault(document["ts"], names)
+
+    def written(self, total: int, kept: tuple[Pair, ...]) -> Written:
+        """Return the counts of all tries together."""
+        counts = Counter(self.done.values())
+        inserted = counts["inserted"]
+        updated = min(counts["updated"] + self.more, total - inserted - len(kept))
+        return Written(inserted, updated, total - inserted - updated - len(kept), kept)
+
+
+class _Changed(NamedTuple):
+    """A stored document, the reading that differs, and the document as it is stored."""
+
+    stored: Document
+    reading: Reading
+    text: bytes
+
+
+def _always() -> None:
+    """Allow every write."""
+
+
+def _unnoted(_replaced: Sequence[Pair]) -> None:
+    """Keep nothing of what is replaced."""
 
 
 class Readings:
@@ -142,13 +240,23 @@ class Readings:
         if not readings:
             return Written()
         with store_errors(NAME):
-            new, changed = self._difference(station_idx, window, readings)
+            new, changed = self._difference(station_idx, window, readings, Attempt())
         unchanged = len(readings) - len(new) - len(changed)
         if self._can_replace:
             return Written(len(new), len(changed), unchanged)
-        return Written(len(new), 0, unchanged, tuple(changed))
+        kept = tuple((stored, reading) for stored, reading, _text in changed)
+        return Written(len(new), 0, unchanged, kept)
 
-    def upsert(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
+    def upsert(
+        self,
+        station_idx: int,
+        window: Interval,
+        readings: Sequence[Reading],
+        attempt: Attempt | None = None,
+        *,
+        check: Callable[[], None] = _always,
+        note: Callable[[Sequence[Pair]], None] = _unnoted,
+    ) -> Written:
         """Make the stored readings of a window say what these readings say; idempotent.
 
         Hours of the window without a reading here are left as they are.
@@ -156,7 +264,11 @@ class Readings:
         Args:
             station_idx: the station of all the readings.
             window: hours, UTC, half-open; every reading lies in it.
-            readings: at most one an hour.
+            readings: at most one per hour.
+            attempt: the same at every try of the same window, so that a try whose answer was lost
+                counts.
+            check: is called before every write; what it raises ends the upsert.
+            note: keeps stored values before they are removed from a time-series collection.
 
         Returns:
             Exact counts, also when another writer stores the same hours at the same time.
@@ -167,25 +279,38 @@ class Readings:
         """
         if not readings:
             return Written()
-        inserted = updated = 0
+        attempt = attempt or Attempt()
+        acknowledged = 0
         with store_errors(NAME):
             for number in range(_MOST_ROUNDS):
                 new, changed = (
                     ([*readings], [])
                     if number == 0 and station_idx in self._all_new
-                    else self._difference(station_idx, window, readings)
+                    else self._difference(station_idx, window, readings, attempt)
                 )
-                kept = () if self._can_replace else tuple(changed)
-                if kept:
+                kept: tuple[Pair, ...] = ()
+                if not self._can_replace:
+                    kept = tuple((stored, reading) for stored, reading, _text in changed)
                     changed = []
-                now_inserted = self._insert(new)
-                now_updated = self._replace(station_idx, changed)
-                inserted += now_inserted
-                updated += now_updated
-                if now_inserted == len(new) and now_updated == len(changed):
-                    self._expect(station_idx, all_new=inserted == len(readings))
-                    unchanged = len(readings) - inserted - updated - len(kept)
-                    return Written(inserted, updated, unchanged, kept)
+                inserted = self._insert(new, attempt, check)
+                updated = self._replace(station_idx, changed, attempt, check, note)
+                acknowledged += inserted + updated
+                if inserted != len(new) or updated != len(changed):
+                    continue
+                if self.take_back(station_idx, window, attempt):
+                    acknowledged = 0
+                    continue
+                if acknowledged < len(readings) and not self._is_durable(
+                    station_idx, window, readings, attempt, len(kept)
+                ):
+                    continue
+                self._expect(station_idx, all_new=inserted == len(readings))
+                return attempt.written(len(readings), kept)
+        if not new:
+            raise StoreUnavailableError(
+                f"{NAME}: station {station_idx}, {window}: other writers change the readings faster"
+                " than they can be compared"
+            )
         raise StoreError(
             f"{NAME}: station {station_idx}, {window}: {len(new)} readings are refused as doubles,"
             f" though their hours are not stored",
@@ -271,12 +396,6 @@ class Readings:
             found = self._collection.find({"meta.station_idx": station_idx, "ts": {"$in": times}})
             return {hour_of(document["ts"]): document for document in found}
 
-    def inserted_here(self, station_idx: int, window: Interval) -> int:
-        """Count the readings of a window that this object inserted; raises StoreError."""
-        mine = {**_in_window(station_idx, window), "$expr": made_by(self._ids.maker)}
-        with store_errors(NAME):
-            return self._collection.count_documents(mine)
-
     def has_any(self, station_idx: int) -> bool:
         """Whether a station has any reading; raises StoreError."""
         with store_errors(NAME):
@@ -338,59 +457,192 @@ class Readings:
         )
 
     def _difference(
-        self, station_idx: int, window: Interval, readings: Sequence[Reading]
-    ) -> tuple[list[Reading], list[tuple[Document, Reading]]]:
+        self,
+        station_idx: int,
+        window: Interval,
+        readings: Sequence[Reading],
+        attempt: Attempt,
+        confirmed_in: ClientSession | None = None,
+    ) -> tuple[list[Reading], list[_Changed]]:
         """Return the readings that are not stored, and those that differ with what is stored.
 
         They come whole and in one batch, and as they are stored: nearly all of a rerun are equal to
         their reading byte by byte, and need not be decoded. (A projection is slower, too.)
         """
-        batches: Iterable[Any] = self._collection.find_raw_batches(
-            _in_window(station_idx, window), batch_size=window.hours + 1
+        collection: MongoCollection[Any] = self._collection
+        if confirmed_in:
+            collection = collection.with_options(read_concern=ReadConcern("majority"))
+        batches: Iterable[Any] = collection.find_raw_batches(
+            _in_window(station_idx, window), batch_size=window.hours + 1, session=confirmed_in
         )
         stored = {after_id(text): text for text in documents_in(b"".join(batches))}
-        left = [reading for reading in readings if not stored.pop(text_of(reading), None)]
+        left: list[Reading] = []
+        for reading in readings:
+            if text := stored.pop(text_of(reading), None):
+                attempt.finds(object_id(text), reading["ts"])
+            else:
+                left.append(reading)
         if not left:
             return [], []
         options = self._collection.codec_options
-        decoded = (decode(text, options) for text in stored.values())
-        by_time = {document["ts"]: document for document in decoded}
+        by_time = {}
+        for text in stored.values():
+            document = decode(text, options)
+            by_time[document["ts"]] = document, text
         new: list[Reading] = []
-        changed: list[tuple[Document, Reading]] = []
+        changed: list[_Changed] = []
         for reading in left:
-            document = by_time.get(reading["ts"])
+            document, text = by_time.get(reading["ts"], (None, b""))
             if document is None:
                 new.append(reading)
-            elif changes(document, reading):
-                changed.append((document, reading))
+            elif changes(document, reading, attempt.added_by_others(document)):
+                changed.append(_Changed(document, reading, text))
+            else:
+                attempt.finds(object_id(text), reading["ts"])
         return new, changed
 
-    def _insert(self, new: list[Reading]) -> int:
+    def _is_durable(
+        self,
+        station_idx: int,
+        window: Interval,
+        readings: Sequence[Reading],
+        attempt: Attempt,
+        kept: int,
+    ) -> bool:
+        """Whether a majority has the readings that were found, rather than written.
+
+        Another writer may not have waited for it, nor a try of ours whose answer was lost. What the
+        checkpoint calls covered must not be lost in a failover that takes them back.
+        """
+        client = self._collection.database.client
+        servers = client.topology_description.server_descriptions().values()
+        if any(server.server_type_name == "Standalone" for server in servers):
+            return True
+        with client.start_session(causal_consistency=True) as session:
+            # The read below then waits until the majority has come as far as the primary is now.
+            self._collection.database.command("ping", session=session)
+            new, changed = self._difference(station_idx, window, readings, attempt, session)
+        return not new and len(changed) == kept
+
+    def _insert(self, new: list[Reading], attempt: Attempt, check: Callable[[], None]) -> int:
         """Insert; an hour that another writer stored first is left to the next look."""
         if not new:
             return 0
-        ids = self._ids.take(len(new))
-        documents = [{"_id": _id, **reading} for _id, reading in zip(ids, new, strict=True)]
+        documents: list[Document] = [
+            {"_id": _id, **attempt.removed.get(reading["ts"], reading)}
+            for _id, reading in zip(self._ids.take(len(new)), new, strict=True)
+        ]
+        check()
+        attempt.sent |= {document["_id"]: document["ts"] for document in documents}
+        refused: set[int] = set()
         try:
-            return len(self._collection.insert_many(documents, ordered=False).inserted_ids)
+            self._collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            return len(new) - len(refusals(error, DUPLICATE_KEY))
+            refused = {item["index"] for item in refusals(error, DUPLICATE_KEY)}
+        attempt.inserted(documents, refused)
+        return len(new) - len(refused)
 
-    def _replace(self, station_idx: int, changed: list[tuple[Document, Reading]]) -> int:
-        """Update; a document that was deleted meanwhile is left to the next look."""
+    def take_back(self, station_idx: int, window: Interval, attempt: Attempt) -> bool:
+        """Remove inserts of ours whose hour another writer filled at the same moment.
+
+        If that is another run of ours, it may remove its own, too: as long as the station is its
+        own, it looks again, and finds the hour missing. Before MongoDB 7.0 doubles stay, and a
+        warning names them.
+
+        Returns:
+            Whether any was removed; a unique index leaves nothing to do.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        if not self._is_timeseries or not attempt.sent:
+            return False
+        with store_errors(NAME):
+            return self._take_back(station_idx, window, attempt)
+
+    def _take_back(self, station_idx: int, window: Interval, attempt: Attempt) -> bool:
+        at: dict[datetime, set[Any]] = {}
+        for document in self._collection.find(
+            _in_window(station_idx, window), {"ts": 1}, batch_size=window.hours + 1
+        ):
+            at.setdefault(document["ts"], set()).add(document["_id"])
+        ours = {
+            ts: mine
+            for ts, ids in at.items()
+            if len(ids) > 1 and (mine := ids & attempt.sent.keys())
+        }
+        if ours and not self._can_replace:
+            log.warning(
+                "readings.doubled",
+                station_idx=station_idx,
+                hours=[f"{ts:%Y-%m-%dT%H:%MZ}" for ts in sorted(ours)],
+                reason="another writer inserted into the time-series collection meanwhile",
+                hint="before MongoDB 7.0 the server cannot remove a single reading",
+            )
+            return False
+        if ours:
+            self._remove(station_idx, [*ours], [_id for mine in ours.values() for _id in mine])
+            for ts in ours:
+                attempt.done.pop(ts, None)
+        return bool(ours)
+
+    def _replace(
+        self,
+        station_idx: int,
+        changed: list[_Changed],
+        attempt: Attempt,
+        check: Callable[[], None],
+        note: Callable[[Sequence[Pair]], None],
+    ) -> int:
+        """Update; a document that another writer changed or deleted is left to the next look."""
         if not changed:
             return 0
-        if not self._is_timeseries:
-            updates = [
-                UpdateOne({"_id": stored["_id"]}, {"$set": changes(stored, reading)})
-                for stored, reading in changed
-            ]
-            return self._collection.bulk_write(updates, ordered=False).matched_count
-        # Out with the old before in with the new: a crash between costs a fetch, never a double.
-        hours = [reading["ts"] for _stored, reading in changed]
-        self._collection.delete_many({"meta.station_idx": station_idx, "ts": {"$in": hours}})
-        corrected = [stored | changes(stored, reading) for stored, reading in changed]
-        return len(self._collection.insert_many(corrected, ordered=False).inserted_ids)
+        hours = [reading["ts"] for _stored, reading, _text in changed]
+        wanted = [
+            changes(stored, reading, attempt.added_by_others(stored))
+            for stored, reading, _text in changed
+        ]
+        if self._is_timeseries:
+            note([(stored, reading) for stored, reading, _text in changed])
+            return self._exchange(station_idx, changed, wanted, attempt, check)
+        updates = [
+            UpdateOne(says_still(text), update_of(stored, fields))
+            for (stored, _reading, text), fields in zip(changed, wanted, strict=True)
+        ]
+        check()
+        attempt.updates.update(hours)
+        matched = self._collection.bulk_write(updates, ordered=False).matched_count
+        attempt.updated(hours, matched)
+        return matched
+
+    def _exchange(
+        self,
+        station_idx: int,
+        changed: list[_Changed],
+        wanted: list[Document],
+        attempt: Attempt,
+        check: Callable[[], None],
+    ) -> int:
+        """Replace documents of a time-series collection, which knows no updates (MongoDB 7.0).
+
+        Out with the old before in with the new: a crash between costs a fetch, because the hours do
+        not count as covered meanwhile, never a double. By `_id`, because what another writer
+        inserted since the look was not noted as a revision.
+        """
+        corrected = {
+            stored["ts"]: without_id(stored | fields)
+            for (stored, _reading, _text), fields in zip(changed, wanted, strict=True)
+        }
+        check()
+        attempt.removed |= corrected
+        self._remove(station_idx, [*corrected], [stored["_id"] for stored, _, _ in changed])
+        return self._insert([reading for _stored, reading, _text in changed], attempt, check)
+
+    def _remove(self, station_idx: int, hours: Sequence[datetime], ids: Sequence[Any]) -> None:
+        """Delete single documents of a time-series collection (MongoDB 7.0)."""
+        self._collection.delete_many(
+            {"meta.station_idx": station_idx, "ts": {"$in": hours}, "_id": {"$in": ids}}
+        )
 
 
 def _in_window(station_idx: int, window: Interval) -> Document:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -95,12 +96,20 @@ class Rejects:
         self._lock = Lock()
         self.dropped = 0
 
-    def _within_limit(self, rejects: Sequence[Reject]) -> Sequence[Reject]:
+    @contextmanager
+    def _within_limit(self, rejects: Sequence[Reject]) -> Iterator[Sequence[Reject]]:
+        """Yield what is left of the limit; count only if the block ends without an error."""
         with self._lock:
             kept = rejects[: self._left]
-            self._left -= len(kept)
+            self._left -= len(kept)  # reserved: other threads keep rejects meanwhile
+        try:
+            yield kept
+        except BaseException:
+            with self._lock:
+                self._left += len(kept)
+            raise
+        with self._lock:
             self.dropped += len(rejects) - len(kept)
-        return kept
 
     def ensure(self) -> None:
         """Make the index that finds a station's rejects by reason.
@@ -136,9 +145,18 @@ class Rejects:
         Raises:
             StoreError: MongoDB could not do it.
         """
-        rejects = self._within_limit(rejects)
-        if not rejects:
-            return 0
+        with self._within_limit(rejects) as kept:
+            return self._keep(run_id, station_idx, window, kept, source, now) if kept else 0
+
+    def _keep(
+        self,
+        run_id: str,
+        station_idx: int,
+        window: Interval,
+        rejects: Sequence[Reject],
+        source: str,
+        now: datetime,
+    ) -> int:
         met = {
             "source": source,
             "window": {"start": to_datetime(window.start), "end": to_datetime(window.end)},

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+import pymongo
+
 from runner.core.checkpoint import Empties, Progress, Tally
+from runner.core.errors import LeaseError
 from runner.core.intervals import Interval, Intervals
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
 from runner.store.checkpoints import Checkpoints
+from runner.store.collection import Document
 from runner.store.leases import Leases
 from runner.store.outage import Outage
-from runner.store.readings import Readings, Written
+from runner.store.readings import Attempt, Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 
 _HAD_NOT_FAILED = (Why.NEW, Why.RESUME, Why.EXTEND, Why.LOOKBACK, Why.FINISH)
 """A station planned for one of these that is failed now has failed in another run since."""
+
+_PARTING_S = 10.0
+"""Seconds to give a lease back; it expires by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,55 +76,66 @@ class MongoSink:
         rejects: Sequence[Reject],
     ) -> Tally:
         """Keep the rejects, then upsert the readings, if the station is still ours."""
-        idx, tries = station.idx, itertools.count()
-
-        def store() -> Tally:
-            next(tries)
-            return self._store(station, window, readings, rejects)
-
+        idx, attempt = station.idx, Attempt()
+        if rejects:  # by themselves: kept again after an outage, they would count twice
+            self.outage.outlast(lambda: self._keep(idx, window, rejects))
         self.uncounted.add(idx)
-        tally = self.outage.outlast(store)
-        if next(tries) > 1:  # what was stored although no answer came was found unchanged
-            here = self.outage.outlast(lambda: self.readings.inserted_here(idx, window))
-            more = min(max(0, here - tally.inserted), tally.unchanged)
-            tally = replace(tally, inserted=tally.inserted + more, unchanged=tally.unchanged - more)
-        return tally
+        try:
+            return self.outage.outlast(lambda: self._store(idx, window, readings, attempt))
+        except LeaseError:
+            # What left this process just before it slept may have arrived after the lease ended.
+            self.readings.take_back(idx, window, attempt)
+            raise
+
+    def _keep(self, idx: int, window: Interval, rejects: Sequence[Reject]) -> None:
+        with self.leases.hold(idx):
+            self.rejects.keep(self.run_id, idx, window, rejects, self.source, self.now())
 
     def _store(
-        self,
-        station: Station,
-        window: Interval,
-        readings: Sequence[Reading],
-        rejects: Sequence[Reject],
+        self, idx: int, window: Interval, readings: Sequence[Reading], attempt: Attempt
     ) -> Tally:
-        self.leases.keep(station.idx)
-        if rejects:
-            self.rejects.keep(
-                self.run_id, station.idx, window, rejects, source=self.source, now=self.now()
+        with self.leases.hold(idx) as check:
+            written = self.readings.upsert(
+                idx, window, readings, attempt, check=check, note=self._note
             )
-        written = self.readings.upsert(station.idx, window, readings)
-        self.revisions.keep(self.run_id, self.source, written.revisions, self.now())
+            check()
+            self._note(written.revisions)
         return _tally(written)
+
+    def _note(self, revisions: Sequence[tuple[Document, Reading]]) -> None:
+        self.revisions.keep(self.run_id, self.source, revisions, self.now())
 
     def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
         """Record what is covered now in the station's checkpoint."""
         idx, wanted = entry.station.idx, _range(entry)
-        self.outage.outlast(
-            lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
+        self._within_lease(
+            idx, lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
         )
         self.uncounted.discard(idx)
 
     def complete(self, station: Station) -> None:
         """Set the checkpoint to completed."""
-        self.outage.outlast(lambda: self.checkpoints.complete(station.idx, self.now()))
+        idx = station.idx
+        self._within_lease(idx, lambda: self.checkpoints.complete(idx, self.now()))
 
     def fail(self, station: Station, message: str) -> None:
         """Set the checkpoint to failed, with the reason."""
-        self.outage.outlast(lambda: self.checkpoints.fail(station.idx, message, self.now()))
+        idx = station.idx
+        self._within_lease(idx, lambda: self.checkpoints.fail(idx, message, self.now()))
+
+    def _within_lease(self, idx: int, change: Callable[[], None]) -> None:
+        """Change the checkpoint; nothing is sent after the lease ended."""
+
+        def held() -> None:
+            with self.leases.hold(idx):
+                change()
+
+        self.outage.outlast(held)
 
     def leave(self, station: Station) -> None:
         """Give the station's lease back."""
-        self.checkpoints.leave(station.idx, counted=station.idx not in self.uncounted)
+        with pymongo.timeout(_PARTING_S):
+            self.checkpoints.leave(station.idx, counted=station.idx not in self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 
 from runner.core.sightings import Sighting
 from runner.core.stations import Station
+from runner.core.text import harmless, shortened
 from runner.store.collection import (
     DUPLICATE_KEY,
     FAILED_VALIDATION,
@@ -33,6 +34,8 @@ NAME = "waqi_stations"
 LONGEST_NAME = 200
 """Characters of a name that are read: it stands in every log line and table."""
 
+_LONGEST_ID = 60
+"""Characters shown of an id that is none of a station."""
 _INT32 = range(-(2**31), 2**31)
 
 
@@ -82,15 +85,30 @@ class Stations:
     def known(self) -> list[Station]:
         """Return all stations, sorted by index.
 
-        A document whose `_id` is no int32 is none; an unusable name or position is left empty.
+        A document whose `_id` is no station index is none; an unusable name or position is left
+        empty.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
+        return self.read()[0]
+
+    def read(self) -> tuple[list[Station], tuple[str, ...]]:
+        """Return all stations, sorted by index, and the ids of documents that are none.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        stations: list[Station] = []
+        others: list[str] = []
         with store_errors(NAME):
-            found = self._collection.find({}, {"city.name": 1, "city.geo": 1})
-            stations = [station for station in map(_to_station, found) if station]
-        return sorted(stations, key=lambda station: station.idx)
+            for document in self._collection.find({}, {"city.name": 1, "city.geo": 1}):
+                station = _to_station(document)
+                if station:
+                    stations.append(station)
+                else:
+                    others.append(shortened(harmless(repr(document["_id"])), _LONGEST_ID))
+        return sorted(stations, key=lambda station: station.idx), tuple(sorted(others))
 
     def ensure(self, stations: Iterable[Station], *, tz: str = "+07:00") -> StationsWritten:
         """Insert the stations that are not there; those that are stay exactly as they are.
@@ -233,7 +251,7 @@ def _changes(stored: Document, seen: Sighting) -> Iterator[tuple[str, Any]]:
 
 def _to_station(document: Document) -> Station | None:
     idx = whole_number(document["_id"])
-    if idx is None or idx not in _INT32:
+    if idx is None or idx not in _INT32 or idx == 0:
         return None
     city = document.get("city")
     if not isinstance(city, dict):

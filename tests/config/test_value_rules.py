@@ -139,9 +139,13 @@ def test_several_mistakes_are_told_at_once_in_five_lines(composed: Compose) -> N
         ('mongo.database="không_khí"', "mongo.database", "không_khí"),
         ("source.base_url=http://127.0.0.1:8080", "source.base_url", "http://127.0.0.1:8080"),
         (
-            "+source.sites={Hue: 12488}",
+            "+source.sites={New Place: {station: 8551, utc_offset: '+08:00'}}",
             "source.sites",
-            {"Hanoi": 8641, "Ho Chi Minh City": 8767, "Hue": 12488},
+            {
+                "Hanoi": 8641,
+                "Ho Chi Minh City": 8767,
+                "New Place": {"station": 8551, "utc_offset": "+08:00"},
+            },
         ),
     ],
 )
@@ -160,6 +164,27 @@ def test_settings_unknown_to_the_schema_never_pass(composed: Compose, override: 
 def test_http_is_allowed_elsewhere_when_asked_for(composed: Compose) -> None:
     config = composed("source.base_url=http://api.example.org", "source.allow_http=true")
     assert config.source.allow_http
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+source.sites={Ulaanbaatar: 8551}", "+source.sites={Ulaanbaatar: {station: 8551, utc_"),
+        ("+source.sites={Ulaanbaatar: {station: 8551}}", "Ulaanbaatar: {station: 8551, utc_offset"),
+        ("+source.sites={New Delhi: {station: 1, utc_offset: '+05:30'}}", "full hours"),
+        ("+source.sites={A: {station: 1, utc_offset: '+15:00'}}", r"utc_offset=\+15:00"),
+        ("+source.sites={A: {station: 1, utc_offset: 8}}", "utc_offset=8 is no offset"),
+        ("+source.sites={A: {station: 1, zone: '+08:00'}}", "station and utc_offset"),
+        ("source.sites.Hanoi=abc", "abc is no station index"),
+        ("source.sites.Hanoi=0", "0 is no station index"),
+        ("source.sites.Hanoi=2147483648", "2147483648 is no station index"),
+    ],
+)
+def test_a_site_that_is_not_known_needs_its_time_zone_and_the_message_says_how_to_write_it(
+    composed: Compose, override: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        composed(override)
 
 
 def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path: Path) -> None:

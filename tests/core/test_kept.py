@@ -4,9 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from runner.core.errors import Scope, SourceError
 from runner.core.intervals import Interval, to_datetime
 from runner.core.kept import KeptAnswer, answer_of
 from runner.core.readings import Reason
@@ -42,10 +39,15 @@ def test_of_answers_that_overlap_the_newest_counts_for_its_hours() -> None:
     assert to_datetime(found.asked) == ASKED
 
 
-def test_hours_that_no_answer_holds_are_an_error_and_never_empty() -> None:
-    with pytest.raises(SourceError, match="no kept answer holds 2023-01-01T02") as caught:
-        answers(kept(0, 2))
-    assert caught.value.scope is Scope.STATION
+def test_hours_that_no_answer_holds_were_not_asked_for_and_are_never_empty() -> None:
+    found = answers(kept(1, 2, record(START + 1)))
+    assert found.not_asked == (
+        Interval(START, START + 1),
+        Interval(START + 2, START + 4),
+    )
+    assert len(found.records) == 1
+    assert answers().not_asked == (Interval(START, START + 4),)
+    assert answers(kept(0, 4)).not_asked == ()
 
 
 def test_records_refused_then_stay_refused_and_are_told_of_once() -> None:

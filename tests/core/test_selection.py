@@ -49,6 +49,27 @@ def test_all_means_the_bundled_stations_while_none_are_stored_and_says_so() -> N
     assert "waqi_stations is empty" in made.remarks[0]
 
 
+NO_STATIONS = ("'1584'", "1099511627776", *(f"ObjectId('{n}')" for n in range(20)))
+
+
+@pytest.mark.parametrize("known", [[DA_NANG], []])
+def test_documents_that_are_no_station_are_counted_and_named(known: list[Station]) -> None:
+    made = choose(selectors=[EVERYTHING], known=known, no_stations=NO_STATIONS)
+    assert made.no_stations == NO_STATIONS
+    remark = made.remarks[0]
+    assert "22 documents" in remark
+    assert "'1584', 1099511627776" in remark
+    assert not any("is empty" in one for one in made.remarks)
+
+
+@pytest.mark.parametrize("chosen", [{"ids": [1584]}, {"named": {1584: "Da Nang"}}])
+def test_stations_chosen_by_id_miss_nothing_of_documents_that_are_none(
+    chosen: dict[str, object],
+) -> None:
+    made = choose(known=[DA_NANG], no_stations=NO_STATIONS, **chosen)
+    assert (made.no_stations, made.remarks) == ((), ())
+
+
 def test_a_stored_station_keeps_its_stored_name() -> None:
     (station,) = choose(ids=[8641], known=[HANOI]).stations
     assert station is HANOI

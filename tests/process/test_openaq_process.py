@@ -41,7 +41,7 @@ def test_hanoi_2018_is_the_same_from_openaq_as_from_the_files_of_the_same_instru
 ) -> None:
     runner(*YEAR, *FAST, "source=airnow", f"source.path={FILES}", "backfill.batch_size=8784")
     from_files = readings_of(database)
-    assert len(from_files) == 7998
+    assert len(from_files) == 7997  # one more is below zero
     database["waqi_station_readings"].delete_many({})
     database["ingest_checkpoints"].delete_many({})
 

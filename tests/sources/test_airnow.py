@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runner.core.errors import AirNowFileError, Scope
-from runner.core.intervals import Interval, hour_of, to_datetime
+from runner.core.intervals import Interval, hour_of, subtract, to_datetime
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
 from runner.sources.airnow import AirNowSource
@@ -81,8 +81,49 @@ def test_a_window_holds_its_hours_and_no_others(tmp_path: Path) -> None:
     records, rejects = said(answer(tmp_path, Interval(start, start + 2)))
     assert list(records) == ["2018-01-01 08:00:00"]
     assert rejects == [(Reason.QC_MISSING, "-999", "b.csv")]
-    assert answer(tmp_path, Interval(start + 10, start + 178)) == Answer([])
-    assert answer(tmp_path, Interval(start - 178, start - 1)) == Answer([])
+    for outside in (Interval(start + 10, start + 178), Interval(start - 178, start - 1)):
+        assert answer(tmp_path, outside) == Answer([], not_asked=(outside,))
+
+
+def test_hours_before_after_and_between_files_were_not_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "2018-01-01 07 1 Valid", "2018-01-01 10 -999 Missing")
+    put(tmp_path, "b.csv", "2018-01-01 15 1 Valid", "2018-01-01 18 1 Valid")
+    put(tmp_path, "c.csv", "2018-01-02 15 1 Valid", site="Dhaka")
+    midnight = hour("2018-01-01")
+    got = answer(tmp_path, Interval(midnight - 5, midnight + 20))
+    assert [(one.start - midnight, one.end - midnight) for one in got.not_asked] == [
+        (-5, 0),
+        (4, 8),
+        (12, 20),
+    ]
+
+
+def test_a_row_with_two_different_times_stretches_no_file(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "2018-01-01 07 1 Valid", "2018-01-03 09 1 Valid")
+    path = tmp_path / "a.csv"
+    path.write_text(path.read_text("utf-8").replace("09:00 AM", "10:00 AM"), "utf-8")
+    midnight = hour("2018-01-01")
+    window = Interval(midnight, midnight + 5)
+    assert answer(tmp_path, window).not_asked == (Interval(midnight + 1, midnight + 5),)
+
+
+def test_a_site_has_a_clock_of_its_own(tmp_path: Path) -> None:
+    rows = ("2018-01-05 03 273.0 Valid", "2018-01-05 05 382.0 Valid", "2018-01-05 06 -1 Valid")
+    put(tmp_path, "u.csv", *rows, site="Ulaanbaatar")
+    put(tmp_path, "h.csv", *rows)
+    sites = {**SITES, "Ulaanbaatar": {"station": 8551, "utc_offset": "+08:00"}}
+    source = AirNowSource(tmp_path, sites)
+    got = source.fetch(Station(8551), ALWAYS)
+    assert [record["time"] for record in got.records] == [
+        {"s": "2018-01-05 03:00:00", "tz": "+08:00"},
+        {"s": "2018-01-05 05:00:00", "tz": "+08:00"},
+    ]
+    made = to_readings(got.records, 8551, ALWAYS, NOW)
+    assert [f"{reading['ts']:%d %H}" for reading in made.readings] == ["04 19", "04 21"]
+    assert [reject.hour for reject in got.rejects] == [hour("2018-01-04 22:00")]
+    assert got.not_asked == subtract([ALWAYS], [Interval(hour("2018-01-04 19:00"), 420862 + 1)])
+    hanoi = to_readings(source.fetch(HANOI, ALWAYS).records, 8641, ALWAYS, NOW)
+    assert [f"{reading['ts']:%d %H}" for reading in hanoi.readings] == ["04 20", "04 22"]
 
 
 def test_windows_in_any_split_give_what_one_window_gives(tmp_path: Path) -> None:
@@ -101,7 +142,8 @@ def test_offers_says_whether_a_file_speaks_of_a_station(tmp_path: Path) -> None:
     put(tmp_path, "b.csv", "2018-01-01 01 10.0 Valid", site="Dhaka")
     source = AirNowSource(tmp_path, SITES)
     assert [source.offers(idx) for idx in (8641, 8767, 1)] == [True, False, False]
-    assert source.fetch(HCMC, ALWAYS) == source.fetch(Station(1), ALWAYS) == Answer([])
+    nothing = Answer([], not_asked=(ALWAYS,))
+    assert source.fetch(HCMC, ALWAYS) == source.fetch(Station(1), ALWAYS) == nothing
 
 
 def test_a_reject_keeps_the_row_as_published_and_its_hour(tmp_path: Path) -> None:
@@ -301,6 +343,10 @@ def exact_index(value: float) -> int:
     raise AssertionError
 
 
+def below(value: float) -> Reason:
+    return Reason.BELOW_ZERO if value >= -10 else Reason.CONCENTRATION_UNUSABLE
+
+
 def utc_hour(record: Any) -> int:
     return hour_of(datetime.fromisoformat(record["time"]["s"] + record["time"]["tz"]))
 
@@ -325,7 +371,7 @@ def test_every_published_row_is_a_record_or_a_reject_or_said_before(
     }
     got = published.fetch(station, ALWAYS)
     assert len(got.records) + len(got.rejects) == len(distinct)
-    usable = {(at, value) for at, value, qc in distinct if qc == "Valid" and value > -999}
+    usable = {(at, value) for at, value, qc in distinct if qc == "Valid" and value >= 0}
     assert {(utc_hour(record), record["aqi"]) for record in got.records} == {
         (at, exact_index(value)) for at, value in usable
     }
@@ -334,7 +380,7 @@ def test_every_published_row_is_a_record_or_a_reject_or_said_before(
         (reject.hour, float(reject.raw.get("Raw Conc.", reject.raw.get("Value"))), reject.reason)
         for reject in got.rejects
     } == {
-        (at, value, Reason.CONCENTRATION_UNUSABLE if qc == "Valid" else f"qc_{qc.lower()}")
+        (at, value, below(value) if qc == "Valid" else f"qc_{qc.lower()}")
         for at, value, qc in distinct
         if (at, value) not in usable or qc != "Valid"
     }
@@ -367,17 +413,18 @@ def test_hanoi_2018_gives_exactly_the_valid_hours_of_its_file(
     got = AirNowSource(directory, SITES).fetch(HANOI, window)
     valid = {line.hour: line.value for line in of_2018 if line.qc == "Valid"}
     assert {utc_hour(record): record["aqi"] for record in got.records} == {
-        at: exact_index(value) for at, value in valid.items()
+        at: exact_index(value) for at, value in valid.items() if value >= 0
     }
-    assert len(got.records) == len(valid) == 7998
+    assert len(got.records) == len(valid) - 1 == 7997
     assert Counter(reject.reason for reject in got.rejects) == {
         Reason.QC_MISSING: 145,
         Reason.QC_INVALID: 196,
+        Reason.BELOW_ZERO: 1,
     }
     assert got.repaired == 1
-    (below_zero,) = [at for at, value in valid.items() if value < 0]
-    (zero,) = [record for record in got.records if utc_hour(record) == below_zero]
-    assert (zero["aqi"], valid[below_zero]) == (0, -2.0)
+    (below_zero,) = [one for one in got.rejects if one.reason is Reason.BELOW_ZERO]
+    assert below_zero.hour is not None
+    assert (float(below_zero.raw["Raw Conc."]), valid[below_zero.hour]) == (-2.0, -2.0)
 
 
 @needs_data
@@ -397,6 +444,13 @@ def test_the_change_of_clocks_of_march_leaves_a_day_of_24_hours(
 
 
 @needs_data
-def test_hours_no_file_covers_are_an_empty_answer(published: AirNowSource) -> None:
-    assert published.fetch(HCMC, Interval(hour("2018-06-01"), hour("2018-06-08"))) == Answer([])
-    assert published.fetch(HANOI, Interval(hour("2019-06-01"), hour("2019-06-08"))) == Answer([])
+def test_hours_no_file_is_at_hand_for_were_not_asked_for(published: AirNowSource) -> None:
+    for station, day in ((HCMC, "2018-06-01"), (HANOI, "2019-06-01")):
+        window = Interval(hour(day), hour(day) + 168)
+        assert published.fetch(station, window) == Answer([], not_asked=(window,))
+
+
+def test_hours_between_the_rows_of_a_file_were_asked_for_and_had_nothing(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "2018-01-01 07 1 Valid", "2018-01-03 07 1 Valid")
+    at = hour("2018-01-01 01:00")
+    assert answer(tmp_path, Interval(at, at + 24)) == Answer([])

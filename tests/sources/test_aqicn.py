@@ -239,6 +239,41 @@ def test_over_quota_without_end_ends_the_run() -> None:
     assert len(server.asked) >= 2
 
 
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda no: [{"status": "error", "msg": no}],
+        lambda no: [{"status": "error", "data": no}],
+        lambda no: [{"status": "error", "message": no}],
+        lambda no: [{"msg": no}],
+        lambda no: [{"error": no}],
+        lambda no: [no],
+        lambda no: [[{"status": "error", "msg": no}]],
+        lambda no: [*RECORDS, {"status": "error", "msg": no}],
+        lambda no: {"status": "error", "msg": no},
+        lambda no: {"status": "error", "data": {"msg": no}},
+        lambda no: {"status": "error", "data": [no]},
+        lambda no: {"message": no},
+        lambda no: {"data": [{"status": "error", "msg": no}]},
+        lambda no: no,
+    ],
+)
+def test_a_refusal_means_the_same_however_deep_in_the_answer_it_stands(nested: Any) -> None:
+    for text, scope in (
+        ("Invalid key", Scope.RUN),
+        ("Unknown station", Scope.STATION),
+        ("Unknown ID", Scope.STATION),
+    ):
+        for content in ({"status": "ok", "data": nested(text)}, nested(text)):
+            got, requests = failing(says(content))
+            assert (got.scope, requests) == (scope, 1), content
+            assert text in got.message
+    quota = says({"status": "ok", "data": nested("Over quota")})
+    with Loopback(quota, OK) as server, aqicn(server.url) as rig, capture_logs() as logs:
+        assert rig.fetch() == RECORDS
+    assert [line["event"] for line in logs].count("source.throttled") == 1
+
+
 def test_words_nobody_has_recorded_are_tried_again() -> None:
     got, requests = failing(error("The moon is in the wrong house"))
     assert (got.scope, requests) == (Scope.STATION, 3)

@@ -148,6 +148,44 @@ FULL = Sighting(1583, "Hanoi", 21.0, 105.8, "https://x", "+07:00")
             "\ufeffstation_id,name,latitude,longitude\n1583,Hanoi,21.0,105.8\n9,,,\n,x,1,2\n",
             [Sighting(1583, "Hanoi", 21.0, 105.8), Sighting(9), None],
         ),
+        (
+            "search.json",
+            (
+                '{"status":"ok","data":[{"uid":1583,"aqi":"-","time":{"tz":"+0700","stime":"x"},'
+                '"station":{"name":"Hanoi","geo":[21.0,105.8],"url":"vietnam/hanoi"}}]}'
+            ),
+            [
+                Sighting(
+                    1583, "Hanoi", 21.0, 105.8, "https://aqicn.org/city/vietnam/hanoi", "+07:00"
+                )
+            ],
+        ),
+        (
+            "bounds.json",  # the time is in a zone of AQICN's, not in the station's
+            (
+                '{"status":"ok","data":[{"lat":21.0,"lon":105.8,"uid":1583,"aqi":"71",'
+                '"station":{"name":"Hanoi","time":"2023-08-09T03:00:00+09:00"}}]}'
+            ),
+            [Sighting(1583, "Hanoi", 21.0, 105.8)],
+        ),
+        (
+            "feed.json",
+            (
+                '{"status":"ok","data":{"aqi":5,"idx":1583,"time":{"s":"x","tz":"+07:00"},'
+                '"city":{"name":"Hanoi","geo":[21.0,105.8],"url":"https://x"}}}'
+            ),
+            [FULL],
+        ),
+        (
+            "map.json",
+            (
+                '{"type":"FeatureCollection","features":[{"type":"Feature","geometry":'
+                '{"type":"Point","coordinates":[105.8,21.0]},"properties":{"idx":1583,'
+                '"name":"Hanoi","url":"https://x","tz":"+07:00"}}]}'
+            ),
+            [FULL],
+        ),
+        ("refusal.json", '{"status":"error","data":"Invalid key"}', [None]),
         ("empty.jsonl", "", []),
         ("odd.json", '[5, {"name":"no index"}, {"idx":0}]', [None, None, None]),
     ],

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import example, given
@@ -573,3 +573,140 @@ def test_any_retry_after_gives_a_wait_or_nothing(text: str, date: str) -> None:
 def test_the_content_type_is_told_without_parameters() -> None:
     assert reply_with(Content_Type="text/html; charset=utf-8").content_type == "text/html"
     assert reply_with().content_type == "no content type"
+
+
+# --- proxies ----------------------------------------------------------------------------------
+
+
+class Tunnel:
+    """A proxy that answers every CONNECT with one status."""
+
+    def __init__(self, status: int) -> None:
+        self._reply = b"HTTP/1.1 %d Go away\r\nContent-Length: 0\r\n\r\n" % status
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.port = self._socket.getsockname()[1]
+        self.asked = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _address = self._socket.accept()
+                with connection:
+                    self.asked += connection.recv(65536).startswith(b"CONNECT ")
+                    connection.sendall(self._reply)
+
+
+PROXIES = [f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")]
+
+
+@pytest.fixture
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def by_proxy(proxy: str) -> str:
+    """Return the address of a proxy with a user and a password that must stay unseen."""
+    return proxy.replace("http://", "http://user:hidden-word@")
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_wants_a_password_ends_the_run_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with Loopback(answer(407)) as proxy:
+        monkeypatch.setenv(variable, by_proxy(proxy.url))
+        with calling("http://api.example.org") as caller:
+            got = caller.failure()
+        assert len(proxy.asked) == 1
+    assert got.scope is Scope.RUN
+    assert proxy.url.removeprefix("http://") in got.message
+    assert variable in got.message
+    assert "NO_PROXY" in got.hint
+    assert "hidden-word" not in f"{got.message} {got.hint}"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize(("status", "tries"), [(407, 1), (403, 1), (503, 3)])
+def test_a_proxy_that_makes_no_tunnel_ends_the_run_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, status: int, tries: int
+) -> None:
+    with Tunnel(status) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hidden-word@127.0.0.1:{proxy.port}")
+        with calling("https://api.example.org") as caller:
+            got = caller.failure()
+        assert proxy.asked == tries
+    assert got.scope is Scope.RUN
+    assert f"127.0.0.1:{proxy.port} (HTTPS_PROXY)" in got.message
+    assert f"HTTP {status}" in got.message
+    assert "hidden-word" not in f"{got.message} {got.hint}"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize("url", ["http://api.example.org", "https://api.example.org"])
+def test_a_proxy_out_of_reach_ends_the_run_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{bound.getsockname()[1]}"
+        monkeypatch.setenv("ALL_PROXY", f"http://user:hidden-word@{place}")
+        with calling(url) as caller:
+            got = caller.failure()
+    assert got.scope is Scope.RUN
+    assert f"{place} (ALL_PROXY)" in got.message
+    assert "hidden-word" not in f"{got.message} {got.hint}"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize("proxy", ["http://", "http://[::1", "http://user:hidden-word@h:99999"])
+def test_a_proxy_that_is_no_address_ends_the_run_and_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with calling("http://api.example.org") as caller:
+        got = caller.failure()
+    assert got.scope is Scope.RUN
+    assert "HTTP_PROXY" in got.message
+    assert "hidden-word" not in f"{got.message} {got.hint}"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_a_host_in_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Loopback(OK) as server, calling(server.url) as caller:
+        assert caller.get() == b"fine"
+
+
+@pytest.mark.parametrize("value", ["first\nsecond", "kh\u00f3a-\u0111"])
+def test_a_header_that_cannot_be_sent_ends_the_run_and_stays_unseen(value: str) -> None:
+    stop = StopFlag()
+    with Loopback(OK) as server:
+        client = HttpClient(
+            server.url,
+            Pacer(0, 0, stop),
+            stop,
+            str,
+            POLICY,
+            PATIENT,
+            secret_headers={"X-API-Key": Secret(value)},
+        )
+        with pytest.raises(SourceError) as caught:
+            client.get("/x", {}, {}, body)
+        client.close()
+        assert server.asked == []
+    assert caught.value.scope is Scope.RUN
+    assert value not in caught.value.message

@@ -23,7 +23,7 @@ from runner.core.errors import (
     OpenAqTimeoutError,
     Scope,
 )
-from runner.core.intervals import Interval, hour_of, iso
+from runner.core.intervals import Interval, hour_of, iso, subtract
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
 from runner.pacing import Pacer
@@ -72,7 +72,7 @@ def row(hour: int, value: Any = 35.5, **changes: Any) -> dict[str, Any]:
 
 
 def results(*rows: Any, found: Any = ">1000") -> Scripted:
-    return says({"meta": {"found": found}, "results": [*rows]})
+    return says({"meta": {"limit": 1000, "found": found}, "results": [*rows]})
 
 
 def sensors(*told: tuple[int, str], first: str | None = None, last: str | None = None) -> Scripted:
@@ -220,6 +220,51 @@ def test_pages_are_asked_for_until_one_is_not_full_whatever_is_said_to_be_found(
     assert len(got.records) == 1500
 
 
+@pytest.mark.parametrize(
+    ("limit", "requests"),
+    [
+        (100, 2),  # the API's own page, less than was asked for
+        (None, 3),  # not said: up to an empty page
+        ("100", 3),
+        (True, 3),
+        (0, 3),
+        (5000, 3),  # more than there is: no size of a page
+    ],
+)
+def test_a_page_is_full_with_as_many_rows_as_the_api_says_not_as_were_asked_for(
+    limit: Any, requests: int
+) -> None:
+    def part(first: int, end: int) -> Scripted:
+        rows = [row(hour) for hour in range(START + first, START + end)]
+        return says({"meta": {"limit": limit, "found": ">100"}, "results": rows})
+
+    with opened(*ONE, part(0, 100), part(100, 168), part(0, 0)) as to:
+        got = to.source.fetch(HANOI, WEEK)
+    assert sorted(read(got)) == list(range(START, START + 168))
+    assert [query["page"] for _path, query in to.asked()[2:]] == [
+        str(page) for page in range(1, requests + 1)
+    ]
+
+
+@pytest.mark.parametrize("limit", [None, 1, 1000])
+def test_a_page_that_comes_again_and_again_is_refused(limit: int | None) -> None:
+    rows = [row(START)] * (limit or 5)
+    same = says({"meta": {"limit": limit}, "results": rows})
+    with opened(*ONE, same) as to, pytest.raises(OpenAqError) as failed:
+        to.source.fetch(HANOI, WEEK)
+    assert failed.value.scope is Scope.STATION
+    assert "/v3/sensors/21632/hours" in failed.value.message
+    assert len(to.api.asked) == 2 + 2
+
+
+def test_pages_that_differ_and_never_end_are_refused() -> None:
+    endless = [says({"meta": {}, "results": [row(START, 1.0 + page)] * 400}) for page in range(9)]
+    with opened(*ONE, *endless) as to, pytest.raises(OpenAqError) as failed:
+        to.source.fetch(HANOI, WEEK)
+    assert failed.value.scope is Scope.STATION
+    assert len(to.api.asked) == 2 + 3  # 1,200 rows, where 180 hours and a page more may be
+
+
 def test_pages_without_end_fail_the_station_rather_than_spend_the_key() -> None:
     full = [row(START)] * 1000
     with opened(*ONE, results(*full)) as to, pytest.raises(OpenAqError) as failed:
@@ -267,6 +312,54 @@ def test_a_sensor_that_had_ended_long_before_is_not_asked() -> None:
         "/v3/locations/7441/sensors",
         "/v3/sensors/2/hours",  # its end may be out of date by now
     ]
+
+
+MARGIN = 14 * 24
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "asked"),
+    [
+        (None, None, (START, START + 2000)),
+        (START - 100, START + 5000, (START, START + 2000)),
+        (START + 1000, START + 5000, (START + 1000 - MARGIN, START + 2000)),
+        (START - 100, START + 99, (START, START + 100 + MARGIN)),
+        (START + 5000, START + 6000, None),
+        (START - 9000, START - 5000, None),
+        (START + 5000, START - 5000, (START, START + 2000)),  # said the wrong way round
+    ],
+)
+def test_hours_outside_the_life_of_a_sensor_are_not_asked_for_and_said_to_be(
+    first: int | None, last: int | None, asked: tuple[int, int] | None
+) -> None:
+    window = Interval(START, START + 2000)
+    ends = {"first": iso(first), "last": iso(last)} if first and last else {}
+    rows = [row(hour) for hour in range(*(asked or (0, 0)))]
+    pages = [results(*rows[at : at + 1000]) for at in range(0, len(rows) + 1, 1000)]
+    with opened(LOCATION, sensors((1, "pm25"), **ends), *pages) as to:
+        got = to.source.fetch(HANOI, window)
+    assert got.not_asked == subtract((window,), [Interval(*asked)] if asked else [])
+    assert sorted(read(got, window)) == list(range(*(asked or (0, 0))))
+    if asked and asked[0] > START:
+        assert to.asked()[2][1]["datetime_from"] == iso(asked[0] - 1)
+
+
+def test_an_hour_that_one_sensor_was_asked_for_was_asked_for() -> None:
+    old = sensors((1, "pm25"), first=iso(START - 9000), last=iso(START - 9000))
+    alive = sensors((2, "pm10"), first=iso(START), last=iso(START + 9000))
+    replies = (LOCATION, old, LOCATION, alive, results())
+    with opened(*replies, locations=(2539, 7441)) as to:
+        assert to.source.fetch(HANOI, WEEK).not_asked == ()
+
+
+@pytest.mark.parametrize("told", [(), ((1, "temperature"),), ((1, "PM2.5"),)])
+def test_a_location_without_a_sensor_of_a_pollutant_was_asked_for_nothing(
+    told: tuple[tuple[int, str], ...],
+) -> None:
+    with opened(LOCATION, sensors(*told)) as to, capture_logs() as logs:
+        assert to.source.fetch(HANOI, WEEK).not_asked == (WEEK,)
+    warned = [one for one in logs if one["event"] == "openaq.sensors_not_read"]
+    assert len(warned) == (told == ((1, "PM2.5"),))
 
 
 @pytest.mark.parametrize(
@@ -322,9 +415,24 @@ def test_what_is_no_hour_of_air_is_refused_with_its_reason(
     assert list(read(got)) == [START + 5]
 
 
-def test_small_negative_hours_have_index_nought_and_unknown_coverage_counts() -> None:
-    with opened(*ONE, results(row(START, -0.8), row(START + 1, coverage=None))) as to:
-        assert read(to.source.fetch(HANOI, WEEK)) == {START: 0, START + 1: 100}
+@pytest.mark.parametrize(
+    ("scale", "indices", "refused"),
+    [("aqicn", {}, [Reason.BELOW_ZERO]), ("epa_2012", {START: 0}, [])],
+)
+def test_a_small_negative_hour_has_the_index_that_its_scale_gives_it_and_is_kept(
+    scale: str, indices: dict[int, int], refused: list[Reason]
+) -> None:
+    hours = [row(START - age, -0.8) for age in range(3)]
+    with opened(*ONE, results(*hours), scale=scale) as to:
+        got = to.source.fetch(HANOI, WEEK)
+    assert read(got) == indices
+    assert [one.reason for one in got.rejects] == refused
+    assert {one.hour: one.measured[0].value for one in to.kept}[START] == -0.8
+
+
+def test_an_hour_of_unknown_coverage_counts() -> None:
+    with opened(*ONE, results(row(START + 1, coverage=None))) as to:
+        assert read(to.source.fetch(HANOI, WEEK)) == {START + 1: 100}
 
 
 def test_flags_and_coverage_are_a_matter_of_settings() -> None:
@@ -453,6 +561,10 @@ def test_an_answer_forgives_earlier_refusals_and_the_last_permit_pauses_everyone
         (500, None, Scope.RETRY, "500"),
         (503, {"detail": "x"}, Scope.RETRY, "503"),
         (200, {"results": None}, Scope.RETRY, "no list"),
+        (200, {"detail": "Invalid credentials"}, Scope.RUN, "OPENAQ_API_KEY"),
+        (200, {"detail": "Too many requests", "results": []}, Scope.RETRY, "Too many"),
+        (200, {"results": [{"detail": "Sensor not found"}]}, Scope.STATION, "not found"),
+        (200, {"results": [{"detail": "Something else"}]}, Scope.RETRY, "Something else"),
         (200, [], Scope.RETRY, "no list"),
     ],
 )

@@ -27,10 +27,18 @@ TODAY = Interval(START + 1, START + 25)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def line(minutes: int, value: object = 71.0, *, sensor: int = 21632, what: str = "pm25") -> str:
+def line(
+    minutes: int,
+    value: object = 71.0,
+    *,
+    sensor: int = 21632,
+    what: str = "pm25",
+    unit: str = "µg/m³",
+    zone: str = "+07:00",
+) -> str:
     """Return the row that ended so many minutes after local midnight."""
     ended = (DAY + timedelta(minutes=minutes)).isoformat()
-    return f"7441,{sensor},Hanoi-7441,{ended}+07:00,21.021939,105.818806,{what},µg/m³,{value}"
+    return f"7441,{sensor},Hanoi-7441,{ended}{zone},21.021939,105.818806,{what},{unit},{value}"
 
 
 def put(root: Path, lines: Iterable[str], day: datetime = DAY, header: str = HEADER) -> Path:
@@ -123,6 +131,138 @@ def test_weather_is_left_out_and_a_row_that_stands_twice_counts_once(tmp_path: P
     assert [(one.reason, one.raw["value"]) for one in got.rejects] == [
         (Reason.DUPLICATE_HOUR, "12")
     ]
+
+
+def kept(root: Path) -> dict[int, list[tuple[str, float, str]]]:
+    """Return what was measured, by the hours since the local midnight."""
+    hours: list[MeasuredHour] = []
+    archive = source(root)
+    archive.keep = lambda _station, found: hours.extend(found)
+    archive.fetch(HANOI, TODAY)
+    return {
+        one.hour - START: [(it.pollutant, it.value, it.unit) for it in one.measured]
+        for one in hours
+    }
+
+
+def test_units_of_one_hour_are_converted_before_their_mean(tmp_path: Path) -> None:
+    ozone = [line(75 + 15 * n, 60.0, what="o3") for n in range(3)]
+    put(tmp_path, [*ozone, line(120, 0.03, what="o3", unit="ppm")])
+    ((name, value, unit),) = kept(tmp_path)[2]
+    assert (name, unit) == ("o3", "ppm")
+    assert value == pytest.approx((3 * 60 / (48.0 / 24.45) / 1000 + 0.03) / 4)
+
+
+def test_units_that_cannot_be_converted_refuse_the_hour_and_keep_its_rows(tmp_path: Path) -> None:
+    put(tmp_path, [line(75), line(90, 12, unit="ppb"), line(180), line(195)])
+    got = source(tmp_path, 0).fetch(HANOI, TODAY)
+    assert set(told(got)) == {3, 4}
+    assert [(one.reason, one.hour, one.raw["units"]) for one in got.rejects] == [
+        (Reason.UNITS_MIXED, START + 2, "µg/m³"),
+        (Reason.UNITS_MIXED, START + 2, "ppb"),
+    ]
+
+
+def test_two_pollutants_under_one_sensor_are_two_means(tmp_path: Path) -> None:
+    rows = [line(60, 10.0), line(60, 0.03, what="o3", unit="ppm")]
+    put(tmp_path, rows)
+    assert kept(tmp_path)[1] == [("o3", 0.03, "ppm"), ("pm25", 10.0, "ug/m3")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "hour"),
+    [
+        (line(120).replace("Hanoi-7441", "Name, with comma"), Reason.ROW_UNREADABLE, 2),
+        (line(120) + ",", Reason.ROW_UNREADABLE, 2),
+        (line(120).rsplit(",", 5)[0], Reason.ROW_UNREADABLE, 2),
+        ("7441,21632", Reason.ROW_UNREADABLE, None),
+        (line(120, what="PM2.5"), Reason.PARAMETER_UNKNOWN, 2),
+        (line(120, what=""), Reason.PARAMETER_UNKNOWN, 2),
+        (line(120, what="radon"), Reason.PARAMETER_UNKNOWN, 2),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_a_reject_whatever_its_parameter(
+    tmp_path: Path, bad: str, reason: Reason, hour: int | None
+) -> None:
+    put(tmp_path, [line(60), bad, line(180)])
+    got = source(tmp_path).fetch(HANOI, TODAY)
+    assert set(told(got)) == {1, 3}
+    (reject,) = got.rejects
+    assert (reject.reason, reject.hour) == (reason, None if hour is None else START + hour)
+    assert reject.raw["line"] == 3
+    assert all(isinstance(name, str) for name in reject.raw)
+    if reason is Reason.ROW_UNREADABLE:
+        assert reject.raw["cells"][: len(bad.split(","))] == bad.split(",")
+
+
+@pytest.mark.parametrize("what", ["um003", "relativehumidity", "temperature", "pm1", "no"])
+def test_rows_of_what_is_known_and_not_used_are_no_rejects(tmp_path: Path, what: str) -> None:
+    put(tmp_path, [line(60), line(120, what=what)])
+    got = source(tmp_path).fetch(HANOI, TODAY)
+    assert (set(told(got)), got.rejects) == ({1}, [])
+
+
+@pytest.mark.parametrize(
+    ("days", "not_asked"),
+    [
+        ((0, 1, 2), []),
+        ((0, 2), [(25, 49)]),
+        ((1,), [(1, 25), (49, 73)]),
+        ((2,), [(1, 49)]),
+    ],
+)
+def test_the_hours_of_a_day_without_a_file_were_not_asked_for(
+    tmp_path: Path, days: tuple[int, ...], not_asked: list[tuple[int, int]]
+) -> None:
+    for day in days:
+        put(tmp_path, [line(24 * 60 * day + 60)], DAY + timedelta(days=day))
+    got = source(tmp_path).fetch(HANOI, Interval(START + 1, START + 73))
+    assert [(one.start - START, one.end - START) for one in got.not_asked] == not_asked
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "hours"), [("+05:30", 2, 25), ("+07:00", 1, 24), ("-05:00", 13, 24)]
+)
+def test_the_day_of_a_file_is_that_of_the_clock_of_its_rows(
+    tmp_path: Path, zone: str, first: int, hours: int
+) -> None:
+    put(tmp_path, [line(60, zone=zone)])
+    window = Interval(START - 100, START + 100)
+    got = source(tmp_path).fetch(HANOI, window)
+    ((before_end), (after_start)) = (got.not_asked[0].end, got.not_asked[1].start)
+    assert (before_end - START, after_start - before_end) == (first, hours)
+
+
+def test_a_location_that_has_the_day_was_asked_whatever_another_lacks(tmp_path: Path) -> None:
+    put(tmp_path, [line(60)])
+    other = tmp_path / "locationid=2539/year=2016/month=01/location-2539-20160101.csv.gz"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(gzip.compress(HEADER.encode()))
+    both = OpenAqArchive(tmp_path, {8641: [2539, 7441]}, scale="aqicn", least_coverage=75)
+    assert both.fetch(HANOI, TODAY).not_asked == ()
+
+
+@pytest.mark.parametrize("what", ["location", "month", "range"])
+def test_a_folder_without_one_expected_file_fails_and_says_which_is_missing(
+    tmp_path: Path, what: str
+) -> None:
+    path = put(tmp_path, [line(60)])
+    wanted = TODAY
+    if what == "location":
+        path.rename(path.with_name("20230101.csv.gz"))
+    elif what == "month":
+        later = DAY + timedelta(days=40)
+        put(tmp_path, [line(60)], later)
+        path.rename(path.with_name("measurements.csv.gz"))
+    else:
+        wanted = Interval(START + 2400, START + 2424)
+    archive = OpenAqArchive(
+        tmp_path, {8641: [7441]}, scale="aqicn", least_coverage=75, wanted=wanted
+    )
+    with pytest.raises(ArchiveFileError, match="location-7441-") as failed:
+        archive.fetch(HANOI, wanted)
+    assert failed.value.scope is Scope.STATION
+    assert "locationid=7441" in failed.value.hint
 
 
 @pytest.mark.parametrize("broken", ["cut", "no gzip", "header", "not utf-8"])

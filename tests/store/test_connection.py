@@ -87,7 +87,9 @@ def login(uri: str) -> str:
 # ---- connected ------------------------------------------------------------------------------
 
 
-def test_dates_come_back_aware_in_utc_and_writes_are_journaled(mongo_uri: str) -> None:
+def test_dates_come_back_aware_in_utc_and_writes_wait_for_the_journals_of_a_majority(
+    mongo_uri: str,
+) -> None:
     with opened(mongo_uri, "test_connection", timeout_s=30) as database:
         moment = datetime(2024, 2, 29, 12, tzinfo=UTC)
         database.hours.insert_one({"ts": moment})
@@ -95,7 +97,7 @@ def test_dates_come_back_aware_in_utc_and_writes_are_journaled(mongo_uri: str) -
         assert found
         assert found["ts"] == moment
         assert found["ts"].tzinfo
-        assert database.write_concern.document == {"j": True}
+        assert database.write_concern.document == {"w": "majority", "j": True}
         names = database.client.admin.aggregate([{"$currentOp": {"idleConnections": True}}])
         assert APP_NAME in {operation.get("appName") for operation in names}
         database.client.drop_database(database)

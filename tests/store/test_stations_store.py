@@ -3,6 +3,7 @@ from __future__ import annotations
 from threading import Thread
 from typing import Any
 
+from bson import Int64, ObjectId
 from pymongo.database import Database
 
 from runner.core.sightings import Sighting
@@ -221,3 +222,26 @@ def test_a_record_the_validator_refuses_is_reported_and_the_others_are_written(
     database.create_collection(NAME, validator=VALIDATOR)
     written = Stations(database).record([Sighting(-7, "No place"), SEEN])
     assert written == StationsRecorded(new=(8641,), refused=(-7,))
+
+
+def test_documents_whose_id_is_no_station_index_are_named_beside_the_stations(
+    database: Documents,
+) -> None:
+    odd = ObjectId()
+    database[NAME].insert_many(
+        [
+            {"_id": "1584", "city": {"name": "text"}},
+            {"_id": odd, "station_id": 13687},
+            {"_id": 2**40},
+            {"_id": 0},
+            {"_id": "\x1b[31m" + "x" * 500},
+            {"_id": Int64(13672), "city": {"name": "long"}},
+            {"_id": 13658.0, "city": {"name": "double"}},
+        ]
+    )
+    stations, others = Stations(database).read()
+    assert [station.idx for station in stations] == [13658, 13672]
+    assert stations == Stations(database).known()
+    assert len(others) == 5
+    assert {"'1584'", repr(odd), "1099511627776", "0"} < set(others)
+    assert all(text.isprintable() and len(text) <= 60 for text in others)

@@ -3,6 +3,10 @@
 AQICN puts the raw one-hour concentration through breakpoints that EPA made for 24-hour means
 ("InstantCast", aqicn.org/faq/2015-03-15), and rounds up.
 
+An hour below zero has no index. AirNow flags such hours Valid, AQICN leaves them out of its daily
+numbers: of 32 days with such an hour, 14 equal AQICN's own daily number without it, and 1 with an
+index of 0 in its place.
+
 Only particles are here. How AQICN rounds the gases is not known: recorded answers have tenths
 (no2 30.9, o3 1.7), which a ceiling never gives, and its page on ozone (aqicn.org/faq/2015-05-18)
 shows breakpoints that EPA has replaced since. A gas gets its place here when somebody has compared
@@ -63,4 +67,5 @@ AQICN = Scale(
     "measured: US Consulate Ho Chi Minh City 2021, 112 of 113 hours; PM10 not proved",
     {("pm25", "1h"): AQICN_PM25, ("pm10", "1h"): EPA_PM10},
     CATEGORIES,
+    takes_below_zero=False,
 )

@@ -43,6 +43,7 @@ class Scale:
             the kind of mean that belongs in the table: `1h`, `8h`, `24h` or `nowcast`.
         categories: the lowest first; they meet.
         needs_particles: there is no index of the air without PM2.5 or PM10.
+        takes_below_zero: whether an hour a little below zero (noise) has index 0, or none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Scale:
     tables: Mapping[tuple[str, str], Breakpoints]
     categories: tuple[Category, ...]
     needs_particles: bool = False
+    takes_below_zero: bool = True
 
     def table(self, pollutant: str, averaging: str) -> Breakpoints:
         """Return the table of a pollutant and a kind of mean.
