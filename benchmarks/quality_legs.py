@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner.core.checkpoint import Progress
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
 
@@ -133,7 +134,7 @@ def checks(task: Task) -> dict[str, Any]:
     from runner.quality_settings import Quality  # noqa: PLC0415 - as above
 
     scope = Scope(task.window, _NOW, known=frozenset(one.idx for one in task.stations))
-    covered = StationLedger("completed", covered=(task.window,))
+    covered = StationLedger("completed", progress=Progress((task.window,)))
     made = assess(
         task.directory,
         task.stations,

@@ -62,8 +62,9 @@ _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
 }
 """Flags of the job this one replaces, and the override each became; empty for none."""
 
+_DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _OF_HYDRA = (
-    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra/launcher"),
+    *(*_DIRECTORIES, "hydra/launcher"),
     *("hydra.launcher.n_jobs", "hydra.launcher.ray.init.address"),
     *("hydra.launcher.ray.init.num_cpus", "hydra.launcher.ray.remote.num_cpus"),
 )
@@ -155,7 +156,7 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
     private = line.private_dir or environment.get(PRIVATE_DIR_VARIABLE)
     return Arguments(
         tuple(line.flags),
-        tuple(line.words if sweep else map(_quoted, line.words)),
+        tuple(line.words if sweep else map(_in_quotes, line.words)),
         Path(private).expanduser().absolute() if private else None,
         (f"--config-dir={line.private_dir}",) if line.private_dir else (),
         line.wants,
@@ -255,13 +256,25 @@ def _unknown_flag(flag: str) -> ConfigError:
     )
 
 
-def _quoted(word: str) -> str:
+def _in_quotes(word: str) -> str:
     """Quote a value that Hydra takes only in quotes: stations.name=Hà Nội, a path with {feed}."""
     key, _, value = word.partition("=")
-    if not value or value[0] in "\"'[{" or set(value) & set('"\\') or "${" in value:
+    if not value or value[0] in "\"'[{" or "\\" in value or "${" in value:
         return word
-    special = key in text_keys() and re.search(r"[^\w./:@%+-]", value)
+    is_text = key in text_keys() or key in _DIRECTORIES
+    special = is_text and re.search(r"[^\w./:@%+-]", value)
+    if '"' in value:
+        return f"{key}={quoted(value)}" if is_text else word
     return f'{key}="{value}"' if special or not value.isascii() else word
+
+
+def quoted(text: str) -> str:
+    """Return text as a value that Hydra and OmegaConf take as it is."""
+    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+    escaped = re.sub(
+        r"(\\*)('|$)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), literal
+    )
+    return f"'{escaped}'"
 
 
 def _check_override(word: str) -> None:

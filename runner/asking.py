@@ -18,8 +18,15 @@ from typing import Protocol
 
 import structlog
 
-from runner.core.intervals import Interval, hour_of
-from runner.core.readings import SAID_BY_THE_SOURCE, Answer, Reading, Reject, to_readings
+from runner.core.intervals import Interval, Intervals, hour_of, intersect, subtract
+from runner.core.readings import (
+    SAID_BY_THE_SOURCE,
+    Answer,
+    Reading,
+    Reason,
+    Reject,
+    to_readings,
+)
 from runner.core.stations import Station
 
 log = structlog.get_logger()
@@ -63,6 +70,7 @@ class Answered:
         rejects: what did not become a reading, or only in part.
         repaired: records whose hour label the source corrected.
         asked: the UTC hour in which the source was asked.
+        not_asked: hours of the window, without a record, that the source was not asked for.
     """
 
     records: int
@@ -73,13 +81,18 @@ class Answered:
     rejects: list[Reject]
     repaired: int
     asked: int
+    not_asked: Intervals = ()
 
     @property
     def unusable(self) -> Counter[str]:
-        """Records by reason; not those for which the source itself says that it has no value."""
-        return Counter(
-            str(reject.reason) for reject in self.rejects if reject.reason not in SAID_BY_THE_SOURCE
-        )
+        """Records that became no reading, by reason, each counted once.
+
+        A record for which the source itself says that it has no value is none of them, nor one
+        that became a reading without an odd sub-index: to ask again for those would cost requests
+        and gain no hour.
+        """
+        fine = {*SAID_BY_THE_SOURCE, Reason.SUB_INDEX_UNUSABLE}
+        return Counter(str(reject.reason) for reject in self.rejects if reject.reason not in fine)
 
     def says_as(self, other: Answered) -> bool:
         """Whether another answer says the same."""
@@ -131,6 +144,11 @@ class Asker:
         made = to_readings(answer.records, station.idx, window, self._now())
         rejects = [*answer.rejects, *made.rejects]
         asked = hour_of(self._now()) if answer.asked is None else answer.asked
+        spoken_of = {*made.hours, *(reject.hour for reject in rejects if reject.hour is not None)}
+        not_asked = subtract(
+            intersect(answer.not_asked, (window,)),
+            (Interval(hour, hour + 1) for hour in spoken_of),
+        )
         return Answered(
             records=len(answer.records),
             refused=len(answer.rejects),
@@ -140,6 +158,7 @@ class Asker:
             rejects=rejects,
             repaired=answer.repaired,
             asked=asked,
+            not_asked=not_asked,
         )
 
     def _learn(self, station: Station, window: Interval, requests: int, *, fruitful: bool) -> None:

@@ -127,22 +127,18 @@ def reported(job: Job, store: Store | None, outcome: Outcome) -> Outcome:
 
 def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
     """Make collections and indexes, note the stations and the run, and announce what comes."""
-    plan = work.plan
-    if job.config.dry_run:
-        store.readings.check()
-    else:
-        store.readings.ensure()
-        kept = (store.raw,) if job.config.source.keep_raw else ()
-        measured = (store.concentrations,) if job.source_kind.startswith("openaq") else ()
-        usual = (store.checkpoints, store.rejects, store.revisions, store.runs)
-        for collection in (*usual, *kept, *measured):
-            collection.ensure()
+    plan, database = work.plan, work.database
+    if database.refusal:
+        raise database.refusal
+    if not job.config.dry_run:
+        database.make()
         _note_stations(job, store, work.selection.stations)
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, plan))
     used = budget.used() if budget and plan.requests else None
-    job.tell("\n".join([*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]))
+    lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]
+    job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
     into = (
         f", writing nothing to {job.database_name}"
         if job.config.dry_run

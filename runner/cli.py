@@ -1,14 +1,13 @@
 """The process: from a command line to an exit code, with every error in a few plain lines.
 
 Exit codes: 0 done, 1 could not run, 2 configuration or usage (nothing attempted), 3 quality gate,
-4 incomplete and resumable, 130/143 stopped by SIGINT/SIGTERM and resumable. A sweep (`-m`) exits
-with its worst.
+4 incomplete and resumable, 130/143/129 stopped by SIGINT/SIGTERM/SIGHUP and resumable. A sweep
+(`-m`) exits with its worst. Output that cannot be written changes none of them.
 """
 
 from __future__ import annotations
 
 import gc
-import io
 import os
 import signal
 import sys
@@ -20,7 +19,8 @@ from runner.conf_files import check_private
 from runner.core.errors import ConfigError
 from runner.core.exits import Exit
 from runner.process import OWNER_ONLY, Process, tell
-from runner.shutdown import StopFlag, stop_on_signals
+from runner.shutdown import SIGNALS, StopFlag, stop_on_signals
+from runner.terminal import keep_standard_streams
 from runner.usage import help_page
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -29,12 +29,10 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 def script() -> None:
     """Run as the console script `runner`, or as `python -m runner`."""
-    for stream in (sys.stdout, sys.stderr):  # names of stations, whatever the terminal can show
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    keep_standard_streams()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     code = main()
-    for signum in (signal.SIGINT, signal.SIGTERM):  # it ends by itself, with the code it promised
+    for signum in SIGNALS:  # it ends by itself, with the code it promised
         signal.signal(signum, signal.SIG_IGN)
     sys.exit(code)
 

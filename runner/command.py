@@ -9,21 +9,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import hydra
 import yaml
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.arguments import Arguments
+from runner.arguments import Arguments, quoted
 from runner.composing import CONFIG_NAME, VERSION_BASE, opened_hydra
 from runner.conf_files import builtin_dir
 from runner.core.errors import ConfigError, StoppedError
 from runner.core.exits import Exit
 from runner.private_files import keep_secrets_out
 from runner.process import Process, tell
-from runner.task import JobTask, internal_error
+from runner.task import JobTask, internal_error, write_composition
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def compose_and_run(command: Command) -> int:
     except SystemExit as error:  # Hydra's own flags end this way
         return error.code if isinstance(error.code, int) else Exit.DONE
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        tell(process.redact(arguments.explain(error)))
+        tell(process.redact(_slip_of_directory() or arguments.explain(error)))
         return Exit.CONFIGURATION
     except OSError as error:
         said = f"cannot use {error.filename}: {error.strerror}"
@@ -70,8 +71,14 @@ def compose_and_run(command: Command) -> int:
 def _run(command: Command) -> int:
     """Do one job, or show what a flag of Hydra's asks for."""
     do = JobTask(command.argv, command.arguments)
+    unwritable: list[OSError] = []
 
     def task(cfg: DictConfig) -> None:
+        try:
+            write_composition(cfg)
+        except OSError as error:  # raised below: Hydra would print about it
+            unwritable.append(error)
+            return
         outcome = do(cfg)
         stopped = command.process.stop.exit_code or Exit.COULD_NOT_RUN
         command.codes.append(stopped if outcome is None else outcome["exit_code"])
@@ -84,6 +91,8 @@ def _run(command: Command) -> int:
         else:
             with opened_hydra(command.arguments) as opened:
                 opened.run(CONFIG_NAME, task, [*command.arguments.overrides, "hydra.mode=RUN"])
+    if unwritable:
+        raise unwritable[0]
     return command.codes[-1] if command.codes else Exit.DONE
 
 
@@ -100,11 +109,21 @@ def _sweep(command: Command) -> int:
         return command.process.stop.exit_code or Exit.COULD_NOT_RUN
 
 
+def _slip_of_directory() -> str:
+    """Return why Hydra cannot run in the working directory; empty if it can."""
+    here = str(Path.cwd())
+    try:
+        OmegaConf.create({"cwd": here})
+    except OmegaConfBaseException:
+        return f"the working directory {here} has a '${{' without a setting's name: rename it"
+    return ""
+
+
 def _moved(command: Command, why: str) -> Command:
     """Return a command that writes its files to a directory of its own: the data shall land."""
     directory = tempfile.mkdtemp(prefix="runner-")
     tell(command.process.redact(f"warning: {why}; log and files of this run go to {directory}"))
-    places = (f"hydra.run.dir={directory}", f"hydra.sweep.dir={directory}")
+    places = (f"hydra.run.dir={quoted(directory)}", f"hydra.sweep.dir={quoted(directory)}")
     overrides = (*command.arguments.overrides, *places)
     return replace(command, arguments=replace(command.arguments, overrides=overrides), moved=True)
 

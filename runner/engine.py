@@ -20,14 +20,7 @@ from typing import Protocol
 import structlog
 
 from runner.asking import Answered, Asker, Source
-from runner.core.checkpoint import (
-    Empties,
-    Progress,
-    Tally,
-    note_empties,
-    tally_window,
-    without_hours,
-)
+from runner.core.checkpoint import Progress, Tally, refused_hours, tally_window
 from runner.core.errors import (
     CheckpointChangedError,
     FailedElsewhereError,
@@ -40,11 +33,9 @@ from runner.core.errors import (
 )
 from runner.core.intervals import (
     Interval,
-    Intervals,
     intersect,
     subtract,
     total_hours,
-    union,
 )
 from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
@@ -55,8 +46,6 @@ from runner.shutdown import StopFlag
 
 log = structlog.get_logger()
 
-_FEWEST_UNUSABLE = 10
-"""Fewer unusable records in a window are no sign of a wrong answer, whatever their share."""
 _PROGRESS_STATIONS = 10
 """Stations after which the log says how many are done; of very many, one in a hundred."""
 _SHARED_LOOK_S = 1.0
@@ -91,8 +80,8 @@ class Sink(Protocol):
         """
         ...
 
-    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
-        """Record what is covered after `store`, and which of it had no reading."""
+    def advance(self, entry: StationPlan, progress: Progress, tally: Tally) -> None:
+        """Record what is known of the station's hours after `store`."""
         ...
 
     def complete(self, station: Station) -> None:
@@ -226,7 +215,7 @@ class Engine:
         The other run may be dead: its lease then runs out, and what it left is fetched here.
         """
         try:
-            covered, empty = self._sink.begin(entry)
+            progress = self._sink.begin(entry)
         except LeaseError as error:
             self._tell_leased(entry, error, last_try=last_try)
             wait_s = min(error.free_in_s, _SHARED_LOOK_S) if self._shared else error.free_in_s
@@ -242,10 +231,11 @@ class Engine:
             outcome = self._not_begun(entry, error)
         else:
             pieces = entry.pieces
-            if covered != entry.covered:  # another run was here between the plan and now
-                left = pieces if entry.is_present else subtract(pieces, covered)
-                entry = replace(entry, covered=covered, pieces=left)
-            outcome = self._fetch_station(entry, empty)
+            if progress.covered != entry.covered:  # another run was here since the plan was made
+                left = pieces if entry.is_present else subtract(pieces, progress.covered)
+                entry = replace(entry, covered=progress.covered, pieces=left)
+            entry = replace(entry, not_asked=progress.not_asked, unknown=progress.unknown)
+            outcome = self._fetch_station(entry, progress)
             was_done = not entry.pieces and (
                 pieces or self._shared
             )  # or all but the last word of it
@@ -283,10 +273,9 @@ class Engine:
             up_to_s=0 if last_try else round(error.free_in_s),
         )
 
-    def _fetch_station(self, entry: StationPlan, empty: Empties) -> StationOutcome:
+    def _fetch_station(self, entry: StationPlan, progress: Progress) -> StationOutcome:
         station = entry.station
         outcome = self._untouched(entry)
-        covered = entry.covered
         logger = log.bind(station_idx=station.idx)
         try:
             logger.info(
@@ -300,25 +289,19 @@ class Engine:
             for window in self._plan.windows_of(entry):
                 self._stop.check()
                 tally, answer = self._run_window(entry, window)
-                read = answer.hours
-                if entry.is_present:  # nothing is known of the other hours
-                    covered = union((*covered, *(Interval(hour, hour + 1) for hour in read)))
-                    empty = without_hours(empty, read)
+                if entry.is_present:
+                    progress = progress.after_observation(answer.hours)
                 else:
-                    covered = union((*covered, window))
-                    without = [hour for hour in range(*window) if hour not in read]
-                    empty = note_empties(empty, window, without, answer.asked)
-                self._sink.advance(entry, covered, empty, tally)
-                outcome = replace(
-                    outcome,
-                    tally=outcome.tally + tally,
-                    fetched_hours=outcome.fetched_hours
-                    + total_hours(intersect((window,), (entry.wanted,))),
-                )
+                    refused = refused_hours(window, answer.hours, answer.rejects)
+                    progress = progress.after_window(
+                        window, answer.hours, refused, answer.not_asked, answer.asked
+                    )
+                self._sink.advance(entry, progress, tally)
+                outcome = _after_window(outcome, entry, window, progress, tally)
                 self._watcher.window_done(tally)
                 share = 100 * outcome.tally.windows / max(1, outcome.planned_windows)
                 logger.debug("station.progress", percent=round(share, 1))
-            if not entry.is_present and not subtract((entry.wanted,), covered):
+            if not entry.is_present and not subtract((entry.wanted,), progress.settled):
                 self._sink.complete(station)
         except StoppedError:
             logger.info("station.left", fetched_hours=outcome.fetched_hours)
@@ -347,7 +330,11 @@ class Engine:
         self._refuse_a_wrong_answer(station, window, answer)
         written = self._sink.store(station, window, answer.readings, answer.rejects)
         made = answer.hours, answer.rejects, answer.repaired
-        tally = tally_observation(*made) if entry.is_present else tally_window(window, *made)
+        tally = (
+            tally_observation(*made)
+            if entry.is_present
+            else tally_window(window, *made, answer.not_asked)
+        )
         tally += written
         tally += Tally(records=answer.records + answer.refused, repeated=answer.repeated)
         log.info(
@@ -360,7 +347,10 @@ class Engine:
         return tally, answer
 
     def _refuse_a_wrong_answer(self, station: Station, window: Interval, answer: Answered) -> None:
-        """Fail the station where too many records are unusable, keeping them to be looked at.
+        """Fail the station if too many records are unusable, keeping them to be looked at.
+
+        An answer of unusable records alone says nothing about the window, however few they are and
+        whatever share is allowed.
 
         Raises:
             SourceError: for the station; no reading of the window was stored.
@@ -368,13 +358,15 @@ class Engine:
         unusable = answer.unusable
         count = unusable.total()
         records = answer.records + answer.refused
-        if count < _FEWEST_UNUSABLE or count <= self._reject_share * records:
+        if not count or (count < records and count <= self._reject_share * records):
             return
         self._sink.store(station, window, [], answer.rejects)
         reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
+        limit = f"more than limits.reject_share={self._reject_share:g}"
         raise SourceError(
-            f"{count} of {records} records of {window} are unusable ({reasons}), more than "
-            f"limits.reject_share={self._reject_share:g}; job=rejects shows them",
+            f"{count} of {records} records of {window} are unusable ({reasons}), "
+            f"{'so the window has no answer' if count == records else limit}; "
+            "job=rejects shows them",
             scope=Scope.STATION,
         )
 
@@ -412,6 +404,8 @@ class Engine:
             entry.wanted,
             State.FAILED if entry.skip is Skip.UNREADABLE else state,
             covered_before=entry.covered_hours,
+            not_asked_hours=entry.not_asked_hours,
+            unknown_hours=entry.unknown_hours,
             planned_windows=self._plan.count_windows_of(entry),
             skip=entry.skip,
             detail=entry.detail,
@@ -424,6 +418,24 @@ class Engine:
         if first:
             log.error("run.ended", error=error.message)
             self._stop.halt()
+
+
+def _after_window(
+    outcome: StationOutcome, entry: StationPlan, window: Interval, progress: Progress, tally: Tally
+) -> StationOutcome:
+    """Return the outcome after a window is recorded."""
+    fetched = total_hours(intersect((window,), (entry.wanted,)))
+    if entry.is_present:
+        unasked = 0
+    else:
+        fetched -= total_hours(intersect(intersect((window,), (entry.wanted,)), progress.not_asked))
+        unasked = total_hours(intersect((entry.wanted,), progress.not_asked))
+    return replace(
+        outcome,
+        tally=outcome.tally + tally,
+        fetched_hours=outcome.fetched_hours + fetched,
+        not_asked_hours=unasked,
+    )
 
 
 def _done(entry: StationPlan, outcome: StationOutcome) -> StationOutcome:

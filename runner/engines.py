@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from runner.shutdown import OF_TERMINALS
+
 _QUIET_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
 """Nobody is told that Ray is used; and every line of every job is shown, alike or not."""
 
@@ -47,12 +49,12 @@ def _fit_joblib(launcher: DictConfig, jobs: int) -> None:
     """Let it start no worker without a job, and give a worker one job at a time.
 
     Python's resource tracker lets SIGINT in again when it starts, in the thread that is to hand the
-    blocked signal on to the workers; so it is started before them.
+    blocked signals on to the workers; so it is started before them.
     """
     from joblib import cpu_count  # noqa: PLC0415 - an extra
 
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
     workers = int(launcher.n_jobs)
     workers = workers if workers > 0 else max(1, cpu_count() + 1 + workers)
     with read_write(launcher), open_dict(launcher):

@@ -21,6 +21,7 @@ from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Pace
 from runner.core.present import hours_asked
+from runner.files import write_text
 from runner.rules import KEYS
 from runner.secrets import Redactor, masked
 from runner.settings import Output
@@ -218,9 +219,7 @@ class Job:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
         text = json_text(masked(content, self.redact))
         try:
-            (self.context.run_dir / name).write_text(
-                text + "\n", encoding="utf-8", errors="backslashreplace"
-            )
+            write_text(self.context.run_dir / name, text)
         except OSError as error:
             log.warning("file.not_written", file=name, error=str(error))
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from runner.config import Config, JobContext, bundled_stations
-from runner.core.errors import ConfigError, RunnerError
+from runner.core.errors import ConfigError, RunnerError, UnsupportedCollectionError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.core.status import VERSION as STATUS_VERSION
@@ -106,10 +106,11 @@ def plan(job: Job) -> Outcome:
     if work is not None:
         if not job.says_json:
             console().print(plan_table(work.plan))
-        job.tell(
-            "\n".join([*plan_lines(work.plan, job.wanted, datetime.now(UTC), used), *job.key_lines])
-        )
+        lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), used)
+        job.tell("\n".join([*lines, *job.key_lines, *work.database.lines()]))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
+        if work.database.refusal:  # as the run would
+            raise work.database.refusal
     return job.outcome()
 
 
@@ -177,10 +178,20 @@ def rejects(job: Job) -> Outcome:
 
 
 def dedupe(job: Job) -> Outcome:
-    """Remove exact doubles of readings, which other writers made; report those that differ."""
+    """Remove exact doubles of readings, which other writers made; report those that differ.
+
+    In a time-series collection before MongoDB 7.0 they stay: only whole stations can be deleted
+    there, and what a live job inserts between a copy and the deletion would be lost.
+
+    Raises:
+        UnsupportedCollectionError: the server cannot delete single readings; nothing was changed.
+    """
     act = job.config.job.confirm and not job.config.dry_run
     removed = differing = 0
     with open_store(job) as store:
+        why_not = store.readings.why_not_remove(store.version())
+        if act and why_not:
+            raise UnsupportedCollectionError(f"job=dedupe: {why_not}; nothing was changed")
         for station_idx, ts, exact, left in store.readings.doubles():
             removed += store.readings.remove(exact) if act else len(exact)
             if len(left) > 1:
@@ -188,12 +199,11 @@ def dedupe(job: Job) -> Outcome:
                 if differing <= MOST_ROWS:
                     values = ", ".join(str(item.get("aqi")) for item in left)
                     job.tell(f"station {station_idx}, {ts}: {len(left)} differ (aqi {values})")
-    job.tell(
-        f"{counted(removed, 'exact doubles')} "
-        f"{'removed' if act else 'found; confirm=true removes them'}"
-    )
+    found = f"found. They stay: {why_not}" if why_not else "found; confirm=true removes them"
+    job.tell(f"{counted(removed, 'exact doubles')} {'removed' if act else found}")
     if differing:
-        job.tell(f"Hours whose documents differ: {differing:,}. Decide, and delete one by _id")
+        todo = "" if why_not else ". Decide, and delete one by _id"
+        job.tell(f"Hours whose documents differ: {differing:,}{todo}")
     return job.outcome()
 
 

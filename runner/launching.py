@@ -7,7 +7,6 @@ stored, and they go on from there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from runner import engines, sweep_files
+from runner.arguments import quoted
 from runner.core.sweep import JobState, PlannedJob, SweepPlan
 from runner.process import Process
 from runner.task import JobTask
@@ -102,8 +102,8 @@ class Launching:
         """Return what the launcher is to tell a job: every directory is settled by now."""
         return [
             *job.overrides,
-            f"hydra.sweep.dir={_quoted(self._plan.directory)}",
-            f"hydra.sweep.subdir={_quoted(job.directory)}",
+            f"hydra.sweep.dir={quoted(self._plan.directory)}",
+            f"hydra.sweep.subdir={quoted(job.directory)}",
         ]
 
     def _keep(self, job: PlannedJob, returned: JobReturn) -> None:
@@ -114,9 +114,3 @@ class Launching:
         if came_back and not (run_dir / sweep_files.OUTCOME).exists():
             with suppress(OSError):
                 sweep_files.write_outcome(run_dir, outcome, self._process.redact)
-
-
-def _quoted(text: str) -> str:
-    """Return text that Hydra takes as it is."""
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
-    return f"'{escaped}'"

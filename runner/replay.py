@@ -15,6 +15,7 @@ from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Skip
 from runner.core.readings import Reading, Reason, to_readings
 from runner.core.stations import Station
+from runner.database_plan import plan_database
 from runner.engine import Sink
 from runner.job import Job
 from runner.store.outage import Outage
@@ -97,12 +98,16 @@ class _Replay:
     def run(self) -> None:
         chosen = choose_stations(self._job, self._store) if is_narrowed(self._job) else None
         ids = None if chosen is None else [station.idx for station in chosen.stations]
+        written = (self._store.readings, self._store.revisions)
+        hours = self._store.rejects.hours_kept(ids)
+        database = plan_database(self._job, self._store, written, hours)
+        if database.refusal:
+            raise database.refusal
         if not self._dry:
-            self._store.readings.ensure()
-            self._store.revisions.ensure()
+            database.make()
         summary = self._store.rejects.summary(ids)
         stations = {item.station_idx for item in summary if item.station_idx is not None}
-        checkpoints = self._store.checkpoints.load()
+        checkpoints = self._store.checkpoints.load(with_empty=False)
         for idx in sorted(stations):
             if self._job.stop.asked:
                 break

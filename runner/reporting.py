@@ -16,6 +16,7 @@ import structlog
 
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.pages import Pages
+from runner.files import replacing, write_text
 from runner.job import Job
 from runner.secrets import masked
 from runner.store_assembly import Store
@@ -52,8 +53,7 @@ def ask_queries(job: Job, store: Store) -> None:
         ids = sorted(one["station_idx"] for one in run.stations)
         answers = store.queries.answers(ids, run.stations[0]["station_idx"], job.wanted)
         text = json.dumps(masked(answers, job.redact), indent=2, ensure_ascii=False)
-        path = run.directory / NAME
-        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(run.directory / NAME, text)
     except (RunnerError, OSError) as error:
         log.warning("queries.not_asked", error=str(error))
     except Exception:  # a defect of ours
@@ -172,14 +172,12 @@ class _Report:
             return
         directory = self._run.directory if task.is_page else self._notebooks
         target = directory / (_REPORT if task.is_page else f"{task.name}.html")
-        fresh = target.with_suffix(".tmp")
         try:
-            _render(task, executed.notebook, fresh)
-            self._write(fresh, fresh.read_text("utf-8"))
-            fresh.replace(target)
+            with replacing(target) as fresh:
+                _render(task, executed.notebook, fresh)
+                self._write(fresh, fresh.read_text("utf-8"))
         except Exception as error:  # whatever a template, a browser library or a disk may raise
             log.exception("page.not_made", notebook=task.name)
-            fresh.unlink(missing_ok=True)
             self._note(f"{task.name}: no page could be made of it: {type(error).__name__}: {error}")
         else:
             self._made[task.name] = str(target)
@@ -212,8 +210,7 @@ class _Report:
         self._problems.append(problem)
 
     def _write(self, path: Path, text: str) -> None:
-        clean = self._job.redact(text)
-        path.write_text(clean, encoding="utf-8", errors="backslashreplace")
+        write_text(path, self._job.redact(text))
 
 
 def _render(task: Task, executed: Path, target: Path) -> None:

@@ -27,6 +27,7 @@ from runner.core.plan import Skip
 from runner.core.rescaling import Change, Left, Rescaled, rescale
 from runner.core.stations import Station
 from runner.core.text import counted
+from runner.database_plan import plan_database
 from runner.job import Job
 from runner.store.outage import Outage
 from runner.store.sink import DrySink
@@ -60,10 +61,7 @@ def rescale_stored(job: Job) -> Outcome:
         ids = _chosen(job, store)
         pieces = _pieces(job, store, ids)
         work = _Rescaling(job, store, act=act)
-        if act:
-            _begin(job, store, sorted(pieces))
-        else:
-            store.readings.check()
+        _begin(job, store, pieces, act=act)
         with store.leases.renewing() if act else nullcontext():
             work.run(pieces)
         if act:
@@ -211,14 +209,19 @@ def _pieces(job: Job, store: Store, ids: Sequence[int] | None) -> dict[int, Inte
     return pieces
 
 
-def _begin(job: Job, store: Store, ids: Sequence[int]) -> None:
-    """Make what is missing, and record that the run began."""
-    store.readings.ensure()
-    for collection in (store.checkpoints, store.rejects, store.revisions, store.runs):
-        collection.ensure()
-    store.concentrations.ensure()
-    scale = job.config.source.openaq.scale
-    store.runs.started(job.run_id, {**run_identity(job), "scale": scale, "stations": [*ids]})
+def _begin(job: Job, store: Store, pieces: Mapping[int, Intervals], *, act: bool) -> None:
+    """Make what is missing, and record that the run began; refuse what could not be kept."""
+    usual = (store.readings, store.checkpoints, store.rejects, store.revisions, store.runs)
+    first = min(found[0].start for found in pieces.values())
+    last = max(found[-1].end for found in pieces.values())
+    database = plan_database(job, store, (*usual, store.concentrations), Interval(first, last))
+    if database.refusal:
+        raise database.refusal
+    if not act:
+        return
+    database.make()
+    started = {"scale": job.config.source.openaq.scale, "stations": sorted(pieces)}
+    store.runs.started(job.run_id, {**run_identity(job), **started})
 
 
 def _tell(job: Job, work: _Rescaling, *, act: bool) -> None:

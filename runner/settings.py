@@ -269,6 +269,14 @@ class CollectionKind(Enum):
     timeseries = "time-series"
 
 
+class Indexes(Enum):
+    """What a run does about missing indexes."""
+
+    create = "create"
+    require = "require"
+    none = "none"
+
+
 @dataclass(slots=True)
 class ReadingsCollection:
     """The collection of the readings.
@@ -289,6 +297,7 @@ class Mongo:
         timeout_s: seconds to find the server.
         outage_limit_s: seconds that a run waits for a server that stopped answering.
         use_embedded: use the embedded server even if MONGO_URI is set.
+        indexes: make missing indexes, refuse to run without them, or make and need none.
         readings: the collection of the readings.
         embedded: the embedded server.
     """
@@ -297,6 +306,7 @@ class Mongo:
     timeout_s: float = 30.0
     outage_limit_s: float = 300.0
     use_embedded: bool = False
+    indexes: Indexes = Indexes.create
     readings: ReadingsCollection = field(default_factory=ReadingsCollection)
     embedded: Embedded = field(default_factory=Embedded)
 

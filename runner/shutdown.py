@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from runner.core.errors import StoppedError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+"""Sent to all processes of a terminal: by Ctrl-C, and when it closes."""
 
 
 class StopFlag:
@@ -70,21 +72,24 @@ class StopFlag:
 
     @property
     def exit_code(self) -> int | None:
-        """128 + signal number after a stop (130 SIGINT, 143 SIGTERM), None without one."""
+        """128 + signal number after a stop (129 SIGHUP, 130 SIGINT, 143 SIGTERM), or None."""
         return None if self.signum is None else 128 + self.signum
 
 
 def _say(text: str) -> None:
     """Write to the terminal from a signal handler, where locks may be held."""
-    if sys.stderr.isatty():
-        os.write(2, text.encode())
+    with suppress(OSError):  # the terminal hung up
+        if sys.stderr.isatty():
+            os.write(2, text.encode())
 
 
 @contextmanager
 def stop_on_signals(flag: StopFlag) -> Iterator[StopFlag]:
-    """Let SIGINT and SIGTERM ask for a stop; a second signal ends the process at once.
+    """Let SIGINT, SIGTERM and SIGHUP ask for a stop; a second signal ends the process at once.
 
     Installed explicitly because a shell that starts us in the background leaves SIGINT ignored.
+    An ignored SIGHUP stays ignored: that is what nohup is for. A second SIGHUP ends nothing: a
+    terminal that closes sends one, and so does its shell.
     Does nothing outside the main thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -93,12 +98,18 @@ def stop_on_signals(flag: StopFlag) -> Iterator[StopFlag]:
 
     def handle(signum: int, _frame: FrameType | None) -> None:
         if flag.asked:
+            if signum == signal.SIGHUP:
+                return
             _say("\x1b[?25h")  # a progress bar hid the cursor
             os._exit(128 + signum)  # what is stored is stored; the rest is fetched again
         _say("\nStopping: what is in hand is finished and saved. Once more ends at once.\n")
         flag.ask(signum)
 
-    before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
+    before = {
+        signum: signal.signal(signum, handle)
+        for signum in SIGNALS
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
+    }
     try:
         yield flag
     finally:

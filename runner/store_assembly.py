@@ -9,13 +9,22 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from pymongo.database import Database
+
 from runner.job import Job
 from runner.secrets import Secret
+from runner.settings import Indexes
 from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
-from runner.store.collection import Kind
+from runner.store.collection import Document, Kind
 from runner.store.concentrations import Concentrations
-from runner.store.connection import connect, overruled_writes, server_clock, server_version
+from runner.store.connection import (
+    connect,
+    overruled_writes,
+    server_clock,
+    server_version,
+    store_errors,
+)
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
@@ -26,12 +35,13 @@ from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 from runner.store.runs import Runs
+from runner.store.shape import Shape, look
 from runner.store.stations import Stations
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The collections of one database, and its server's clock and version.
+    """The collections of one database, their shapes, and its server's clock and version.
 
     Attributes:
         overruled_writes: see `runner.store.connection.overruled_writes`.
@@ -52,6 +62,7 @@ class Store:
     flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
     queries: Queries
     budget: Callable[[str, Secret], Budget]
+    look: Callable[[Sequence[str]], dict[str, Shape]]
     overruled_writes: str
 
 
@@ -77,7 +88,12 @@ def open_store(job: Job) -> Iterator[Store]:
         ids = ObjectIds()
         yield Store(
             Stations(database),
-            Readings(database, Kind(mongo.readings.kind.value), ids),
+            Readings(
+                database,
+                Kind(mongo.readings.kind.value),
+                ids,
+                with_indexes=mongo.indexes is not Indexes.none,
+            ),
             Checkpoints(database, leases, ids.maker),
             leases,
             Rejects(database, job.config.limits.rejects),
@@ -91,5 +107,11 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(FlatReadings, database),
             Queries(database),
             partial(Budget, database),
+            partial(_look, database),
             overruled_writes(database),
         )
+
+
+def _look(database: Database[Document], names: Sequence[str]) -> dict[str, Shape]:
+    with store_errors("collections and indexes"):
+        return look(database, names)

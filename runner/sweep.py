@@ -32,6 +32,7 @@ from runner.config import read
 from runner.core.errors import ConfigError
 from runner.core.exits import Exit
 from runner.core.sweep import PlannedJob, Summary, SweepPlan
+from runner.files import write_text
 from runner.job import PROGRAM
 from runner.launching import Launching
 from runner.private_files import check_typed
@@ -61,7 +62,7 @@ def run_sweep(process: Process, argv: tuple[str, ...], arguments: Arguments) -> 
         plan = _plan(hydra, config, process, argv, arguments)
         Path(plan.directory).mkdir(parents=True, exist_ok=True)
         sweep_files.clear(plan)
-        OmegaConf.save(config, Path(plan.directory, "multirun.yaml"))
+        write_text(Path(plan.directory, "multirun.yaml"), OmegaConf.to_yaml(config))
         _write(process, sweep_files.summary_of(plan))
         told = f"Sweep: {len(plan.jobs)} jobs, files in {_shown(plan.directory)}"
         print(process.redact(told), flush=True)  # noqa: T201 - the product's own words

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.sweep import Summary, SweepPlan
+from runner.files import write_text
 from runner.report.sweep_page import sweep_page
 from runner.secrets import masked
 
@@ -45,7 +46,8 @@ def write_outcome(run_dir: Path, outcome: Mapping[str, Any], redact: Redact) -> 
         OSError: the disk refuses.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    _replace(run_dir / OUTCOME, json.dumps(masked(outcome, redact), indent=2, ensure_ascii=False))
+    content = masked(outcome, redact)
+    write_text(run_dir / OUTCOME, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def summary_of(plan: SweepPlan, *, ended_at: str = "", stopped_by: int | None = None) -> Summary:
@@ -79,8 +81,8 @@ def write(summary: Summary, redact: Redact) -> None:
     """
     place = Path(summary.plan.directory)
     content = masked(summary.to_json(), redact)
-    _replace(place / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False))
-    _replace(place / INDEX, sweep_page(content))
+    write_text(place / SUMMARY, json.dumps(content, indent=2, ensure_ascii=False))
+    write_text(place / INDEX, sweep_page(content))
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -90,14 +92,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         if isinstance(content, dict) and "exit_code" in content:
             return content
     return None
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text.rstrip("\n") + "\n", encoding="utf-8", errors="backslashreplace")
-        fresh.replace(path)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise

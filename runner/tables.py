@@ -145,6 +145,7 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
     not_held = sum(total_hours(entry.not_held) for entry in plan.stations)
     if not_held:
         lines.append(f"  not kept  {not_held:,} station-hours have no kept answer, and stay")
+    lines += _doubtful(plan)
     if not plan.windows:
         covered = sum(entry.covered_hours for entry in plan.stations)
         if all(entry.why or entry.skip is Skip.COVERED for entry in plan.stations):
@@ -181,6 +182,22 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
         f"{end:%Y-%m-%d %H:%M:%S} UTC"
     )
     return lines
+
+
+def _doubtful(plan: Plan) -> list[str]:
+    """Return a line for hours that count as done although no answer of the source is stored."""
+    found = [
+        ("not asked", sum(entry.not_asked_hours for entry in plan.stations),
+         "for which earlier runs did not ask the source"),
+        ("unknown", sum(entry.unknown_hours for entry in plan.stations),
+         "that only a checkpoint says are covered"),
+    ]  # fmt: skip
+    return [
+        f"  {name:<9} {counted(hours, 'station-hours')} {words}; backfill.mode=gaps asks for"
+        " those without a reading"
+        for name, hours, words in found
+        if hours
+    ]
 
 
 def _counted(reasons: Counter[str]) -> str:

@@ -27,10 +27,12 @@ from runner.config import JobContext, read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.core.sweep import SweepPlan
+from runner.files import write_text
 from runner.lean import import_structlog
 from runner.private_files import check_typed, keep_secrets_out
 from runner.process import OWNER_ONLY, Process, tell
 from runner.secrets import Environment, Redactor
+from runner.terminal import keep_standard_streams
 from runner.workers import worker_stop
 
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
@@ -56,7 +58,10 @@ class JobTask:
 
     def __call__(self, cfg: DictConfig) -> dict[str, Any] | None:
         """Do the job."""
-        run_dir = Path(HydraConfig.get().runtime.output_dir)
+        run_dir = output_dir()
+        if self.sweep is not None:
+            with suppress(OSError):  # the job itself says what cannot be written
+                write_composition(cfg)
         try:
             with ExitStack() as belongs:
                 process = Process.in_charge()
@@ -70,6 +75,7 @@ class JobTask:
     def _worker(self) -> Iterator[Process]:
         """Make a process out of a worker that a launcher started."""
         os.umask(OWNER_ONLY)
+        keep_standard_streams()
         with suppress(OSError):
             os.chdir(self.directory)
         stop_file = Path(self.sweep.directory, sweep_files.STOP) if self.sweep else None
@@ -148,6 +154,26 @@ def overrides_of_job() -> tuple[str, ...]:
     return tuple(cast("list[str]", listed))
 
 
+def output_dir() -> Path:
+    """Return the directory of the job that Hydra is at, with any `${…}` in its name as it is."""
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    return Path(cast("dict[str, str]", runtime)["output_dir"])
+
+
+def write_composition(cfg: DictConfig) -> None:
+    """Write what Hydra composed to `.hydra/`, as Hydra does unless `hydra.output_subdir` is null.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    place = output_dir() / ".hydra"
+    place.mkdir(parents=True, exist_ok=True)
+    hydra = HydraConfig.instance().cfg
+    overrides = HydraConfig.get().overrides.task
+    for name, part in zip(_HYDRA_FILES, (cfg, hydra, overrides), strict=True):
+        write_text(place / name, OmegaConf.to_yaml(part))
+
+
 def _refused(error: RunnerError) -> Outcome:
     return Outcome(
         job="",
@@ -187,7 +213,7 @@ def internal_error(
         return Outcome(job="", run_id="", error=f"internal error ({kind})")
     directory = run_dir or Path(tempfile.mkdtemp(prefix="runner-"))
     log = directory / "internal_error.log"
-    log.write_text(process.redact("".join(traceback.format_exception(error))), encoding="utf-8")
+    write_text(log, process.redact("".join(traceback.format_exception(error))))
     said = str(error).partition("\n")[0]
     tell(process.redact(f"internal error: {kind}: {said}\nthe traceback is in {log}"))
     return Outcome(job="", run_id="", error=f"internal error ({kind})")

@@ -39,7 +39,7 @@ Environment, or a file .env in the working directory
   AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
-  3 the quality gate failed | 4 incomplete, 130, 143 stopped by a signal: run again to resume"""
+  3 the quality gate failed | 4 incomplete, 129, 130, 143 stopped by a signal: both resumable"""
 
 
 def help_page(directories: Sequence[Path]) -> str:

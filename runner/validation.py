@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,8 @@ import structlog
 
 from runner import __version__
 from runner.conf_files import standard_checks
-from runner.core.errors import ConfigError, RunnerError
-from runner.core.intervals import iso
+from runner.core.errors import ConfigError, RunnerError, StoreError
+from runner.core.intervals import Interval, iso
 from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
@@ -123,6 +124,7 @@ def _validate(
     from runner.quality.extract import extract  # noqa: PLC0415 - brings polars
     from runner.quality.frames import KNOWN_KEYS, POLLUTANTS, WEATHER  # noqa: PLC0415 - as above
     from runner.quality.inputs import Inputs, entry_of  # noqa: PLC0415 - as above
+    from runner.quality.ledger import StationLedger  # noqa: PLC0415 - as above
 
     now = datetime.now(UTC)
     directory = job.context.run_dir / DIRECTORY
@@ -141,10 +143,26 @@ def _validate(
     entries = {}
     for station in stations:
         job.stop.check()
-        rejected = store.rejects.hours(station.idx, job.wanted)
-        entries[station.idx] = entry_of(checkpoints.get(station.idx), rejected)
+        checkpoint = checkpoints.get(station.idx)
+        reasons = store.rejects.reasons(station.idx, job.wanted)
+        stored = _stored_by(outcome, station.idx, job.wanted)
+        entries[station.idx] = entry_of(StationLedger.of(checkpoint, reasons, stored))
     inputs = Inputs(job.wanted, now, frozenset(known), identity, outcome, tuple(stations), entries)
     return _judged(job, inputs)
+
+
+def _stored_by(outcome: Mapping[str, Any] | None, idx: int, window: Interval) -> int | None:
+    """Return the readings that the run in hand stored of a station within a window, if known.
+
+    A recorded outcome has no stations: readings may have gone for a good reason since, such as
+    another scale without an index for them.
+    """
+    for one in (outcome or {}).get("stations", ()):
+        if one["station_idx"] == idx:
+            inside = iso(window.start) <= one["start"] and one["end"] <= iso(window.end)
+            names = ("inserted", "updated", "unchanged", "kept")
+            return sum(one[name] for name in names) if inside else None
+    return None
 
 
 def _judged(job: Job, inputs: Inputs) -> Verdict:
@@ -230,6 +248,12 @@ def _resume_command(job: Job) -> str:
     return job.command("job=backfill") if job.name == "validate" else job.resume_command
 
 
+def _fetch(job: Job, *changes: str) -> str:
+    """Return the command that fetches by another mode, whatever job this one is."""
+    words = ("job=backfill",) if job.name in ("validate", "retry") else ()
+    return job.command(*words, *changes)
+
+
 def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     """Return what quality.json says of the run. The fingerprint is of the question asked."""
     import polars as pl  # noqa: PLC0415 - heavy
@@ -262,8 +286,30 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         retry_command=job.redact(job.command("job=retry")),
         rejects_command=job.redact(job.command("job=rejects")),
         dedupe_command=job.redact(job.command("job=dedupe")),
+        dedupe_refused=_why_no_dedupe(store),
         report_command=job.redact(job.command("job=report", f"stations.ids=[{STATIONS}]")),
+        gaps_command=job.redact(_fetch(job, "backfill.mode=gaps")),
+        refetch_command=job.redact(
+            _fetch(job, f"stations.ids=[{STATIONS}]", "backfill.mode=refetch")
+        ),
+        can_replace=_can_replace(job, store),
     )
+
+
+def _why_no_dedupe(store: Store) -> str:
+    """Return why job=dedupe would remove nothing; also if the user of MONGO_URI may not."""
+    try:
+        return store.readings.why_not_remove(store.version())
+    except RunnerError as error:
+        return error.message
+
+
+def _can_replace(job: Job, store: Store) -> bool:
+    """Return whether the collection can replace a stored document."""
+    if job.name == "validate":  # the other jobs have looked at the collection before they wrote
+        with suppress(StoreError):  # it has looked by then
+            store.readings.check()
+    return store.readings.can_replace
 
 
 def _identity_again(job: Job, kept: Inputs, chosen: Sequence[int]) -> Identity:

@@ -11,13 +11,24 @@ from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Status, gaps
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, Intervals, hour_of, intersect
-from runner.core.plan import ONE_A_WINDOW, PLAN_VERSION, Cost, Mode, Plan, build_plan, plan_json
+from runner.core.plan import (
+    ONE_A_WINDOW,
+    PLAN_VERSION,
+    Cost,
+    Mode,
+    Plan,
+    Skip,
+    build_plan,
+    plan_json,
+)
 from runner.core.present import plan_present
 from runner.core.selection import Box, Selection, Selector, select
 from runner.core.stations import site_of
 from runner.core.text import counted
+from runner.database_plan import DatabasePlan, plan_database
 from runner.job import Job
 from runner.settings import Stations, StationSelector
+from runner.store import budget, stations
 from runner.store_assembly import Store
 
 if TYPE_CHECKING:
@@ -36,12 +47,14 @@ class Work:
     Attributes:
         selection: the stations chosen.
         plan: made for them.
+        database: what is made in the database.
         files: the source, where it reads files; None where it does not.
         held: what is kept, where the source replays it; None where it does not.
     """
 
     selection: Selection
     plan: Plan
+    database: DatabasePlan
     files: AirNowSource | OpenAqArchive | None = None
     held: Held | None = None
 
@@ -120,7 +133,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
     _refuse_two_scales(job, store, [station.idx for station in selection.stations])
     if job.asks_present:
-        return _present(job, selection, checkpoints)
+        return _present(job, store, selection, checkpoints)
     files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
     held = _held(job, store, selection) if job.source_kind == "replay" else None
     plan = build_plan(
@@ -139,8 +152,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         lookback_hours=job.config.backfill.lookback_hours,
         held=held.hours if held else None,
     )
-    _tell_plan(job, plan, selection)
-    return Work(selection, plan, files, held)
+    return Work(selection, plan, _tell_plan(job, store, plan, selection), files, held)
 
 
 def _cost(job: Job) -> Cost:
@@ -152,7 +164,9 @@ def _cost(job: Job) -> Cost:
     return openaq_cost(job)
 
 
-def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoint]) -> Work:
+def _present(
+    job: Job, store: Store, selection: Selection, checkpoints: Mapping[int, Checkpoint]
+) -> Work:
     """Plan one request a station; `prepare` chose them."""
     plan = plan_present(
         selection.stations,
@@ -162,11 +176,12 @@ def _present(job: Job, selection: Selection, checkpoints: Mapping[int, Checkpoin
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    _tell_plan(job, plan, selection)
-    return Work(selection, plan)
+    return Work(selection, plan, _tell_plan(job, store, plan, selection))
 
 
-def _tell_plan(job: Job, plan: Plan, selection: Selection) -> None:
+def _tell_plan(job: Job, store: Store, plan: Plan, selection: Selection) -> DatabasePlan:
+    """Write plan.json, and return its part about the database."""
+    database = _plan_database(job, store, plan)
     key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
     document = {
         "version": PLAN_VERSION,
@@ -174,10 +189,34 @@ def _tell_plan(job: Job, plan: Plan, selection: Selection) -> None:
         "key": key,
         **plan_json(plan, job.wanted),
         "no_stations": list(selection.no_stations),
+        "database": database.to_json(),
     }
     job.write_json("plan.json", document)
     if job.says_json:
         job.print_json(document)
+    return database
+
+
+def _plan_database(job: Job, store: Store, plan: Plan) -> DatabasePlan:
+    kept = (store.raw,) if job.config.source.keep_raw else ()
+    measured = (store.concentrations,) if job.source_kind.startswith("openaq") else ()
+    usual = (store.readings, store.checkpoints, store.rejects, store.revisions, store.runs)
+    limit = job.config.rate_limit
+    shares = job.key_name and limit.shared and (limit.delay_s or limit.max_per_hour)
+    ranges = [
+        entry.wanted
+        for entry in plan.stations
+        if entry.skip not in (Skip.UNKNOWN, Skip.NOT_OFFERED)
+    ]
+    starts, ends = zip(*ranges, strict=True) if ranges else ((), ())
+    return plan_database(
+        job,
+        store,
+        (*usual, *kept, *measured),
+        Interval(min(starts), max(ends)) if ranges else None,
+        others=[stations.NAME, *([budget.NAME] if shares else [])],
+        duration_s=plan.duration_s,
+    )
 
 
 def _check_clock(job: Job, store: Store) -> None:
@@ -196,7 +235,7 @@ def _check_clock(job: Job, store: Store) -> None:
 
 
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
-    """Return, by station index, the covered hours without a reading; {} unless they are wanted."""
+    """Return, by station index, the hours to be asked for again; {} unless gaps are wanted."""
     settings = job.config.backfill
     if not Mode(settings.mode.value).looks_for_gaps:
         return {}
@@ -208,9 +247,8 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
         batch = ids[at : at + _STATIONS_AT_ONCE]
         stored = store.readings.stored_hours(batch, job.wanted)
         for idx in batch:
-            known = checkpoints[idx]
-            covered = intersect(known.covered, (job.wanted,))
-            found[idx] = gaps(covered, stored.get(idx, ()), known.empty, asked_since)
+            open_hours = gaps(checkpoints[idx].progress, stored.get(idx, ()), asked_since)
+            found[idx] = intersect(open_hours, (job.wanted,))
     return found
 
 

@@ -1,9 +1,10 @@
 """How a sweep and its worker processes keep in touch, whatever launcher started the workers.
 
 A signal reaches the sweep, which makes a file in its directory; the workers look for it, finish the
-windows in hand and save. Ctrl-C goes to all processes of a terminal: a worker without a job would
-die of it, and joblib then kills the others. So workers are started from a thread in which SIGINT is
-blocked, which they inherit, and let it in only while they have a job. A worker whose sweep was
+windows in hand and save. Ctrl-C goes to all processes of a terminal, and so does its hang-up: a
+worker without a job would die of it, and joblib then kills the others. So workers are started from
+a thread in which both signals are blocked, which they inherit, and let them in only while they have
+a job. A worker whose sweep was
 killed stops as by SIGTERM, and ends.
 """
 
@@ -18,7 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from runner.shutdown import StopFlag, stop_on_signals
+from runner.files import write_text
+from runner.shutdown import OF_TERMINALS, StopFlag, stop_on_signals
 
 Result = TypeVar("Result")
 
@@ -41,7 +43,7 @@ def launch_apart(launch: Callable[[], Result], stop: StopFlag, stop_file: Path) 
     errors: list[BaseException] = []
 
     def run() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
         try:
             results.append(launch())
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
@@ -54,7 +56,7 @@ def launch_apart(launch: Callable[[], Result], stop: StopFlag, stop_file: Path) 
         thread.join(_LOOK_S)
         if stop.asked and not told:
             with suppress(OSError):  # they get the signal of the terminal, or end by themselves
-                stop_file.write_text(str(stop.signum), encoding="ascii")
+                write_text(stop_file, str(stop.signum))
             told = True
     stop_file.unlink(missing_ok=True)
     if errors:
@@ -101,7 +103,7 @@ def worker_stop(parent: int, stop_file: Path | None) -> Iterator[StopFlag]:
         _watches.append(_Watch(parent))
     watch = _watches[0]
     with stop_on_signals(StopFlag()) as stop:
-        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_TERMINALS)
         watch.stop_file, watch.stop = stop_file, stop
         if stop_file is not None and stop_file.exists():
             stop.ask(int(stop_file.read_text(encoding="ascii") or signal.SIGTERM))

@@ -8,7 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from runner.core.intervals import Interval, Intervals, subtract, union
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    intersect,
+    subtract,
+    total_hours,
+    union,
+)
 from runner.core.readings import Reason, Reject
 
 
@@ -42,6 +49,7 @@ class Tally:
         records: records the source handed over, those it refused itself included.
         partial: rejects that took a value from a reading which was made all the same.
         repeated: records that said the same of an hour as another one.
+        unasked_windows: windows of which the source was asked for no hour.
     """
 
     inserted: int = 0
@@ -57,6 +65,7 @@ class Tally:
     records: int = 0
     partial: int = 0
     repeated: int = 0
+    unasked_windows: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -73,6 +82,7 @@ class Tally:
             self.records + other.records,
             self.partial + other.partial,
             self.repeated + other.repeated,
+            self.unasked_windows + other.unasked_windows,
         )
 
     @property
@@ -81,8 +91,21 @@ class Tally:
         return self.inserted + self.updated + self.unchanged + self.kept
 
 
+def refused_hours(window: Interval, read: frozenset[int], rejects: Sequence[Reject]) -> set[int]:
+    """Return the hours of a window that have a reject and no reading."""
+    return {
+        reject.hour
+        for reject in rejects
+        if reject.hour is not None and window.start <= reject.hour < window.end
+    } - read
+
+
 def tally_window(
-    window: Interval, read: frozenset[int], rejects: Sequence[Reject], repaired: int
+    window: Interval,
+    read: frozenset[int],
+    rejects: Sequence[Reject],
+    repaired: int,
+    not_asked: Intervals = (),
 ) -> Tally:
     """Account for every hour of a fetched window; what the store did with it is added later.
 
@@ -91,20 +114,19 @@ def tally_window(
         read: its hours with a reading.
         rejects: everything refused, by the source or by us.
         repaired: records whose hour label was corrected by a documented rule.
+        not_asked: its hours, without a record, that the source was not asked for.
     """
-    refused = {
-        reject.hour
-        for reject in rejects
-        if reject.hour is not None and window.start <= reject.hour < window.end
-    } - read
+    refused = refused_hours(window, read, rejects)
+    unasked = total_hours(not_asked)
     return Tally(
         rejects=len(rejects),
         repaired=repaired,
         rejected_hours=len(refused),
-        empty_hours=window.hours - len(read) - len(refused),
+        empty_hours=window.hours - len(read) - len(refused) - unasked,
         windows=1,
-        empty_windows=not read,
+        empty_windows=not read and unasked < window.hours,
         partial=sum(reject.reason is Reason.SUB_INDEX_UNUSABLE for reject in rejects),
+        unasked_windows=unasked == window.hours,
     )
 
 
@@ -127,15 +149,114 @@ Empties = tuple[Empty, ...]
 
 
 class Progress(NamedTuple):
-    """How far a station is at the moment a run takes it.
+    """How far a station is, and what is known of its hours.
 
     Attributes:
         covered: hours whose answer is stored.
-        empty: of them, those that the source had no reading for.
+        empty: of them, those for which the source gave no reading.
+        rejected: of `empty`, those for which it gave a record that is no reading.
+        not_asked: hours that are not covered because the source was not asked for them, and need
+            not be asked for again unless gaps are wanted.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered:
+            another program wrote it, or an older version that noted too little.
+        unsettled: hours of `empty` that an older version counted as rejected without noting which;
+            0 where `rejected` is complete.
     """
 
     covered: Intervals = ()
     empty: Empties = ()
+    rejected: Intervals = ()
+    not_asked: Intervals = ()
+    unknown: Intervals = ()
+    unsettled: int = 0
+
+    @property
+    def settled(self) -> Intervals:
+        """Hours that need no request unless gaps are wanted."""
+        return union((*self.covered, *self.not_asked))
+
+    def after_window(
+        self,
+        window: Interval,
+        read: Collection[int],
+        refused: Collection[int],
+        not_asked: Intervals,
+        asked: int,
+    ) -> Progress:
+        """Return the progress after a window is stored; what was known of it before is replaced.
+
+        Args:
+            window: the hours fetched.
+            read: its hours with a reading.
+            refused: its hours with a reject and no reading.
+            not_asked: its hours that the source was not asked for.
+            asked: the hour in which the source was asked.
+        """
+        answered = subtract((window,), not_asked)
+        without = [hour for piece in answered for hour in range(*piece) if hour not in read]
+        outside = self._without((window,))
+        return outside._replace(
+            covered=union((*outside.covered, *answered)),
+            empty=note_empties(self.empty, window, without, asked),
+            rejected=union((*outside.rejected, *_hours(refused))),
+            not_asked=union((*outside.not_asked, *not_asked)),
+        )
+
+    def after_observation(self, read: Collection[int]) -> Progress:
+        """Return the progress after a present observation; of other hours nothing is known."""
+        hours = union(_hours(read))
+        rest = self._without(hours)
+        return rest._replace(
+            covered=union((*self.covered, *hours)), empty=without_hours(self.empty, read)
+        )
+
+    def after_changes(
+        self, filled: Collection[int], emptied: Collection[int], asked: int
+    ) -> Progress:
+        """Return the progress after covered hours gained a reading, or lost it to a reject.
+
+        Args:
+            filled: hours with a reading now.
+            emptied: hours whose reading is rejected now; only covered ones count.
+            asked: the present hour.
+        """
+        empty = without_hours(self.empty, filled)
+        gone = intersect(self.covered, _hours(emptied))
+        for piece in gone:
+            empty = note_empties(empty, piece, range(*piece), asked)
+        rest = self._without(union(_hours((*filled, *emptied))))
+        return rest._replace(
+            covered=self.covered, empty=empty, rejected=union((*rest.rejected, *gone))
+        )
+
+    def settle(self, kept: Collection[int]) -> Progress:
+        """Return the progress with the rejected hours that an older version did not note.
+
+        Args:
+            kept: hours that a reject is kept of.
+        """
+        if not self.unsettled:
+            return self
+        empty = tuple(Interval(item.start, item.end) for item in self.empty)
+        rejected = intersect(empty, _hours(kept))
+        # More hours were rejected than rejects were kept (limits.rejects): any other hour may be
+        # one of them.
+        doubtful = total_hours(rejected) < self.unsettled
+        unknown = union((*self.unknown, *subtract(empty, rejected))) if doubtful else self.unknown
+        return self._replace(rejected=rejected, unknown=unknown, unsettled=0)
+
+    def _without(self, hours: Intervals) -> Progress:
+        """Return the progress less what is known of some hours, `empty` left as it is."""
+        return self._replace(
+            covered=subtract(self.covered, hours),
+            rejected=subtract(self.rejected, hours),
+            not_asked=subtract(self.not_asked, hours),
+            unknown=subtract(self.unknown, hours),
+        )
+
+
+def _hours(hours: Collection[int]) -> list[Interval]:
+    return [Interval(hour, hour + 1) for hour in hours]
 
 
 def note_empties(
@@ -174,17 +295,22 @@ def without_hours(empties: Empties, hours: Collection[int]) -> Empties:
     )
 
 
-def gaps(covered: Intervals, stored: Intervals, empties: Empties, asked_since: int) -> Intervals:
-    """Return the covered hours that have no reading and should be asked for again.
+def gaps(progress: Progress, stored: Intervals, asked_since: int) -> Intervals:
+    """Return the hours without a reading that should be asked for again.
+
+    These are hours that are lost, unknown or not asked for, and those that the source had no
+    reading for when it was asked long ago.
 
     Args:
-        covered: hours whose answer was stored.
-        stored: hours that have a reading.
-        empties: hours the source had nothing for.
-        asked_since: those asked for in this hour or later are not asked for again.
+        progress: what the checkpoint knows.
+        stored: hours that have a document.
+        asked_since: hours without a reading at the source are left if asked for since this hour.
     """
-    lately = [Interval(item.start, item.end) for item in empties if item.asked >= asked_since]
-    return subtract(subtract(covered, stored), lately)
+    lately = [
+        Interval(item.start, item.end) for item in progress.empty if item.asked >= asked_since
+    ]
+    sure = subtract(lately, progress.unknown)
+    return subtract(subtract(progress.settled, stored), sure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +322,10 @@ class Checkpoint:
         status: the documented state.
         covered: hours whose answer is stored (readings, rejects, or an honest nothing).
         empty: covered hours that the source had no reading for.
+        rejected: of `empty`, hours with a record that is no reading.
+        not_asked: hours that are not covered, since the source was not asked for them.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered.
+        unsettled: see `Progress`.
         start_hour: first hour of the range last asked for; None in a hand-written checkpoint.
         target_end_hour: end (excluded) of the range last asked for; None likewise.
         total: counts since the station was first fetched. `inserted` counts every reading once; the
@@ -209,6 +339,10 @@ class Checkpoint:
     status: Status
     covered: Intervals = ()
     empty: Empties = ()
+    rejected: Intervals = ()
+    not_asked: Intervals = ()
+    unknown: Intervals = ()
+    unsettled: int = 0
     start_hour: int | None = None
     target_end_hour: int | None = None
     total: Tally = field(default_factory=Tally)
@@ -220,3 +354,10 @@ class Checkpoint:
     def state(self) -> str:
         """The word for the state, as shown to a person."""
         return UNREADABLE if self.unreadable else str(self.status)
+
+    @property
+    def progress(self) -> Progress:
+        """What is known of the station's hours."""
+        return Progress(
+            self.covered, self.empty, self.rejected, self.not_asked, self.unknown, self.unsettled
+        )

@@ -2,7 +2,7 @@
 
     RunnerError                      one message for a person, and a hint what to do next
     ├── ConfigError                  wrong configuration or usage: nothing was attempted (exit 2)
-    ├── StoppedError                 a stop was asked for; the work is resumable (exit 130/143)
+    ├── StoppedError                 a stop was asked for; the work is resumable (exit 130/143/129)
     ├── StoreError                   MongoDB could not do what was asked; `scope` as below
     │   ├── StoreUnavailableError    not reachable within its time limit (exit 1)
     │   ├── LeaseError               another run works on the station

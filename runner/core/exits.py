@@ -7,13 +7,14 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Process exit codes (130 and 143 are 128 + signal)."""
+    """Process exit codes (129, 130 and 143 are 128 + signal)."""
 
     DONE = 0
     COULD_NOT_RUN = 1
     CONFIGURATION = 2
     QUALITY_GATE = 3
     INCOMPLETE = 4
+    SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
 
@@ -22,6 +23,7 @@ _PRECEDENCE = (
     Exit.CONFIGURATION,
     Exit.SIGINT,
     Exit.SIGTERM,
+    Exit.SIGHUP,
     Exit.COULD_NOT_RUN,
     Exit.INCOMPLETE,
     Exit.QUALITY_GATE,
@@ -29,6 +31,6 @@ _PRECEDENCE = (
 
 
 def worst(codes: Iterable[int]) -> int:
-    """Return the code that stands for several: 2, then 130/143, then 1, then 4, then 3, then 0."""
+    """Return the code that stands for several: 2, then 130/143/129, then 1, 4, 3, 0."""
     seen = set(codes)
     return next((int(code) for code in _PRECEDENCE if code in seen), max(seen, default=0))

@@ -1,7 +1,8 @@
 """What became of a run: per station, in total, as an exit code, as JSON, and as the summary block.
 
-Station-hours are accounted for completely: readings + empty at source + rejected + failed + left +
-skipped + covered by earlier runs = the hours of the selected range. `Coverage` makes that sum.
+Station-hours are accounted for completely: readings + empty at source + rejected + not asked +
+failed + left + skipped + covered by earlier runs + unknown = the hours of the selected range.
+`Coverage` makes that sum.
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ class StationOutcome:
         station: the station.
         wanted: the range asked for, UTC.
         state: what became of it.
-        covered_before: hours of the range that earlier runs covered.
+        covered_before: hours of the range that were covered before this run.
         fetched_hours: hours covered by this run.
+        not_asked_hours: hours of the range that are settled without an answer of the source.
+        unknown_hours: of `covered_before`, those that nothing but the checkpoint says were
+            answered.
         planned_windows: windows this run had to fetch.
         tally: counts of this run.
         skip: why it was skipped; None if it was not.
@@ -73,11 +77,14 @@ class StationOutcome:
     detail: str = ""
     internal: bool = False
     planned_windows: int = 0
+    not_asked_hours: int = 0
+    unknown_hours: int = 0
 
     @property
     def missing_hours(self) -> int:
-        """Hours of the range that nobody has covered yet."""
-        return self.wanted.hours - self.covered_before - self.fetched_hours
+        """Hours of the range that are neither covered nor settled yet."""
+        done = self.covered_before + self.fetched_hours + self.not_asked_hours
+        return self.wanted.hours - done
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -92,6 +99,8 @@ class StationOutcome:
             "covered_before_hours": self.covered_before,
             "fetched_hours": self.fetched_hours,
             "missing_hours": self.missing_hours,
+            "not_asked_hours": self.not_asked_hours,
+            "unknown_hours": self.unknown_hours,
             "planned_windows": self.planned_windows,
             **asdict(self.tally),
         }
@@ -109,6 +118,8 @@ class Coverage:
     left: int
     skipped: int
     covered_before: int
+    not_asked: int = 0
+    unknown: int = 0
 
     @classmethod
     def of(cls, stations: Sequence[StationOutcome]) -> Coverage:
@@ -126,19 +137,25 @@ class Coverage:
             failed=missing(State.FAILED),
             left=missing(State.LEFT) + missing(State.COMPLETED),
             skipped=missing(State.SKIPPED),
-            covered_before=sum(item.covered_before for item in stations),
+            covered_before=sum(item.covered_before - item.unknown_hours for item in stations),
+            not_asked=sum(item.not_asked_hours for item in stations),
+            unknown=sum(item.unknown_hours for item in stations),
         )
 
     def __str__(self) -> str:
         before = f"{self.covered_before:,} covered by earlier runs"
-        asked = self.total - self.covered_before
-        if not asked:
-            return f"nothing was left to fetch; {before}"
+        unknown = f"unknown {self.unknown:,} (only a checkpoint says covered)"
+        theirs = [unknown] if self.unknown else []
+        unasked = [f"not asked {self.not_asked:,}"] if self.not_asked else []
+        asked = self.total - self.covered_before - self.unknown
+        if asked == self.not_asked:
+            return ", ".join([f"nothing was left to fetch; {before}", *unasked, *theirs])
         parts = [f"empty at source {self.empty:,}", f"failed {self.failed:,}"]
-        parts.append(f"rejected {self.rejected:,}")
+        parts += [f"rejected {self.rejected:,}", *unasked]
         parts += [f"left {self.left:,}"] if self.left else []
         parts += [f"skipped {self.skipped:,}"] if self.skipped else []
         parts += [f"besides {before}"] if self.covered_before else []
+        parts += theirs
         share = 100 * self.readings / asked
         return f"{self.readings:,} of {asked:,} station-hours ({share:.1f}%); {', '.join(parts)}"
 
@@ -238,8 +255,9 @@ class Outcome:
         )
         return {
             "planned": planned,
-            "ok": tally.windows,
+            "ok": tally.windows - tally.unasked_windows,
             "empty": tally.empty_windows,
+            "not_asked": tally.unasked_windows,
             "failed": failed,
             "not_attempted": max(0, planned - tally.windows - failed),
         }
@@ -253,7 +271,7 @@ class Outcome:
 
     @property
     def success_rate(self) -> float:
-        """Share of the selected stations whose whole range is covered now, percent."""
+        """Share of the selected stations of which no hour is open, percent."""
         done = sum(
             item.state is State.COMPLETED or item.skip in (Skip.COVERED, Skip.ELSEWHERE)
             for item in self.stations

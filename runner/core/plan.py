@@ -39,7 +39,8 @@ class Mode(StrEnum):
     RESUME = "resume"
     """Hours that are not covered."""
     GAPS = "gaps"
-    """Hours that are covered and yet have no reading, unless the source said so lately."""
+    """Hours without a reading that are lost, unknown or not asked for, or that the source had no
+    reading for when it was asked long ago."""
     MISSING = "missing"
     """Both: hours that are not covered, and covered ones without a reading."""
     REFETCH = "refetch"
@@ -145,6 +146,9 @@ class StationPlan:
         covered: everything covered so far, also outside the range, without `again`.
         again: covered hours that will be fetched again; they do not count as covered until then.
         not_held: hours to be fetched that the source does not hold, and so cannot speak of.
+        not_asked: hours that an earlier run settled without asking the source for them, without
+            `pieces`.
+        unknown: covered hours of which nothing but the checkpoint says that they were answered.
         why: why it is worked on; None when it is skipped.
         skip: why it is skipped; None when it is worked on.
         detail: words to the reason, such as the last error.
@@ -156,6 +160,8 @@ class StationPlan:
     covered: Intervals = ()
     again: Intervals = ()
     not_held: Intervals = ()
+    not_asked: Intervals = ()
+    unknown: Intervals = ()
     why: Why | None = None
     skip: Skip | None = None
     detail: str = ""
@@ -176,6 +182,17 @@ class StationPlan:
         if self.is_present:
             return 0
         return total_hours(intersect((self.wanted,), self.covered))
+
+    @property
+    def not_asked_hours(self) -> int:
+        """Hours of the wanted range that an earlier run did not ask for."""
+        return 0 if self.is_present else total_hours(intersect((self.wanted,), self.not_asked))
+
+    @property
+    def unknown_hours(self) -> int:
+        """Of `covered_hours`, those that nothing but the checkpoint says were answered."""
+        known = intersect(self.covered, self.unknown)
+        return 0 if self.is_present else total_hours(intersect((self.wanted,), known))
 
     @property
     def hours(self) -> int:
@@ -280,8 +297,8 @@ def build_plan(
         unknown: ids asked for that are no known station.
         offers: whether the source has the station at all.
         mode: which hours of the range are fetched.
-        gaps: for modes gaps and missing, by station index: covered hours without a reading, to be
-            asked again.
+        gaps: for modes gaps and missing, by station index: hours without a reading to be asked for
+            again.
         lookback_hours: for modes resume and missing: hours before the covered end to be read again.
         held: the only hours the source can speak of, by station index; None for all.
     """
@@ -325,7 +342,12 @@ def _plan_station(
 ) -> StationPlan:
     entry = StationPlan(station, wanted)
     if checkpoint:
-        entry = replace(entry, covered=checkpoint.covered)
+        entry = replace(
+            entry,
+            covered=checkpoint.covered,
+            not_asked=checkpoint.not_asked,
+            unknown=checkpoint.unknown,
+        )
         if checkpoint.unreadable:
             return replace(entry, skip=Skip.UNREADABLE, detail=checkpoint.error_message or "")
         if checkpoint.status is Status.FAILED and not named:
@@ -334,7 +356,10 @@ def _plan_station(
     if pieces:
         again = intersect(pieces, entry.covered)
         covered = subtract(entry.covered, again)
-        return replace(entry, pieces=pieces, why=why, again=again, covered=covered)
+        not_asked = subtract(entry.not_asked, pieces)
+        return replace(
+            entry, pieces=pieces, why=why, again=again, covered=covered, not_asked=not_asked
+        )
     if why is Why.GAPS:
         return replace(entry, skip=Skip.NO_GAPS)
     if checkpoint and checkpoint.status is Status.COMPLETED:
@@ -365,7 +390,7 @@ def _uncovered(
     """Return the hours not covered, with the tail to be read again, and the reason."""
     if checkpoint is None:
         return (wanted,), Why.NEW
-    pieces = subtract((wanted,), checkpoint.covered)
+    pieces = subtract((wanted,), checkpoint.progress.settled)
     done = intersect((wanted,), checkpoint.covered)
     if checkpoint.status is Status.FAILED:
         why = Why.RETRY
@@ -393,6 +418,8 @@ def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:
             "requests": plan.requests,
             "requests_counted": plan.cost.counted or None,
             "hours": plan.hours,
+            "not_asked_hours": sum(entry.not_asked_hours for entry in plan.stations),
+            "unknown_hours": sum(entry.unknown_hours for entry in plan.stations),
             "duration_s": plan.duration_s,
             "quota_share": plan.pace.quota_share(plan.requests),
         },
@@ -408,6 +435,8 @@ def plan_json(plan: Plan, wanted: Interval) -> dict[str, Any]:
                 "hours": entry.hours,
                 "windows": plan.count_windows_of(entry),
                 "not_held_hours": total_hours(entry.not_held),
+                "not_asked_hours": entry.not_asked_hours,
+                "unknown_hours": entry.unknown_hours,
                 "pieces": [[iso(piece.start), iso(piece.end)] for piece in entry.pieces],
             }
             for entry in plan.stations

@@ -114,10 +114,11 @@ SAID_BY_THE_SOURCE = frozenset(
         Reason.COVERAGE_LOW,
         Reason.NO_INDEX,
         Reason.BELOW_ZERO,
+        Reason.PARAMETER_UNKNOWN,
     }
 )
 """The source itself says that it has no value for the hour, or no usable one, or the scale has no
-index for what it measured: no sign of a wrong answer."""
+index for what it measured (or nobody here knows the parameter): no sign of a wrong answer."""
 
 
 @dataclass(frozen=True, slots=True)

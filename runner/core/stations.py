@@ -51,14 +51,13 @@ def site_of(name: str, value: Any) -> Site:
         )
         raise ValueError(msg)
     parts = _OFFSET.fullmatch(offset) if isinstance(offset, str) else None
-    hours = int(f"{parts[1]}{parts[2]}") if parts else None
-    if parts is None or hours not in _OFFSETS_H:
+    if parts is None or int(parts[1] + parts[2]) not in _OFFSETS_H:
         msg = f"utc_offset={offset} is no offset from UTC; write it in quotes, as {example}"
         raise ValueError(msg)
     if parts[3] != "00":
         msg = f"utc_offset={offset}: readings are of full hours of UTC, those of this site are not"
         raise ValueError(msg)
-    return Site(station, hours)
+    return Site(station, int(parts[1] + parts[2]))
 
 
 @dataclass(frozen=True, slots=True)

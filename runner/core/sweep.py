@@ -58,6 +58,7 @@ _STATES = {
     Exit.INCOMPLETE: JobState.INCOMPLETE,
     Exit.SIGINT: JobState.STOPPED,
     Exit.SIGTERM: JobState.STOPPED,
+    Exit.SIGHUP: JobState.STOPPED,
 }
 
 

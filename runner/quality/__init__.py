@@ -3,14 +3,14 @@
 THE CONTRACT. Under `<run_dir>/quality/`, written by a backfill and by `job=validate`:
 
 quality.json
-    The verdict, schema v1 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
+    The verdict, schema v2 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
     UTC with a Z. Names of stations are text from outside: no control characters in them, and
-    nothing else is promised. Within v1 fields are only added. `external` has a row a station and
+    nothing else is promised. Within v2 fields are only added. `external` has a row a station and
     month that WAQI's daily file was compared with: days, equal, within, mean_difference (points).
 gaps.csv
     Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
-    hours, cause (not_fetched, source_empty, rejected, lost: the most frequent), the hours of each
-    cause, detail (the station's last error, where it failed). Worst first.
+    hours, cause (the most frequent, see `runner.core.causes`), the hours of each cause, detail (the
+    station's last error, where it failed). Worst first.
 ledger.json
     What the checks look at besides the readings: range, accounts, what the checkpoints and the
     rejects say of each station. With readings/ enough to judge again, see `runner.quality.inputs`.
@@ -21,11 +21,15 @@ failures/<check id>.parquet
 agg/stations.parquet
     A row a station: station_idx, name, latitude, longitude (null where unknown), checkpoint (its
     state), error, documents, expected, readings, capture, first, last (UTC text), silent_h,
-    longest_gap_h, gaps_ge_24h, not_fetched_h, source_empty_h, rejected_h, lost_h, keys (of iaqi,
-    comma-separated).
+    longest_gap_h, gaps_ge_24h, the hours of each cause (not_asked_h, unknown_h, lost_h, kept_h,
+    rejected_h, empty_h), settled_h (of not_asked_h: a run without backfill.mode=gaps leaves them),
+    standing_h (hours in which a document stands that is no reading), rejected_by_reason (JSON:
+    hours by reason), keys (of iaqi, comma-separated).
 agg/month.parquet
     A row a station and local month (`2024-05`), dense: expected, readings, capture (null where
     nothing is expected), and the missing hours of each cause.
+agg/cause.parquet
+    The missing hours in runs of one cause: station_idx, start, end (UTC, half-open), cause.
 agg/day.parquet
     A row a station and local day (Date), dense: expected, n (readings), sum_aqi, median, max (of
     aqi), pm25_n, pm25_ugm3 (mean concentration, from the sub-index), hash (of the hours' values).

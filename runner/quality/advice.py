@@ -8,26 +8,28 @@ ADVICE = {
     "R01": "The source did not answer for these hours. Fetch them again: see Next.",
     "R02": "The run ended before it asked for these hours. Go on: see Next.",
     "R03": "The run lost count, which is a defect of the runner. Please report it with the log.",
-    "R04": "Readings that were stored are gone: somebody deleted them. backfill.mode=gaps fetches"
-           " them again.",
+    "R04": "Readings were stored and no document is there now: deleted, or lost with a database"
+           " node. Fetch them again: see Next.",
     "R05": "The source was busy or unwell; each request was tried again. Nothing is missing for it,"
-           " unless R01 says so. If it stays, ask more slowly (rate_limit=gentle).",
+           " unless R01 says so. If it stays, ask more slowly.",
     "R06": "The number may be wrong, or the station too young for the range. Ask the source.",
-    "S01": "Another program wrote documents of another form. Find it, then fetch with"
-           " backfill.mode=refetch.",
-    "S02": "Another program wrote texts in place of numbers; they are not counted as readings.",
+    "S01": "Another program wrote documents of another form. Find it. Those without an index are"
+           " replaced by fetching again: see Next.",
+    "S02": "Another program wrote texts in place of numbers. They are no readings; fetching again"
+           " replaces them: see Next.",
     "S03": "An index is a whole number: another program, or another scale, wrote these.",
     "S04": "Somebody took local time for UTC, or UTC for local time. Do not use the hours of the"
            " day until it is mended.",
     "S05": "The station measures something new, or stopped to. Nothing to do unless you need it.",
-    "K01": "The same hour is stored twice and counts double in every mean. job=dedupe removes exact"
-           " doubles.",
+    "K01": "The same hour is stored twice and counts double in every mean. See Next.",
     "K02": "These are no hourly readings. Find out who wrote them.",
     "K03": "A clock is wrong, at the source or here.",
-    "V01": "There is no index below zero: a filler or a broken instrument. Leave these out.",
+    "V01": "There is no index below zero: a filler or a broken instrument. Leave these out, or"
+           " fetch again if Next says so.",
     "V02": "Beyond the index: real in heavy smoke, else a broken instrument. Compare with the"
            " neighbours.",
-    "V03": "The instrument writes such numbers where it has no value. Leave these out.",
+    "V03": "The instrument writes such numbers where it has no value. Leave these out, or fetch"
+           " again if Next says so.",
     "V04": "The weather sensor is broken or in other units. Pollutants are not concerned.",
     "X01": "The index is that of its worst pollutant; here one of the two is wrong or missing.",
     "X02": "PM10 includes PM2.5, so one of the two instruments is wrong.",
@@ -35,7 +37,8 @@ ADVICE = {
     "C00": "Too little for the whole range. The gaps below say why.",
     "C01": "Too little for a mean of these stations. The gaps below say why.",
     "C02": "Too little for a mean of these months. The coverage below shows them.",
-    "C03": "Nobody has asked for these hours yet, or the asking failed. Fetch them: see Next.",
+    "C03": "Not fetched yet, failed, not asked for, or covered by a checkpoint alone. Ask the"
+           " source: see Next.",
     "C04": "The station was off, or its archive has a hole: nothing is left to fetch. Do not take"
            " the days for clean; ask the operator if you need them.",
     "C05": "The station no longer reports, or its feed broke. Ask the operator.",
@@ -52,8 +55,8 @@ ADVICE = {
     "T05": "The warmest hour is after noon everywhere: this station's clock is wrong. Do not use"
            " its hours of the day.",
     "T06": f"The source told one day twice. {_LOOK}.",
-    "D01": "Readings of the previous run are gone: somebody deleted them. backfill.mode=gaps"
-           " fetches them again.",
+    "D01": "Fewer usable readings than in the previous run: some are deleted (R04), or overwritten"
+           " by what is no index. The causes of the gaps say which.",
     "D02": "The source corrected its values, or another program wrote. Means of these days differ.",
     "D03": "The range is less complete than last time. The gaps below say why.",
     "D04": "See these checks.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 from runner.core.aqi import AQICN_PM25
 from runner.core.intervals import iso
 from runner.core.text import harmless
-from runner.quality.grid import CAUSES, StationData, month, month_text, utc
+from runner.quality.grid import MISSING, StationData, month, month_text, utc
 from runner.quality.rows import concentration, keys_of
 
 CATEGORIES = ("0-50", "51-100", "101-150", "151-200", "201-300", "301+")
@@ -55,7 +56,7 @@ def by_month(data: StationData) -> pl.DataFrame:
     lacking = pl.col("expected") & ~pl.col("present")
     causes = [
         (lacking & (pl.col("cause") == index)).sum().cast(pl.Int64).alias(str(cause))
-        for index, cause in enumerate(CAUSES)
+        for index, cause in enumerate(MISSING)
     ]
     return (
         data.hours.group_by(month(), maintain_order=True)
@@ -107,7 +108,7 @@ def by_category(data: StationData) -> pl.DataFrame:
 def hour_grid(data: StationData) -> pl.DataFrame:
     """Return every hour of the window, for an image of hours by days."""
     causes = pl.col("cause").replace_strict(
-        list(range(len(CAUSES))), list(map(str, CAUSES)), return_dtype=pl.String
+        list(range(len(MISSING))), list(map(str, MISSING)), return_dtype=pl.String
     )
     return data.hours.select(
         pl.lit(data.station.idx, pl.Int64).alias("station_idx"),
@@ -135,7 +136,10 @@ STATION_SCHEMA: dict[str, type[pl.DataType]] = {
     "silent_h": pl.Int64,
     "longest_gap_h": pl.Int64,
     "gaps_ge_24h": pl.Int64,
-    **{f"{cause}_h": pl.Int64 for cause in CAUSES},
+    **{f"{cause}_h": pl.Int64 for cause in MISSING},
+    "settled_h": pl.Int64,
+    "standing_h": pl.Int64,
+    "rejected_by_reason": pl.String,
     "keys": pl.String,
 }
 
@@ -160,6 +164,9 @@ def summary(data: StationData) -> dict[str, Any]:
         "silent_h": data.silent_h,
         "longest_gap_h": max(gaps["hours"].to_list(), default=0),
         "gaps_ge_24h": gaps.filter(pl.col("hours") >= LONG_GAP_H).height,
-        **{f"{cause}_h": int(gaps[str(cause)].sum()) for cause in CAUSES},
+        **{f"{cause}_h": int(gaps[str(cause)].sum()) for cause in MISSING},
+        "settled_h": data.settled_h,
+        "standing_h": int(gaps["standing"].sum()),
+        "rejected_by_reason": json.dumps(data.rejected_by_reason),
         "keys": ",".join(sorted(keys_of(data))) or None,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.stations import Station
 from runner.core.verdict import Status
+from runner.files import write_text
 from runner.quality.aggregates import hour_grid
 from runner.quality.document import Identity, document
 from runner.quality.files import (
@@ -89,7 +90,7 @@ def assess(
     )
     text = json.dumps(masked(made, redact), indent=2, ensure_ascii=False, allow_nan=False)
     write_stations(directory, made["stations"], redact)
-    (directory / DOCUMENT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    write_text(directory / DOCUMENT, text)
     return made
 
 

@@ -65,25 +65,29 @@ def _capture_by(data: StationData, *keys: pl.Expr) -> pl.DataFrame:
 
 
 def _gaps(data: StationData, hours: pl.Expr, least: int) -> Found:
-    """Return the gaps of which so many hours have one of some causes."""
+    """Return the gaps of which at least `least` hours have one of some causes."""
     failures = data.gaps.filter(hours >= least)
     shown = failures.with_columns(utc("start"), utc("end"))
     return Found(max(1, data.gaps.height), shown)
 
 
-@station_check("C03", "Long gaps that nobody has fetched",
+@station_check("C03", "Long gaps without an answer of the source",
                dimension="completeness", unit="gaps")  # fmt: skip
-def gaps_not_fetched(data: StationData, params: Params) -> Found:
-    """Gaps with so many hours for which the source was not asked, or not to the end."""
-    return _gaps(data, pl.col(Cause.NOT_FETCHED), params["hours"])
+def gaps_not_asked(data: StationData, params: Params) -> Found:
+    """Gaps with at least `hours` that the source was not asked for, or nobody knows whether."""
+    return _gaps(data, pl.col(Cause.NOT_ASKED) + pl.col(Cause.UNKNOWN), params["hours"])
 
 
 @station_check("C04", "Long gaps for which the source had nothing usable",
                dimension="completeness", unit="gaps")  # fmt: skip
 def gaps_of_the_source(data: StationData, params: Params) -> Found:
-    """Gaps with so many hours that the source was asked for; to fetch again brings nothing."""
-    asked = pl.col(Cause.SOURCE_EMPTY) + pl.col(Cause.REJECTED)
-    return _gaps(data, asked, params["hours"])
+    """Gaps with at least `hours` that the source had nothing for, or a record that is no reading.
+
+    Hours in which a stored document stands are left to the checks of its values.
+    """
+    answered = pl.col(Cause.EMPTY) + pl.col(Cause.REJECTED)
+    answered -= pl.col("standing") - pl.col(Cause.KEPT)
+    return _gaps(data, answered, params["hours"])
 
 
 @station_check("C05", "Stations silent at the end of the range",

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.core.causes import cause_words
 from runner.core.text import counted, shortened
-from runner.quality.ledger import missing_words
 
 MOST_LINES = 25
 _MOST_CHECKS = 14
@@ -105,7 +105,7 @@ def _coverage(document: Mapping[str, Any]) -> str:
     counts, gaps = document["counts"], document["gaps"]
     capture = counts["capture"]
     share = "none expected" if capture is None else f"{100 * capture:.1f} %"
-    missing = missing_words(gaps["hours_missing"])
+    missing = cause_words(gaps["hours_missing"])
     text = (
         f"Capture {share}   {counts['readings']:,} of {counts['expected_hours']:,} station-hours   "
         f"gaps >= 24 h: {gaps['ge_24h']:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from runner.core.intervals import iso
 from runner.core.text import counted
 from runner.core.verdict import Status, gate_fails, worst_status
 from runner.quality.aggregates import LONG_GAP_H
-from runner.quality.grid import CAUSES, Scope
+from runner.quality.grid import MISSING, Scope
 from runner.quality.inspection import Inspected
 from runner.quality.judgement import CheckResult
 from runner.quality.ledger import RunLedger
@@ -23,7 +24,7 @@ from runner.quality.policy import Policy
 from runner.quality.previous_checks import common_days
 from runner.quality.run_data import Previous, RunData
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FOR_A_PERSON = ("accuracy", "validity", "consistency")
 """Dimensions of quality that no further run mends."""
 STATIONS = "STATIONS"
@@ -53,7 +54,11 @@ class Identity:
         retry_command: the exact command that tries failed stations again; empty without.
         rejects_command: shows refused records, of the same database.
         dedupe_command: looks at doubled readings, in the same database.
+        dedupe_refused: why that cannot remove any there; empty if it can.
         report_command: makes the pages of the stations whose numbers stand in place of STATIONS.
+        gaps_command: asks again for hours that are lost, unknown or not asked for.
+        refetch_command: asks again for all hours of the stations that stand in place of STATIONS.
+        can_replace: whether the collection can replace a stored document.
     """
 
     run_id: str
@@ -69,6 +74,10 @@ class Identity:
     retry_command: str = ""
     rejects_command: str = "python -m runner job=rejects"
     dedupe_command: str = "python -m runner job=dedupe"
+    dedupe_refused: str = ""
+    gaps_command: str = ""
+    refetch_command: str = ""
+    can_replace: bool = True
     report_command: str = f"python -m runner job=report 'stations.ids=[{STATIONS}]'"
 
 
@@ -148,7 +157,8 @@ def document(
         "stations": _stations(stations, results.values()),
         "gaps": {
             "ge_24h": int(stations["gaps_ge_24h"].sum()),
-            "hours_missing": {str(cause): int(stations[f"{cause}_h"].sum()) for cause in CAUSES},
+            "hours_missing": {str(cause): int(stations[f"{cause}_h"].sum()) for cause in MISSING},
+            "rejected_by_reason": _rejected_by_reason(stations),
         },
         "external": inspected.external.to_dicts(),
         "actions": actions(identity, stations, results),
@@ -156,6 +166,14 @@ def document(
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
         "versions": dict(identity.versions),
     }
+
+
+def _rejected_by_reason(stations: pl.DataFrame) -> dict[str, int]:
+    """Return the rejected hours of all stations by reason, the most frequent first."""
+    found: Counter[str] = Counter()
+    for reasons in stations["rejected_by_reason"]:
+        found.update(json.loads(reasons))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _flagged(results: Iterable[CheckResult]) -> int:
@@ -178,7 +196,9 @@ def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[di
     for row in stations.iter_rows(named=True):
         found = blamed.get(row["station_idx"], {"fail": [], "warn": []})
         status = Status.FAIL if found["fail"] else Status.WARN if found["warn"] else Status.PASS
-        listed.append({**row, "keys": (row["keys"] or "").split(",") if row["keys"] else []})
+        reasons = json.loads(row["rejected_by_reason"])
+        keys = row["keys"].split(",") if row["keys"] else []
+        listed.append({**row, "rejected_by_reason": reasons, "keys": keys})
         listed[-1] |= {"status": str(status), "checks": found}
     return listed
 
@@ -196,19 +216,19 @@ def actions(
     if failed and identity.retry_command:
         told = f"{counted(len(failed), 'stations')} failed: try again"
         add("retry", told, identity.retry_command, failed)
-    unfetched = stations.filter(pl.col("not_fetched_h") > 0)
-    hours = int(unfetched["not_fetched_h"].sum())
-    open_ids = [idx for idx in unfetched["station_idx"].to_list() if idx not in failed]
-    if open_ids and identity.resume_command:
+    still_open = stations.with_columns(open_h=pl.col("not_asked_h") - pl.col("settled_h"))
+    unfetched = still_open.filter(
+        pl.col("open_h") > 0, pl.col("checkpoint").ne_missing(pl.lit("failed"))
+    )
+    if unfetched.height and identity.resume_command:
+        hours = int(unfetched["open_h"].sum())
         told = f"{counted(hours, 'station-hours')} not fetched yet: go on"
-        add("resume", told, identity.resume_command, open_ids)
-    lost = stations.filter(pl.col("lost_h") > 0)["station_idx"].to_list()
-    if lost and identity.resume_command:
-        add("gaps", "readings that were stored are gone: fetch their hours again",
-            f"{identity.resume_command} backfill.mode=gaps", lost)  # fmt: skip
+        add("resume", told, identity.resume_command, unfetched["station_idx"].to_list())
+    for kind, text, command, ids in (_gaps(identity, stations), _standing(identity, stations)):
+        if ids:
+            add(kind, text, command, ids)
     if "K01" in results and results["K01"].status is Status.FAIL:
-        add("dedupe", "doubled readings: see them, then remove the exact ones",
-            identity.dedupe_command, results["K01"].stations)  # fmt: skip
+        add(*_doubles(identity), results["K01"].stations)
     for result in _to_look_at(results):
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
@@ -217,16 +237,50 @@ def actions(
         add("look", told, command, result.stations)
     if int(stations["rejected_h"].sum()):
         add("rejects", "hours whose record was refused: see why", identity.rejects_command)
-    quiet = stations.filter(pl.col("source_empty_h") > LONG_GAP_H, pl.col("not_fetched_h") == 0)[
-        "station_idx"
-    ].to_list()
-    if quiet:
+    quiet = stations.filter(pl.col("empty_h") > LONG_GAP_H, pl.col("not_asked_h") == 0)
+    if quiet.height:
         add(
             "none",
             "the source had nothing for some hours: to fetch them again brings nothing",
-            ids=quiet,
+            ids=quiet["station_idx"].to_list(),
         )
     return made
+
+
+def _gaps(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, list[int]]:
+    """Return what to do about hours that only backfill.mode=gaps asks for again."""
+    kinds = {
+        "lost_h": "lost",
+        "unknown_h": "unknown (only a checkpoint says covered)",
+        "settled_h": "not asked for",
+    }
+    found = [(int(stations[name].sum()), words) for name, words in kinds.items()]
+    hours = ", ".join(f"{count:,} {words}" for count, words in found if count)
+    ids = stations.filter(pl.sum_horizontal(*kinds) > 0)["station_idx"].to_list()
+    text = f"station-hours without a reading, {hours}: ask the source for them"
+    return "gaps", text, identity.gaps_command, ids if identity.gaps_command else []
+
+
+def _standing(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, list[int]]:
+    """Return what to do about documents that stand in place of a reading."""
+    ids = stations.filter(pl.col("standing_h") > 0)["station_idx"].to_list()
+    hours = counted(int(stations["standing_h"].sum()), "station-hours")
+    text = f"{hours} hold a document that is no reading (another writer's, or a filler)"
+    if not identity.can_replace:
+        text += ": a time-series collection before MongoDB 7.0, or a user without rights, cannot"
+        text += " replace it"
+        return "refetch", text, "", ids
+    text += ": fetch the stations again, to replace it if the source has a reading"
+    command = identity.refetch_command.replace(STATIONS, ",".join(map(str, ids)))
+    return "refetch", text, command, ids
+
+
+def _doubles(identity: Identity) -> tuple[str, str, str]:
+    """Return what to do about doubled readings: kind, text and command, empty if there is none."""
+    if identity.dedupe_refused:
+        return "none", f"doubled readings stay: {identity.dedupe_refused}", ""
+    words = "doubled readings: see them; with confirm=true the exact ones go"
+    return "dedupe", words, identity.dedupe_command
 
 
 def _to_look_at(results: Mapping[str, CheckResult]) -> list[CheckResult]:

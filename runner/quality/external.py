@@ -91,7 +91,7 @@ def read_daily(path: Path) -> pl.DataFrame:
         OSError: it cannot be read.
         ValueError: it has no columns `date` and `pm25`.
     """
-    text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+    text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, glob=False)
     text = text.rename({name: name.strip().lower() for name in text.columns})
     if not {"date", "pm25"} <= set(text.columns):
         msg = f"{path} has no columns date and pm25"

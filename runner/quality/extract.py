@@ -11,6 +11,7 @@ import polars as pl
 
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.stations import Station
+from runner.files import replacing
 from runner.quality.files import readings_path
 from runner.quality.frames import SCHEMA
 
@@ -65,7 +66,8 @@ def extract(
                 continue
             total += len(found)
             year = to_datetime(piece.start).year
-            frame(found).sort("ts").write_parquet(readings_path(directory, station.idx, year))
+            with replacing(readings_path(directory, station.idx, year)) as path:
+                frame(found).sort("ts").write_parquet(path)
     return total
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from runner.files import replacing, write_text
 from runner.quality.frames import SCHEMA, empty
-from runner.quality.grid import CAUSES, utc
+from runner.quality.grid import MISSING, utc
 from runner.quality.inspection import Inspected
 from runner.quality.judgement import CheckResult
 from runner.quality.run_data import Previous
@@ -19,6 +21,10 @@ from runner.secrets import masked
 DOCUMENT = "quality.json"
 READINGS = "readings"
 STATIONS = "stations"
+SCHEMA_VERSIONS = (1, 2)
+"""Of quality.json, that can be read; 1 has other names of causes, see `OLD_CAUSES`."""
+OLD_CAUSES = {"not_fetched": "not_asked", "source_empty": "empty"}
+"""Names of causes in files of schema 1; what they said was guessed at times."""
 _MOST_LOOKED_AT = 200
 """Earlier runs looked at for the previous one, the newest first."""
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
@@ -36,7 +42,7 @@ def read_readings(directory: Path, station_idx: int) -> pl.DataFrame:
     paths = sorted((directory / READINGS).glob(f"{station_idx}-[0-9][0-9][0-9][0-9].parquet"))
     if not paths:
         return empty()
-    rows = pl.concat([pl.read_parquet(path) for path in paths]).select(list(SCHEMA))
+    rows = pl.concat([pl.read_parquet(path, glob=False) for path in paths]).select(list(SCHEMA))
     ts = rows["ts"]
     if ts.null_count() == 0 and ts.is_sorted():  # but for odd documents: the files are in order
         return rows.with_columns(pl.col("ts").set_sorted())
@@ -54,25 +60,29 @@ def read_spreadsheet_safe(path: Path, schema_overrides: Mapping[str, Any]) -> pl
     """Return the rows of a CSV file of ours, without those apostrophes."""
     text = pl.col(pl.String)
     is_marked = text.str.contains(_FORMULA) & text.str.starts_with("'")
-    return pl.read_csv(path, schema_overrides=schema_overrides).with_columns(
+    return pl.read_csv(path, glob=False, schema_overrides=schema_overrides).with_columns(
         pl.when(is_marked).then(text.str.slice(1)).otherwise(text).name.keep()
     )
 
 
 def write_aggregates(directory: Path, inspected: Inspected) -> None:
-    """Write agg/*.parquet but for the hours, and gaps.csv."""
+    """Write agg/*.parquet except the hours, and gaps.csv."""
     place = directory / "agg"
     place.mkdir(parents=True, exist_ok=True)
     days = inspected.days.with_columns(pl.col("day").cast(pl.Date))
-    inspected.stations.write_parquet(place / "stations.parquet")
-    days.select("station_idx", pl.exclude("station_idx")).write_parquet(place / "day.parquet")
-    inspected.months.select("station_idx", pl.exclude("station_idx")).write_parquet(
-        place / "month.parquet"
+    causes = inspected.stretches.select(
+        "station_idx", utc("start").alias("start"), utc("end").alias("end"), "cause"
     )
-    inspected.diurnal.select("station_idx", pl.exclude("station_idx")).write_parquet(
-        place / "diurnal.parquet"
-    )
-    inspected.categories.write_parquet(place / "category.parquet")
+    station_first = ("station_idx", pl.exclude("station_idx"))
+    for name, table in (
+        ("stations", inspected.stations),
+        ("day", days.select(*station_first)),
+        ("month", inspected.months.select(*station_first)),
+        ("diurnal", inspected.diurnal.select(*station_first)),
+        ("category", inspected.categories),
+        ("cause", causes),
+    ):
+        _write_parquet(place / f"{name}.parquet", table)
     named = inspected.stations.select("station_idx", "name", pl.col("error").alias("detail"))
     gaps = inspected.gaps.join(named, on="station_idx", how="left", maintain_order="left")
     gaps = gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
@@ -82,10 +92,11 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         utc("end").dt.strftime(_UTC),
         "hours",
         "cause",
-        *(pl.col(str(cause)).alias(f"{cause}_h") for cause in CAUSES),
+        *(pl.col(str(cause)).alias(f"{cause}_h") for cause in MISSING),
         "detail",
     )
-    spreadsheet_safe(gaps).write_csv(directory / "gaps.csv")
+    with replacing(directory / "gaps.csv") as path:
+        spreadsheet_safe(gaps).write_csv(path)
 
 
 def station_path(directory: Path, station_idx: int) -> Path:
@@ -109,13 +120,13 @@ def write_stations(
     for one in stations:
         text = json.dumps(masked(one, redact), indent=2, ensure_ascii=False, allow_nan=False)
         path = station_path(directory, one["station_idx"])
-        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(path, text)
 
 
 def write_hours(directory: Path, grids: Iterable[pl.DataFrame]) -> None:
     """Write agg/hour.parquet; nothing without a grid."""
     if pieces := list(grids):
-        pl.concat(pieces).write_parquet(directory / "agg" / "hour.parquet")
+        _write_parquet(directory / "agg" / "hour.parquet", pl.concat(pieces))
 
 
 def write_failures(directory: Path, results: Mapping[str, CheckResult]) -> dict[str, str]:
@@ -126,7 +137,7 @@ def write_failures(directory: Path, results: Mapping[str, CheckResult]) -> dict[
         if rows.height:
             name = f"failures/{check_id}.parquet"
             (directory / "failures").mkdir(parents=True, exist_ok=True)
-            rows.write_parquet(directory / name)
+            _write_parquet(directory / name, rows)
             made[check_id] = name
     return made
 
@@ -171,7 +182,7 @@ def _read_previous(directory: Path) -> Previous | None:
         content: Any = json.loads(text)
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict) or content.get("schema_version") != 1:
+    if not isinstance(content, dict) or content.get("schema_version") not in SCHEMA_VERSIONS:
         return None
     days = _frame(directory / "agg" / "day.parquet")
     if "day" in days.columns:
@@ -181,14 +192,17 @@ def _read_previous(directory: Path) -> Previous | None:
 
 def _frame(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError):
         return pl.DataFrame()
 
 
 def forget_readings(directory: Path) -> None:
-    """Remove the extracted readings."""
-    for path in (directory / READINGS).glob("*.parquet"):
-        path.unlink()
+    """Remove the extracted readings, and what a killed run left half written beside them."""
     if (directory / READINGS).is_dir():
-        (directory / READINGS).rmdir()
+        shutil.rmtree(directory / READINGS)
+
+
+def _write_parquet(path: Path, table: pl.DataFrame) -> None:
+    with replacing(path) as fresh:
+        table.write_parquet(fresh)

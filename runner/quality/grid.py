@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 import polars as pl
 
-from runner.core.intervals import Interval, hour_of
+from runner.core.causes import MISSING, Cause, decide
+from runner.core.intervals import Interval, hour_of, intersect
 from runner.core.stations import Station
-from runner.quality.frames import HOUR, HOUR_MS, VALUES, numeric, usable
-from runner.quality.ledger import CAUSES, Cause, StationLedger
+from runner.quality.frames import FILLERS, HOUR, HOUR_MS, VALUES, numeric, usable
+from runner.quality.ledger import StationLedger
+
+BELOW_ZERO, FILLER = "stored_below_zero", "stored_filler"
+"""Reasons of rejected hours in which a stored number stands that is no index."""
+NO_REASON_KEPT = "not_kept"
+"""The record was refused, and limits.rejects kept it out of `ingest_rejects`."""
+
+
+_STANDING = (Cause.KEPT, Cause.REJECTED)
+"""Causes that a stored document may be."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,17 @@ class StationData:
         """Every hour of the window: a row each, whether or not there is a reading.
 
         hour; local: hours since 1970 on the local clock; day: local days since 1970; hod: local
-        hour 0..23; present: whether aqi is a usable number; expected; cause: index in CAUSES, for
-        hours that are not present; and the usable values.
+        hour 0..23; present: whether aqi is a usable number; expected; cause: index in MISSING, for
+        hours that are not present; standing: whether a stored document is that cause; and the
+        usable values.
         """
         window = self.scope.window
+        no_index, no_number = self._standing
+        causes = decide(window, self.ledger.progress, no_index=no_index, no_number=no_number)
         grid = pl.DataFrame(
             {
                 "hour": pl.int_range(window.start, window.end, eager=True),
-                "cause": pl.Series(self.ledger.causes(window), dtype=pl.UInt8),
+                "cause": pl.Series(causes, dtype=pl.UInt8),
             }
         )
         inside = (
@@ -91,12 +106,70 @@ class StationData:
             (local // 24).cast(pl.Int32).alias("day"),
             (local % 24).cast(pl.Int8).alias("hod"),
             pl.col("aqi").is_not_null().alias("present"),
+            self._is_standing(no_index, no_number).alias("standing"),
         )
         if not self.scope.active:
             return dense.with_columns(pl.lit(value=True).alias("expected"))
         held = dense["hour"].filter(dense["present"])
         first, last = (held[0], held[-1]) if held.len() else (1, 0)
         return dense.with_columns(pl.col("hour").is_between(first, last).alias("expected"))
+
+    @cached_property
+    def _standing(self) -> tuple[dict[int, str], list[int]]:
+        """Return the hours with documents and without a reading.
+
+        First those with a stored number that is no index, and why; then those without a number.
+        """
+        documents = self.rows.select("hour", "aqi", usable("aqi").alias("index"))
+        hours = documents.group_by("hour").agg(
+            pl.col("index").count().alias("readings"), pl.col("aqi").min().alias("lowest")
+        )
+        missing = hours.filter(pl.col("readings") == 0, pl.col("hour").is_not_null())
+        no_index = missing.filter(pl.col("lowest").is_not_null())
+        return {
+            hour: BELOW_ZERO if lowest < 0 and lowest not in FILLERS else FILLER
+            for hour, lowest in no_index.select("hour", "lowest").iter_rows()
+        }, missing.filter(pl.col("lowest").is_null())["hour"].to_list()
+
+    def _is_standing(self, no_index: Collection[int], no_number: Collection[int]) -> pl.Expr:
+        """Return whether the cause of a missing hour is a document that stands in it."""
+        kept, rejected = (pl.col("cause") == MISSING.index(one) for one in _STANDING)
+        here = pl.col("hour").is_in([*no_index]) & ~pl.col("hour").is_in(self._refused_hours)
+        return pl.col("aqi").is_null() & (
+            (kept & pl.col("hour").is_in([*no_number])) | (rejected & here)
+        )
+
+    @cached_property
+    def _refused_hours(self) -> list[int]:
+        """The hours for which the source gave a record that is no reading."""
+        progress = self.ledger.progress
+        answered = intersect(intersect(progress.rejected, progress.covered), (self.scope.window,))
+        return [hour for piece in answered for hour in range(*piece)]
+
+    @property
+    def rejected_by_reason(self) -> dict[str, int]:
+        """Return the rejected hours by reason, the most frequent first."""
+        rejected = self.hours.filter(
+            "expected", ~pl.col("present"), pl.col("cause") == MISSING.index(Cause.REJECTED)
+        )
+        no_index, _no_number = self._standing
+        answered = set(self._refused_hours)
+        found = Counter(
+            self.ledger.reasons.get(hour, NO_REASON_KEPT)
+            if hour in answered
+            else no_index.get(hour, NO_REASON_KEPT)
+            for hour in rejected["hour"]
+        )
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def settled_h(self) -> int:
+        """Missing hours of cause not_asked that no further run asks for unless gaps are wanted."""
+        asked_for = self.hours.filter(
+            "expected", ~pl.col("present"), pl.col("cause") == MISSING.index(Cause.NOT_ASKED)
+        )["hour"]
+        settled = intersect(self.ledger.progress.not_asked, (self.scope.window,))
+        return sum(int(asked_for.is_between(start, end - 1).sum()) for start, end in settled)
 
     @cached_property
     def held(self) -> pl.Series:
@@ -122,15 +195,15 @@ class StationData:
     def gaps(self) -> pl.DataFrame:
         """The gaps: runs of expected hours without a reading.
 
-        station_idx; start, end: hours, half-open; hours; cause: the most frequent; and a column of
-        hours for every cause.
+        station_idx; start, end: hours, half-open; hours; cause: the most frequent; a column of
+        hours for every cause; standing: hours of any cause in which a document stands.
         """
         missing = self.hours.filter("expected", ~pl.col("present"))
         counts = [
             (pl.col("cause") == index).sum().cast(pl.Int64).alias(str(cause))
-            for index, cause in enumerate(CAUSES)
+            for index, cause in enumerate(MISSING)
         ]
-        most = pl.concat_list(*map(str, CAUSES)).list.arg_max()
+        most = pl.concat_list(*map(str, MISSING)).list.arg_max()
         return (
             missing.with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("run"))
             .group_by("run", maintain_order=True)
@@ -139,6 +212,7 @@ class StationData:
                 (pl.col("hour").max() + 1).alias("end"),
                 pl.len().cast(pl.Int64).alias("hours"),
                 *counts,
+                pl.col("standing").sum().cast(pl.Int64),
             )
             .select(
                 pl.lit(self.station.idx, pl.Int64).alias("station_idx"),
@@ -146,9 +220,31 @@ class StationData:
                 "end",
                 "hours",
                 most.replace_strict(
-                    list(range(len(CAUSES))), list(map(str, CAUSES)), return_dtype=pl.String
+                    list(range(len(MISSING))), list(map(str, MISSING)), return_dtype=pl.String
                 ).alias("cause"),
-                *map(str, CAUSES),
+                *map(str, MISSING),
+                "standing",
+            )
+        )
+
+    @cached_property
+    def stretches(self) -> pl.DataFrame:
+        """The missing hours in runs of one cause: station_idx, start, end, cause."""
+        missing = self.hours.filter("expected", ~pl.col("present")).select("hour", "cause")
+        runs = missing.with_columns(
+            (pl.col("hour") - pl.int_range(pl.len())).alias("gap"),
+            pl.col("cause").rle_id().alias("run"),
+        )
+        names = dict(enumerate(map(str, MISSING)))
+        return (
+            runs.group_by("gap", "run", maintain_order=True)
+            .agg(
+                pl.col("hour").min().alias("start"),
+                (pl.col("hour").max() + 1).alias("end"),
+                pl.col("cause").first().replace_strict(names, return_dtype=pl.String),
+            )
+            .select(
+                pl.lit(self.station.idx, pl.Int64).alias("station_idx"), "start", "end", "cause"
             )
         )
 
@@ -179,4 +275,4 @@ def utc(name: str, to: str = "") -> pl.Expr:
     return (pl.col(name) * HOUR_MS).cast(pl.Datetime("ms", "UTC")).alias(to or name)
 
 
-__all__ = ["CAUSES", "Cause", "Scope", "StationData", "month", "month_text", "utc"]
+__all__ = ["MISSING", "Cause", "Scope", "StationData", "month", "month_text", "utc"]

@@ -15,17 +15,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint
+from runner.core.checkpoint import Empty, Progress
 from runner.core.errors import ConfigError
-from runner.core.intervals import Interval, Intervals, union
+from runner.core.intervals import Interval, Intervals, intersect, subtract, union
 from runner.core.stations import Station
+from runner.files import write_text
 from runner.quality.document import Identity
 from runner.quality.files import DOCUMENT, READINGS
 from runner.quality.ledger import StationLedger
 from runner.secrets import masked
 
 NAME = "ledger.json"
-_VERSION = 1
+_VERSION = 2
 _OF_THE_OUTCOME = (
     *("run_id", "windows", "totals", "requests", "failed_requests", "throttled_requests"),
     *("of_more_hours", "of_more_stations"),
@@ -44,9 +45,9 @@ class Inputs:
         identity: of the run.
         outcome: the account of the run, as JSON; None where there is none.
         stations: those checked.
-        entries: what the ledger knows of each, as JSON: status, error, covered, empty, rejected
-            (lists of [start, end), hours since 1970), accounts.
-        documents: extracted of each; None where that is not told.
+        entries: what the ledger knows of each, as JSON: status, error, covered, empty, rejected,
+            not_asked, unknown (lists of [start, end), hours since 1970), reasons, stored.
+        documents: extracted of each; None if that is not known.
     """
 
     window: Interval
@@ -61,17 +62,19 @@ class Inputs:
     def ledger(self, station_idx: int) -> StationLedger:
         """Return what the ledger knows of a station."""
         entry = self.entries[station_idx]
+        progress = Progress(
+            covered=_intervals(entry["covered"]),
+            empty=tuple(Empty(start, end, 0) for start, end in entry["empty"]),
+            rejected=_intervals(entry["rejected"]),
+            not_asked=_intervals(entry["not_asked"]),
+            unknown=_intervals(entry["unknown"]),
+        )
         return StationLedger(
             status=entry["status"],
             error=entry["error"],
-            covered=_intervals(entry["covered"]),
-            empty=_intervals(entry["empty"]),
-            rejected={
-                hour
-                for piece in _intervals(entry["rejected"])
-                for hour in range(piece.start, piece.end)
-            },
-            accounts=entry["accounts"],
+            progress=progress,
+            reasons={int(hour): reason for hour, reason in entry["reasons"].items()},
+            stored=entry["stored"],
         )
 
     def of(self, ids: Collection[int], identity: Identity) -> Inputs:
@@ -95,20 +98,36 @@ class Inputs:
             "outcome": outcome and {k: outcome[k] for k in _OF_THE_OUTCOME if k in outcome},
             "stations": [asdict(one) | dict(self.entries[one.idx]) for one in self.stations],
         }
-        text = json.dumps(masked(content, redact), ensure_ascii=False)
-        (directory / NAME).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(directory / NAME, json.dumps(masked(content, redact), ensure_ascii=False))
 
 
-def entry_of(checkpoint: Checkpoint | None, rejected: Collection[int]) -> dict[str, Any]:
-    """Return what a checkpoint and the hours of the kept rejects say of a station, as JSON."""
-    known = StationLedger.of(checkpoint, rejected)
+def entry_of(known: StationLedger) -> dict[str, Any]:
+    """Return what is known of a station besides its readings, as JSON."""
+    progress = known.progress
+    noted = ("covered", "rejected", "not_asked", "unknown")
     return {
         "status": known.status,
         "error": known.error,
-        "covered": [[*piece] for piece in known.covered],
-        "empty": [[*piece] for piece in known.empty],
-        "rejected": [[*piece] for piece in union(Interval(hour, hour + 1) for hour in rejected)],
-        "accounts": known.accounts,
+        **{name: [[*piece] for piece in getattr(progress, name)] for name in noted},
+        "empty": [[item.start, item.end] for item in progress.empty],
+        "reasons": {str(hour): reason for hour, reason in known.reasons.items()},
+        "stored": known.stored,
+    }
+
+
+def _of_version_1(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry that an older version wrote in the form of this one."""
+    covered, empty = _intervals(entry["covered"]), _intervals(entry["empty"])
+    rejected = intersect(covered, _intervals(entry["rejected"]))
+    unknown = () if entry["accounts"] else subtract(covered, (*empty, *rejected))
+    return {
+        **entry,
+        "empty": [[*piece] for piece in union((*empty, *rejected))],
+        "rejected": [[*piece] for piece in rejected],
+        "not_asked": [],
+        "unknown": [[*piece] for piece in unknown],
+        "reasons": {},
+        "stored": None,
     }
 
 
@@ -122,9 +141,10 @@ def read_inputs(run_dir: Path) -> Inputs:
     try:
         told = json.loads((directory / NAME).read_text(encoding="utf-8"))
         document = json.loads((directory / DOCUMENT).read_text(encoding="utf-8"))
-        if told["version"] != _VERSION:
+        if told["version"] not in (1, _VERSION):
             raise ConfigError(f"{directory / NAME} is of another version: {told['version']}")
-        entries = {one["idx"]: one for one in told["stations"]}
+        is_old = told["version"] == 1
+        entries = {one["idx"]: _of_version_1(one) if is_old else one for one in told["stations"]}
         inputs = Inputs(
             window=Interval(*told["window"]),
             now=datetime.fromisoformat(told["now"]),

@@ -91,6 +91,7 @@ class Inspected:
         diurnal: agg/diurnal.parquet.
         categories: agg/category.parquet.
         gaps: runs of missing hours, `start` and `end` as hours since 1970.
+        stretches: the same in runs of one cause.
         external: how far WAQI's daily files agree, `runner.quality.external.AGREEMENT`.
     """
 
@@ -101,6 +102,7 @@ class Inspected:
     diurnal: pl.DataFrame
     categories: pl.DataFrame
     gaps: pl.DataFrame
+    stretches: pl.DataFrame
     external: pl.DataFrame
 
 
@@ -141,6 +143,7 @@ def inspect(
         parts["diurnal"].append(aggregates.by_hour_of_day(data))
         parts["categories"].append(aggregates.by_category(data))
         parts["gaps"].append(data.gaps)
+        parts["stretches"].append(data.stretches)
         parts["external"].append(agreement(data, policy.rules["E01"].params))
         summaries.append(aggregates.summary(data))
     frames = {name: pl.concat(pieces) for name, pieces in parts.items()}

@@ -2,103 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from runner.core.checkpoint import Checkpoint
-from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
+from runner.core.checkpoint import Checkpoint, Progress
 
-
-class Cause(StrEnum):
-    """Why an hour has no reading."""
-
-    NOT_FETCHED = "not_fetched"
-    """Nobody has asked the source for it yet, or the asking failed."""
-    SOURCE_EMPTY = "source_empty"
-    """The source was asked, and had nothing."""
-    REJECTED = "rejected"
-    """The source had a record that is no reading; it is kept in `ingest_rejects`."""
-    LOST = "lost"
-    """A reading was stored, by the ledger, and is not there any more."""
-
-
-CAUSES = tuple(Cause)
-"""In the order in which the worse wins where a gap has as many hours of one as of another."""
-
-CAUSE_WORDS = {
-    "source_empty": "the source had nothing",
-    "not_fetched": "not fetched yet",
-    "rejected": "rejected",
-    "lost": "lost after it was stored",
-}
-"""What a person is told of a cause, everywhere the same."""
-
-
-def missing_words(hours: Mapping[str, int]) -> str:
-    """Return the missing hours by cause: `24 h the source had nothing, 3 h rejected`."""
-    return ", ".join(
-        f"{count:,} h {CAUSE_WORDS.get(cause, cause)}" for cause, count in hours.items() if count
-    )
+NOTHING_KNOWN = Progress()
 
 
 @dataclass(frozen=True, slots=True)
 class StationLedger:
-    """What the ledger knows of one station.
+    """What is known of one station besides its readings.
 
     Attributes:
         status: of the checkpoint: in_progress, completed, failed; empty without a checkpoint.
         error: why it failed, in words; empty unless failed.
-        covered: hours whose answer was stored.
-        empty: covered hours that had no reading then.
-        rejected: hours a reject is kept of.
-        accounts: whether the ledger accounts for every covered hour. Not so where coverage was
-            written by hand or by the system before: what was empty then is not known.
+        progress: what the checkpoint knows of its hours; its `empty` without the time of asking.
+        reasons: why a record of an hour was refused, for hours that a reject is kept of.
+        stored: readings that the run in hand stored of the hours checked; None if not known.
     """
 
     status: str = ""
     error: str = ""
-    covered: Intervals = ()
-    empty: Intervals = ()
-    rejected: Collection[int] = frozenset()
-    accounts: bool = False
+    progress: Progress = NOTHING_KNOWN
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    stored: int | None = None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint | None, rejected: Collection[int]) -> StationLedger:
-        """Return what a checkpoint and the hours of the kept rejects say."""
+    def of(
+        cls, checkpoint: Checkpoint | None, reasons: Mapping[int, str], stored: int | None = None
+    ) -> StationLedger:
+        """Return what a checkpoint, the kept rejects and a run's account know.
+
+        Args:
+            checkpoint: of the station; what an older version left unsettled is settled.
+            reasons: of the kept rejects, by hour.
+            stored: readings that the run stored.
+        """
         if checkpoint is None:
-            return cls(rejected=rejected)
-        empty = union(Interval(item.start, item.end) for item in checkpoint.empty)
-        unexplained = total_hours(checkpoint.covered) - total_hours(
-            intersect(empty, checkpoint.covered)
-        )
+            return cls(reasons=reasons, stored=stored)
         return cls(
             status=str(checkpoint.status),
             error=checkpoint.error_message or "",
-            covered=checkpoint.covered,
-            empty=empty,
-            rejected=rejected,
-            accounts=checkpoint.total.readings >= unexplained > 0,
+            progress=checkpoint.progress,
+            reasons=reasons,
+            stored=stored,
         )
-
-    def causes(self, window: Interval) -> bytearray:
-        """Return, for every hour of a window, the index in CAUSES if it has no reading."""
-        index = {cause: CAUSES.index(cause) for cause in Cause}
-        answered = index[Cause.LOST if self.accounts else Cause.SOURCE_EMPTY]
-        found = bytearray([index[Cause.NOT_FETCHED]]) * window.hours
-        for piece in intersect(self.covered, (window,)):
-            _fill(found, window, piece, answered)
-            for hole in intersect(self.empty, (piece,)):
-                _fill(found, window, hole, index[Cause.SOURCE_EMPTY])
-        for hour in self.rejected:
-            if window.start <= hour < window.end:
-                found[hour - window.start] = index[Cause.REJECTED]
-        return found
-
-
-def _fill(found: bytearray, window: Interval, piece: Interval, value: int) -> None:
-    found[piece.start - window.start : piece.end - window.start] = bytes([value]) * piece.hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +57,8 @@ class RunLedger:
 
     Attributes:
         run_id: the run.
-        windows: planned, ok, empty (those ok without a reading), failed, not_attempted.
+        windows: planned, ok, empty (those ok without a reading), not_asked (of which the source was
+            asked for no hour), failed, not_attempted.
         readings: fetched, inserted, updated, unchanged, kept, rejected, partial (readings that lost
             a value to a reject), repeated (records that said the same twice).
         requests: tries of requests, all of them.
@@ -158,7 +109,7 @@ def run_ledger(outcome: Mapping[str, Any]) -> RunLedger | None:
     }
     return RunLedger(
         run_id=str(outcome.get("run_id", "")),
-        windows={name: int(count) for name, count in stations.items()},
+        windows={"not_asked": 0, **{name: int(count) for name, count in stations.items()}},
         readings=readings,
         requests=int(outcome.get("requests", 0)),
         failed_requests=int(outcome.get("failed_requests", 0)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from runner.core.intervals import intersect, total_hours
+from runner.core.checkpoint import Empties
+from runner.core.intervals import Interval, intersect, subtract, total_hours, union
 from runner.quality.catalogue import Found, Params, nothing, run_check, station_check
-from runner.quality.grid import CAUSES, Cause, StationData
+from runner.quality.grid import MISSING, Cause, StationData
 from runner.quality.ledger import RunLedger
 from runner.quality.run_data import RunData
 
@@ -58,21 +59,25 @@ def unexplained(run: RunData, _params: Params) -> Found:
     return _judged(run.ledger, max(fetched, explained), abs(fetched - explained), note)
 
 
-@station_check("R04", "Hours stored by the ledger that the database lacks",
+@station_check("R04", "Stored readings that the database lacks",
                dimension="process", unit="station-hours")  # fmt: skip
 def lost_hours(data: StationData, _params: Params) -> Found:
-    """Covered hours that had a reading when they were fetched, and have none now."""
-    ledger = data.ledger
-    if not ledger.accounts:
-        return nothing("the ledger does not account for every covered hour")
-    covered = intersect(ledger.covered, (data.scope.window,))
-    stored = total_hours(covered) - total_hours(intersect(ledger.empty, covered))
-    absent = data.rows.select(pl.col("hour")).unique()
-    lost = (
-        data.hours.filter(pl.col("cause") == CAUSES.index(Cause.LOST))
-        .join(absent, on="hour", how="anti")
-        .select("hour")
-    )
+    """Hours with a stored reading and no document now, by the checkpoint or by the run's account.
+
+    The account counts readings and names no hour, so it finds what the checkpoint lost, too.
+    """
+    window, progress, account = data.scope.window, data.ledger.progress, data.ledger.stored
+    covered = intersect(progress.covered, (window,))
+    others = union((*_pieces(progress.empty), *progress.unknown))
+    stored = max(total_hours(subtract(covered, others)), account or 0)
+    if not stored:
+        return nothing("no reading is known to be stored")
+    lost = data.hours.filter(
+        ~pl.col("present"), pl.col("cause") == MISSING.index(Cause.LOST)
+    ).select("hour")
+    inside = pl.col("hour").is_between(window.start, window.end - 1)
+    there = data.rows.filter(inside)["hour"].n_unique()
+    short = max(0, (account or 0) - there)
     runs = (
         lost.with_columns((pl.col("hour") - pl.int_range(pl.len())).alias("run"))
         .group_by("run", maintain_order=True)
@@ -83,7 +88,21 @@ def lost_hours(data: StationData, _params: Params) -> Found:
             "hours",
         )
     )
+    if short > lost.height:
+        return Found(stored, _account_row(data.station.idx, short), short)
     return Found(stored, runs, lost.height)
+
+
+def _account_row(station_idx: int, hours: int) -> pl.DataFrame:
+    """Return the row of a loss that only the run's account shows: no hour is known."""
+    start = pl.lit(None, pl.Datetime("ms", "UTC")).alias("start")
+    return pl.DataFrame({"station_idx": [station_idx]}).select(
+        "station_idx", start, pl.lit(hours, pl.Int64).alias("hours")
+    )
+
+
+def _pieces(empties: Empties) -> list[Interval]:
+    return [Interval(item.start, item.end) for item in empties]
 
 
 @run_check("R05", "Tries of requests that came to nothing", dimension="process", unit="requests")

@@ -33,12 +33,14 @@ BANDS = (
 )
 
 CAUSE_COLOURS = {
-    "not_fetched": "#101010",
-    "source_empty": "#c9ced6",
+    "not_asked": "#101010",
+    "empty": "#c9ced6",
     "rejected": "#6b7f99",
     "lost": "#00a5c8",
+    "kept": "#8a5a2b",
+    "unknown": "#e78ac3",
 }
 """Causes of missing hours, see `runner.quality`; none is a colour of a band."""
 
-NOT_ASKED = "#ffffff"
+OUTSIDE = "#ffffff"
 """Hours outside the range."""

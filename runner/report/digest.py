@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from runner.core.causes import cause_words
 from runner.core.text import counted, harmless
-from runner.quality.ledger import missing_words
 from runner.report.markup import percent
 
 MOST_LINES = 20
@@ -25,7 +25,7 @@ def digest(document: Mapping[str, Any]) -> str:
     """
     counts, gaps, window = document["counts"], document["gaps"], document["window"]
     told = ", ".join(f"{counts['checks'][name]} {name}" for name in (*_ORDER, "pass", "skip"))
-    missing = missing_words(gaps["hours_missing"])
+    missing = cause_words(gaps["hours_missing"])
     lines = [
         f"# Quality: {document['status'].upper()}",
         "",

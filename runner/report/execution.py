@@ -7,7 +7,6 @@ yields an error in words, never an exception.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from runner.files import own_directory, write_text
 
 if TYPE_CHECKING:
     from runner.report.kernels import ScrubbedKernel
@@ -80,10 +81,11 @@ def execute(
     target.unlink(missing_ok=True)
     if stopped():
         return Execution(target, error="stopped", stopped=True)
-    with tempfile.TemporaryDirectory(prefix="airq-kernel-") as place:
-        run = _Run(source, target, dict(parameters), cell_timeout_s, Path(place))
+    with own_directory() as place:
+        raw = place / target.name
+        run = _Run(source, raw, dict(parameters), cell_timeout_s, place)
         error = run.until_done_or(stopped)
-    _tidy(target, redact)
+        _tidy(raw, target, redact)
     executed = Execution(
         target,
         failed_cells(target),
@@ -101,19 +103,19 @@ def execute(
     return executed
 
 
-def _tidy(notebook: Path, redact: Callable[[str], str]) -> None:
-    """Take papermill's banners out of an executed copy: they name the first failure only."""
+def _tidy(raw: Path, target: Path, redact: Callable[[str], str]) -> None:
+    """Keep an executed copy, without papermill's banners: they name the first failure only."""
     try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
+        content = json.loads(raw.read_text(encoding="utf-8"))
         content["cells"] = [
             cell
             for cell in content["cells"]
             if _BANNER not in cell.get("metadata", {}).get("tags", ())
         ]
+        content["metadata"]["papermill"]["output_path"] = str(target)
     except (OSError, ValueError, LookupError):
         return
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    notebook.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
+    write_text(target, redact(json.dumps(content, indent=1, ensure_ascii=False)))
 
 
 def failed_cells(notebook: Path) -> tuple[tuple[int, str], ...]:

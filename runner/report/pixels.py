@@ -10,16 +10,16 @@ from itertools import pairwise
 
 import polars as pl
 
+from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
-from runner.quality.ledger import CAUSE_WORDS
-from runner.report.bands import BANDS, CAUSE_COLOURS, NOT_ASKED
+from runner.report.bands import BANDS, CAUSE_COLOURS, OUTSIDE
 from runner.report.markup import Markup, image, text
 
 _HOURS = 24
 _MOST_LABELS = 12
 _HEIGHT_PX = 8 * _HOURS
-_COLOURS = (*(band.colour for band in BANDS), *CAUSE_COLOURS.values(), NOT_ASKED)
-_MARK = (*CAUSE_COLOURS,).index("not_fetched") + len(BANDS)
+_COLOURS = (*(band.colour for band in BANDS), *CAUSE_COLOURS.values(), OUTSIDE)
+_MARK = (*CAUSE_COLOURS,).index("not_asked") + len(BANDS)
 """Black, as in the calendar."""
 
 

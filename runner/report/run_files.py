@@ -14,7 +14,14 @@ import polars as pl
 from runner.core.errors import ConfigError
 from runner.core.outcome import ATTRIBUTIONS
 from runner.core.text import harmless
-from runner.quality.files import DOCUMENT, READINGS, read_readings, read_spreadsheet_safe
+from runner.quality.files import (
+    DOCUMENT,
+    OLD_CAUSES,
+    READINGS,
+    SCHEMA_VERSIONS,
+    read_readings,
+    read_spreadsheet_safe,
+)
 from runner.quality.frames import HOUR, POLLUTANTS, numeric, usable
 from runner.quality.grid import utc
 
@@ -50,8 +57,14 @@ class RunFiles:
             raise ConfigError(
                 f"{path} cannot be read: {error}", hint="A run directory has quality/quality.json"
             ) from None
-        if not isinstance(document, dict) or document.get("schema_version") != 1:
-            raise ConfigError(f"{path} is no quality.json of version 1")
+        version = document.get("schema_version") if isinstance(document, dict) else None
+        if version not in SCHEMA_VERSIONS:
+            raise ConfigError(f"{path} is no quality.json of version 1 or 2")
+        if version == 1 and "gaps" in document:
+            missing = document["gaps"]["hours_missing"]
+            document["gaps"]["hours_missing"] = {
+                OLD_CAUSES.get(cause, cause): hours for cause, hours in missing.items()
+            }
         return cls(path.parent, document)
 
     @cached_property
@@ -107,7 +120,9 @@ class RunFiles:
     def table(self, name: str) -> pl.DataFrame:
         """Return agg/<name>.parquet; without a row and a column where there is none."""
         path = self.directory / "agg" / f"{name}.parquet"
-        return pl.read_parquet(path) if path.is_file() else pl.DataFrame()
+        if not path.is_file():
+            return pl.DataFrame()
+        return _with_causes(pl.read_parquet(path, glob=False))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -126,7 +141,7 @@ class RunFiles:
             return pl.DataFrame()
         types = {"station_idx": pl.Int64, "name": pl.String, "detail": pl.String}
         return (
-            read_spreadsheet_safe(path, types)
+            _with_causes(read_spreadsheet_safe(path, types))
             .filter(True if station_idx is None else pl.col("station_idx") == station_idx)
             .with_columns(
                 pl.col("start", "end").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
@@ -136,7 +151,7 @@ class RunFiles:
     def hours(self, station_idx: int) -> pl.DataFrame:
         """Return every hour of the range: ts (UTC), day (local), hod, aqi, cause.
 
-        From the extracted readings and gaps.csv, else from agg/hour.parquet; without a row where
+        From the extracted readings and agg/cause.parquet, else from agg/hour.parquet; no row if
         the run kept neither.
         """
         if any((self.directory / READINGS).glob(f"{station_idx}-*.parquet")):
@@ -177,8 +192,15 @@ class RunFiles:
         )
 
     def _causes(self, station_idx: int) -> pl.DataFrame:
-        """Return hour and cause of every missing hour that gaps.csv names."""
-        gaps = self.gaps(station_idx)
+        """Return hour and cause of every missing hour.
+
+        Runs of an older version kept the most frequent cause of every gap alone.
+        """
+        gaps = self.table("cause")
+        if gaps.width:
+            gaps = gaps.filter(pl.col("station_idx") == station_idx)
+        else:
+            gaps = self.gaps(station_idx)
         if not gaps.height:
             return pl.DataFrame(schema={"hour": pl.Int64, "cause": pl.String})
         hour = [pl.col(side).dt.timestamp("ms") // _HOUR_MS for side in ("start", "end")]
@@ -200,7 +222,7 @@ class RunFiles:
         path = self.directory / "failures" / f"{check_id}.parquet"
         if not path.is_file():
             return pl.DataFrame()
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(path, glob=False)
         if "station_idx" not in rows.columns:
             return pl.DataFrame()
         return rows.filter(pl.col("station_idx") == station_idx)
@@ -212,7 +234,7 @@ class RunFiles:
         for check in self.document["checks"]:
             path = self.directory / "failures" / f"{check['id']}.parquet"
             if check["stations"] and path.is_file():
-                pieces.append(self._days_of(pl.read_parquet(path), check))
+                pieces.append(self._days_of(pl.read_parquet(path, glob=False), check))
         return pl.concat(pieces).unique().sort("station_idx", "day", "check")
 
     def _days_of(self, rows: pl.DataFrame, check: Mapping[str, Any]) -> pl.DataFrame:
@@ -287,3 +309,12 @@ def open_run(run_dir: str | Path | None) -> RunFiles:
     if chosen is None:
         raise ConfigError("there is no finished run under runs/, here or above", hint="Set RUN_DIR")
     return RunFiles.of(chosen)
+
+
+def _with_causes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of a run of schema 1 with today's names of causes; others as they are."""
+    names = {f"{old}{end}": f"{new}{end}" for old, new in OLD_CAUSES.items() for end in ("", "_h")}
+    rows = rows.rename(names, strict=False)
+    if "cause" not in rows.columns:
+        return rows
+    return rows.with_columns(pl.col("cause").replace(OLD_CAUSES))

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.causes import gap_words
 from runner.core.errors import ConfigError
 from runner.core.text import counted
-from runner.quality.ledger import CAUSE_WORDS
 from runner.report import figures
 from runner.report.attribution import attribution
 from runner.report.markup import Markup, heading, paragraph, percent, table, text
@@ -144,15 +144,15 @@ class StationPage:
         gaps = self.run.gaps(self.station_idx)
         if not gaps.height:
             return paragraph("No hour is missing.")
-        rows = gaps.head(_MOST_GAPS).select(
-            self.run.local("start"),
-            self.run.local("end").alias("end"),
-            "hours",
-            pl.col("cause").replace(CAUSE_WORDS),
-            pl.col("detail").fill_null(""),
+        told = gaps.head(_MOST_GAPS).with_columns(
+            self.run.local("start").alias("from"), self.run.local("end").alias("to")
         )
+        rows = [
+            (row["from"], row["to"], row["hours"], gap_words(row), row["detail"] or "")
+            for row in told.iter_rows(named=True)
+        ]
         zone = self.run.zone
-        shown = table((f"from ({zone})", f"to ({zone})", "hours", "cause", "detail"), rows.rows())
+        shown = table((f"from ({zone})", f"to ({zone})", "hours", "cause", "detail"), rows)
         if gaps.height <= _MOST_GAPS:
             return shown
         return shown + paragraph(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
+import io
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -38,6 +42,9 @@ from runner.sources.patience import (
     is_retriable,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 log = structlog.get_logger()
 
 USER_AGENT = f"air-quality-backfill-runner/{__version__}"
@@ -48,8 +55,7 @@ _CHUNK = 2**16
 _CONNECTIONS = 64
 """Kept open: one a worker, and there are at most so many workers."""
 _SLOWEST = 10
-"""A body may take so many read timeouts in all; one that drips on for ever is cut off. (A head that
-drips on for ever is not: only the read timeout guards it, and the stop at 64 KiB a line.)"""
+"""Read timeouts that a whole answer may take, head and body; one that drips for ever is cut off."""
 
 _PROXY_HINT = (
     "Nothing is lost. Put the proxy right, or name the API's host in NO_PROXY, and run the same "
@@ -126,6 +132,66 @@ def parsed_json(body: bytes) -> Any:
         raise ValueError(msg) from None
 
 
+class _TooSlowError(OSError):
+    """The answer goes on, and its time is over."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(errno.ETIME, f"the answer was not complete after {limit_s:g} s")
+
+
+class _Timed(io.RawIOBase):
+    """Read a response from a socket: every read within its timeout, all of them in a deadline."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._timeout_s = sock.gettimeout() or 0.0
+        self._limit_s = _SLOWEST * self._timeout_s
+        self._deadline = time.monotonic() + self._limit_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise _TooSlowError(self._limit_s)
+        self._sock.settimeout(min(self._timeout_s, left_s))
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError:
+            if left_s < self._timeout_s:
+                raise _TooSlowError(self._limit_s) from None
+            raise
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """A response with a deadline from its first byte on, the interim ones (100) before it too."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock))
+
+
+class _Adapter(HTTPAdapter):
+    """Let connections of every kind, through proxies too, make timed responses."""
+
+    def get_connection_with_tls_context(
+        self, *args: Any, **options: Any
+    ) -> Any:  # a pool of urllib3
+        pool: Any = super().get_connection_with_tls_context(*args, **options)
+        usual = pool.ConnectionCls
+        if usual.response_class is not _TimedResponse:
+            timed = type(usual.__name__, (usual,), {"response_class": _TimedResponse})
+            pool.ConnectionCls = timed
+        return pool
+
+
 class HttpClient:
     """GETs from one server. Thread-safe.
 
@@ -168,7 +234,7 @@ class HttpClient:
         self._throttle = Throttle()
         self._failed = failed or FailedTries()
         self._secret_headers = dict(secret_headers or {})
-        self._adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS)
+        self._adapter = _Adapter(pool_maxsize=_CONNECTIONS)
         self._headers = {**default_headers(), "User-Agent": USER_AGENT}
         with requests.Session() as session:  # proxies and certificates, as the environment says
             found = session.merge_environment_settings(self._base_url, {}, True, None, None)  # noqa: FBT003 - its form
@@ -252,8 +318,6 @@ class HttpClient:
         """
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
         headers = {name: secret.reveal() for name, secret in self._secret_headers.items()}
-        longest_s = _SLOWEST * self._timeouts.read_s
-        deadline = time.monotonic() + self._timeouts.connect_s + longest_s
         timeout = (self._timeouts.connect_s, self._timeouts.read_s)
         with self._plain_errors():
             request = requests.Request(
@@ -269,7 +333,7 @@ class HttpClient:
                 verify=self._verify,
                 proxies=self._proxies,
             ) as response:
-                reply = self._whole(response, deadline, longest_s)
+                reply = self._whole(response)
         if reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise self._failure(
                 f"{self._proxy or 'a proxy'} refuses: HTTP {reply.status}",
@@ -289,14 +353,12 @@ class HttpClient:
 
         return clean
 
-    def _whole(self, response: requests.Response, deadline: float, longest_s: float) -> Reply:
+    def _whole(self, response: requests.Response) -> Reply:
         body = bytearray()
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             body += chunk
             if len(body) > LARGEST_BODY:
                 raise self._failure(f"the answer is larger than {LARGEST_BODY >> 20} MB")
-            if time.monotonic() > deadline:
-                raise self._failure(f"the answer was not complete after {longest_s:g} s")
         return Reply(response.status_code, response.headers, bytes(body))
 
     @contextmanager
@@ -326,7 +388,7 @@ class HttpClient:
                 return said, Scope.RETRY if can_pass else Scope.RUN
             case requests.exceptions.InvalidProxyURL():
                 return f"{self._proxy} has no address that can be used", Scope.RUN
-            case requests.exceptions.InvalidHeader() | UnicodeEncodeError():
+            case requests.exceptions.InvalidHeader(request=None) | UnicodeEncodeError():
                 return f"no request can be sent to {where}: a header is refused", Scope.RUN
             case requests.ConnectTimeout():
                 said = f"no connection to {where} within {self._timeouts.connect_s:g} s"
@@ -343,22 +405,6 @@ class HttpClient:
         return said, Scope.RETRY
 
 
-def _cleaned(reply: Reply, clean: Callable[[str], str]) -> Reply:
-    """Return an answer without secrets; the same one if it holds none."""
-    headers, body = reply.headers, reply.body
-    encoding = json.detect_encoding(body)
-    if encoding.startswith("utf-8"):
-        text, errors = body.decode("utf-8", "surrogateescape"), "surrogateescape"
-    else:
-        text, errors = body.decode(encoding, "replace"), "replace"
-    if (without_secrets := clean(text)) != text:
-        body = without_secrets.encode("utf-8" if encoding == "utf-8-sig" else encoding, errors)
-    said = " ".join(chain.from_iterable(headers.items()))
-    if clean(said) != said:
-        headers = CaseInsensitiveDict(masked(dict(headers.items()), clean))
-    return Reply(reply.status, headers, body)
-
-
 def _proxy_of(base_url: str, proxies: Mapping[str, str]) -> str:
     """Return the proxy of an address in words, without user and password; empty without one."""
     chosen = select_proxy(base_url, proxies)
@@ -373,6 +419,22 @@ def _proxy_of(base_url: str, proxies: Mapping[str, str]) -> str:
     except ValueError:  # no port, no address
         place = "?"
     return f"the proxy {place} ({variable})"
+
+
+def _cleaned(reply: Reply, clean: Callable[[str], str]) -> Reply:
+    """Return an answer without secrets; the same one if it holds none."""
+    headers, body = reply.headers, reply.body
+    encoding = json.detect_encoding(body)
+    if encoding.startswith("utf-8"):
+        text, errors = body.decode("utf-8", "surrogateescape"), "surrogateescape"
+    else:
+        text, errors = body.decode(encoding, "replace"), "replace"
+    if (without_secrets := clean(text)) != text:
+        body = without_secrets.encode("utf-8" if encoding == "utf-8-sig" else encoding, errors)
+    said = " ".join(chain.from_iterable(headers.items()))
+    if clean(said) != said:
+        headers = CaseInsensitiveDict(masked(dict(headers.items()), clean))
+    return Reply(reply.status, headers, body)
 
 
 def _is_unreachable(error: BaseException) -> bool:

@@ -135,7 +135,7 @@ class Patience:
             tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
             error.message = f"{error.message} (given up after {tries})"
             error.scope = Scope.RUN if error.unreachable else Scope.STATION
-            error.hint = _UNREACHABLE if error.unreachable else error.hint
+            error.hint = error.hint or (_UNREACHABLE if error.unreachable else "")
         error.args = (error.message,)
         raise error
 

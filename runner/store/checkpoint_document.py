@@ -19,7 +19,16 @@ from bson.tz_util import utc
 
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Status, Tally
 from runner.core.errors import Scope, StoreError
-from runner.core.intervals import Interval, hour_of, subtract, to_datetime, union
+from runner.core.intervals import (
+    Interval,
+    Intervals,
+    hour_of,
+    intersect,
+    subtract,
+    to_datetime,
+    total_hours,
+    union,
+)
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
@@ -43,6 +52,9 @@ DROPPED = (
     *("total_rejected", "total_repaired", "rejected_hours", "empty_hours"),
 )
 """Fields of documents without a schema that have another name now, or counted passes as hours."""
+
+NOTED = ("rejected", "not_asked", "unknown")
+"""Fields with hours besides `covered` and `empty`, see `runner.core.checkpoint.Progress`."""
 
 _YEARS = range(1970, 2200)
 _INT32 = range(-(2**31), 2**31)
@@ -74,30 +86,52 @@ def to_checkpoint(document: Document) -> Checkpoint | None:
     start_hour = None if start is None else _hour_from(start)
     end_hour = None if end is None else hour_of(end)
     if document.get("covered") is not None:
-        rows = _rows(idx, "covered", document["covered"], _PAIR)
-        covered = union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
+        covered = _intervals(idx, "covered", document["covered"])
     else:
         ends = [] if last is None else [hour_of(last)]
         if status is Status.COMPLETED and end_hour is not None:
             ends.append(end_hour)
         covered = () if start_hour is None or not ends else union([Interval(start_hour, max(ends))])
     updated_at = "last_updated" if "last_updated" in document else "updated_at"
-    empty = tuple(
+    found = tuple(
         Empty(_hour_from(start), hour_of(end), hour_of(asked))
         for start, end, asked in _rows(idx, "empty", document.get("empty"), _EMPTY)
     )
+    empty = _disjoint(sorted(item for item in found if item.start < item.end))
+    noted = {name: _intervals(idx, name, document.get(name)) for name in NOTED}
+    if schema is None:
+        noted["unknown"] = _unknown(idx, document, covered, empty)
     error = document.get("error_message")
     return Checkpoint(
         station_idx=idx,
         status=status,
         covered=covered,
-        empty=_disjoint(sorted(item for item in empty if item.start < item.end)),
+        empty=empty,
+        rejected=noted["rejected"],
+        not_asked=subtract(noted["not_asked"], covered),
+        unknown=intersect(noted["unknown"], covered),
+        unsettled=_count(idx, "rejected_hours", document) if schema is None else 0,
         start_hour=start_hour,
         target_end_hour=end_hour,
         total=Tally(**{name: _count(idx, field, document) for name, field in COUNTERS.items()}),
         error_message=str(error) if error and status is Status.FAILED else None,
         updated_at=_moment(idx, updated_at, document.get(updated_at)),
     )
+
+
+def _unknown(idx: int, document: Document, covered: Intervals, empty: Empties) -> Intervals:
+    """Return the covered hours of a document without a schema that nothing proves to be answered.
+
+    Without `covered` another program wrote it. With it an older version of ours did, and may have
+    found hours covered by another program: then its count of readings does not reach for them.
+    """
+    if document.get("covered") is None:
+        return covered
+    if "empty" not in document:  # see Checkpoints.load
+        return ()
+    answered = subtract(covered, (Interval(item.start, item.end) for item in empty))
+    readings = _count(idx, "total_readings", document)
+    return answered if readings < total_hours(answered) else ()
 
 
 def station_of(document: Document) -> int | None:
@@ -107,7 +141,13 @@ def station_of(document: Document) -> int | None:
 
 
 def unreadable(station_idx: int, error: StoreError) -> Checkpoint:
-    """Return what stands for a checkpoint that cannot be understood: nothing of it is known."""
+    """Return what stands for a checkpoint that cannot be understood: nothing of it is known.
+
+    Raises:
+        StoreError: the same error, if no document is its reason.
+    """
+    if error.scope is Scope.RUN:
+        raise error
     words = ". ".join(filter(None, (error.message, error.hint)))
     return Checkpoint(station_idx, Status.FAILED, error_message=words, unreadable=True)
 
@@ -164,6 +204,11 @@ def _rows(idx: int, field: str, value: Any, names: tuple[str, ...]) -> list[list
             raise _not_understood(idx, field, item, expected)
         rows.append(row)
     return rows
+
+
+def _intervals(idx: int, field: str, value: Any) -> Intervals:
+    rows = _rows(idx, field, value, _PAIR)
+    return union(Interval(_hour_from(start), hour_of(end)) for start, end in rows)
 
 
 def _disjoint(rows: list[Empty]) -> Empties:

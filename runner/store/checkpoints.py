@@ -3,12 +3,14 @@
     {station_idx, last_processed_ts, start_ts, target_end_ts, total_hours_processed,
      total_readings_inserted, last_updated, status, error_message,  <- the documented fields
      schema: 2, created_at, covered: [[start, end), ...], empty: [[start, end, asked), ...],
+     rejected, not_asked, unknown: [[start, end), ...] each,
      total_updated, total_unchanged, total_kept, windows, writer, lease}  <- ours
 
 `covered` is the truth; the documented fields follow from it and keep their meaning: every hour from
 `start_ts` to `last_processed_ts` (excluded) is processed, so that it is `start_ts` before the first
 window and `target_end_ts` when completed. `total_hours_processed` counts the hours covered,
 `total_readings_inserted` the readings that runs put into the collection, each once.
+What `rejected`, `not_asked` and `unknown` mean, `runner.core.checkpoint.Progress` says.
 `writer` {ids, inserted} names the run that has the station by its part of every `_id`, and says how
 many of its readings are counted: what a killed run stored without counting is counted by the next.
 
@@ -20,28 +22,22 @@ goes on. All dates are UTC.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
-from runner.core.checkpoint import (
-    Checkpoint,
-    Empties,
-    Progress,
-    Status,
-    Tally,
-    note_empties,
-    without_hours,
-)
+from runner.core.checkpoint import Checkpoint, Progress, Status, Tally
 from runner.core.errors import CheckpointChangedError, FailedElsewhereError, StoreError
 from runner.core.intervals import (
     Interval,
     Intervals,
     hour_of,
-    intersect,
     to_datetime,
     total_hours,
 )
@@ -51,16 +47,19 @@ from runner.store.checkpoint_document import (
     DROPPED,
     INSERTED,
     NAME,
+    NOTED,
     SCHEMA,
     reached,
     station_of,
     to_checkpoint,
     unreadable,
 )
-from runner.store.collection import Document, ensure_unique_index, open_collection, whole_number
+from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
 from runner.store.object_ids import made_by
+from runner.store.rejects import Rejects
+from runner.store.shape import Index, Indexed
 
 LONGEST_ERROR = 2000
 """Characters kept of an error message."""
@@ -69,7 +68,7 @@ _DELETED = "its checkpoint was deleted while this run worked on it"
 _CHANGED = "its checkpoint was changed by somebody else while this run worked on it"
 
 
-class Checkpoints:
+class Checkpoints(Indexed):
     """The checkpoints of all stations. Thread-safe; a station is one thread's at a time.
 
     `begin` makes a checkpoint; all others change what this run last saw of it, and nothing else: a
@@ -81,24 +80,17 @@ class Checkpoints:
         maker: the part of every `_id` that says that this run inserted a reading.
     """
 
+    indexes = (Index(("station_idx",), "station", unique=True),)
+
     def __init__(
         self, database: Database[Document], leases: Leases | None = None, maker: str = ""
     ) -> None:
         self._collection = open_collection(database, NAME)
         self._readings = open_collection(database, readings.NAME)
+        self._rejects = Rejects(database)
         self._leases = leases
         self._maker = maker
         self._seen: dict[int, Document] = {}
-
-    def ensure(self) -> None:
-        """Make the collection and its unique index on station_idx, where missing.
-
-        Raises:
-            UnsupportedCollectionError: a station has several checkpoints; nothing was changed.
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            ensure_unique_index(self._collection, ("station_idx",), "station")
 
     def load(
         self, station_ids: Collection[int] | None = None, *, with_empty: bool = True
@@ -124,12 +116,28 @@ class Checkpoints:
                 if idx is None:
                     continue
                 try:
-                    checkpoint = to_checkpoint(document)
+                    checkpoint = self._read(document)
                 except StoreError as error:
                     checkpoint = unreadable(idx, error)
                 if checkpoint:
                     loaded[idx] = checkpoint
         return loaded
+
+    def _read(self, document: Document) -> Checkpoint | None:
+        """Return a checkpoint, with what an older version noted in the kept rejects alone.
+
+        Raises:
+            StoreError: it cannot be understood, or MongoDB could not answer.
+        """
+        checkpoint = to_checkpoint(document)
+        if checkpoint is None or not checkpoint.unsettled or not checkpoint.empty:
+            return checkpoint
+        span = Interval(checkpoint.empty[0].start, checkpoint.empty[-1].end)
+        kept = self._rejects.reasons(checkpoint.station_idx, span)
+        progress = checkpoint.progress.settle(kept.keys())
+        return replace(
+            checkpoint, rejected=progress.rejected, unknown=progress.unknown, unsettled=0
+        )
 
     def forget(self, remaining: Mapping[int, Intervals]) -> None:
         """Let some stations be covered only so far, so that the rest is fetched again.
@@ -184,13 +192,14 @@ class Checkpoints:
         first = _first(station_idx, wanted, now)
         make = {"$cond": [{"$eq": [{"$type": "$_id"}, "missing"]}, {"$literal": first}, "$$ROOT"]}
         chosen = {"station_idx": station_idx}
-        with store_errors(NAME):
+        # A DuplicateKeyError means that another run made it at the same moment.
+        with store_errors(NAME), suppress(DuplicateKeyError):
             self._collection.update_one(chosen, [{"$replaceWith": make}], upsert=True)
         if self._leases:
             self._leases.claim(station_idx)
         with store_errors(NAME):
             document = self._collection.find_one(chosen)
-        before = to_checkpoint(document) if document else None
+        before = self._read(document) if document else None
         if document is None or before is None:  # a person deleted it just now
             raise CheckpointChangedError(_DELETED)
         if wanted and before.status is Status.FAILED and not even_failed:
@@ -199,7 +208,8 @@ class Checkpoints:
             raise FailedElsewhereError(before.error_message or "it failed in another run")
         ids, counted = _writer_of(document)
         stored = self._stored_by(station_idx, ids) if ids else 0
-        seen = _state(before.covered, before.empty)
+        progress = before.progress
+        seen = _state(progress)
         changes = {
             "station_idx": station_idx,
             # What a killed run stored without counting is found by its ids.
@@ -218,7 +228,7 @@ class Checkpoints:
                 "error_message": None,
             }
         if within := wanted or _range_of(before):
-            changes["last_processed_ts"] = reached(before.covered, within)
+            changes["last_processed_ts"] = reached(progress.settled, within)
         layers = [{"$literal": {"_id": None, **first}}, "$$ROOT", {"$literal": changes}]
         rewrite: list[Document] = [
             {"$unset": [*DROPPED]},
@@ -227,7 +237,7 @@ class Checkpoints:
         if not self._update(station_idx, rewrite):
             raise CheckpointChangedError(_DELETED)
         self._seen[station_idx] = seen
-        return Progress(before.covered, before.empty)
+        return progress
 
     def _stored_by(self, station_idx: int, maker: str) -> int:
         """Count the readings of a station that a run inserted."""
@@ -239,8 +249,7 @@ class Checkpoints:
         self,
         station_idx: int,
         wanted: Interval | None,
-        covered: Intervals,
-        empty: Empties,
+        progress: Progress,
         tally: Tally,
         now: datetime,
     ) -> None:
@@ -249,8 +258,7 @@ class Checkpoints:
         Args:
             station_idx: the station.
             wanted: the range begun; None for none.
-            covered: everything covered now, the window included.
-            empty: covered hours that the source had no reading for.
+            progress: what is known of the station's hours now, the window included.
             tally: counts of the window; added to the totals.
             now: the present, aware.
 
@@ -259,13 +267,14 @@ class Checkpoints:
             CheckpointChangedError: the checkpoint is not what this run last saw; it stays so.
             StoreError: MongoDB could not do it.
         """
-        state = _state(covered, empty)
+        state = _state(progress)
         if state == self._seen.get(station_idx):
             return  # an observation of an hour that is known: nothing of it could be made out twice
         counts = asdict(tally)
-        changes = {**state, "total_hours_processed": total_hours(covered), "last_updated": now}
+        hours = total_hours(progress.covered)
+        changes = {**state, "total_hours_processed": hours, "last_updated": now}
         if wanted:
-            changes["last_processed_ts"] = reached(covered, wanted)
+            changes["last_processed_ts"] = reached(progress.settled, wanted)
         self._change(
             station_idx,
             state,
@@ -293,7 +302,7 @@ class Checkpoints:
             hours: those hours.
             gained: added to the totals.
             now: the present, aware.
-            emptied: hours that have no reading any more; of them, those covered are empty now.
+            emptied: hours whose reading is rejected now; only covered ones count.
 
         Raises:
             LeaseError: another run works on the station by now.
@@ -302,10 +311,7 @@ class Checkpoints:
         before = self.load([station_idx]).get(station_idx)
         if before is None or before.unreadable:
             return
-        empty = without_hours(before.empty, hours)
-        for piece in intersect(before.covered, (Interval(hour, hour + 1) for hour in emptied)):
-            empty = note_empties(empty, piece, range(*piece), hour_of(now))
-        state = _state(before.covered, empty)
+        state = _state(before.progress.after_changes(hours, emptied, hour_of(now)))
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
         counts["writer.inserted"] = gained.inserted
         changes = {**state, "last_updated": now}
@@ -348,13 +354,9 @@ class Checkpoints:
         Raises:
             StoreError: MongoDB could not do it; the lease expires by itself.
         """
-        self._seen.pop(station_idx, None)
-        if counted:
-            mine = {"station_idx": station_idx, "writer.ids": self._maker}
-            with store_errors(NAME):
-                self._collection.update_one(mine, {"$unset": {"writer": ""}})
+        begun = self._seen.pop(station_idx, None) is not None
         if self._leases:
-            self._leases.release(station_idx)
+            self._leases.release(station_idx, besides=("writer",) if begun and counted else ())
 
     def reset(self, station_ids: Collection[int]) -> int:
         """Delete checkpoints, so that the stations are fetched anew; return how many there were.
@@ -370,7 +372,7 @@ class Checkpoints:
 
         Args:
             station_idx: the station.
-            after: what `covered` and `empty` are then.
+            after: what is known of the station's hours then.
             change: as MongoDB takes it.
 
         Raises:
@@ -378,8 +380,8 @@ class Checkpoints:
             CheckpointChangedError: it is something else.
         """
         seen = self._seen[station_idx]
-        # `empty` is long: it is compared only if nothing else makes out what is new.
-        names = ["covered"] if after["covered"] != seen["covered"] else ["covered", "empty"]
+        # The others are long: they are compared only if `covered` does not make out what is new.
+        names = ["covered"] if after["covered"] != seen["covered"] else [*after]
         if not self._update(station_idx, change, {name: seen[name] for name in names}):
             with store_errors(NAME):
                 found = self._collection.find_one({"station_idx": station_idx}, names)
@@ -410,10 +412,20 @@ class Checkpoints:
         return bool(matched)
 
 
+def _id_of(station_idx: int) -> ObjectId:
+    """Return the `_id` of a new checkpoint.
+
+    The station's number as an ObjectId: two runs that begin a station at the same moment make one
+    document, also where there is no unique index (mongo.indexes=none).
+    """
+    return ObjectId(f"{station_idx % 2**96:024x}")
+
+
 def _first(station_idx: int, wanted: Interval | None, now: datetime) -> Document:
     """Return a checkpoint before the first window, the documented fields first."""
     start, end = map(to_datetime, wanted) if wanted else (None, None)
     return {
+        "_id": _id_of(station_idx),
         "station_idx": station_idx,
         "last_processed_ts": start,
         "start_ts": start,
@@ -425,14 +437,18 @@ def _first(station_idx: int, wanted: Interval | None, now: datetime) -> Document
         "error_message": None,
         "schema": SCHEMA,
         "created_at": now,
-        **_state((), ()),
+        **_state(Progress()),
         **{field: 0 for field in COUNTERS.values() if field != INSERTED},
     }
 
 
-def _state(covered: Intervals, empty: Empties) -> Document:
+def _state(progress: Progress) -> Document:
     """Return what makes out how far a station is; every window changes it."""
-    return {"covered": _dates(covered), "empty": [[*map(to_datetime, item)] for item in empty]}
+    return {
+        "covered": _dates(progress.covered),
+        "empty": [[*map(to_datetime, item)] for item in progress.empty],
+        **{name: _dates(getattr(progress, name)) for name in NOTED},
+    }
 
 
 def _writer_of(document: Document) -> tuple[str, int]:

@@ -1,20 +1,19 @@
-"""Opening a collection, telling its kind, and the unique index that makes doubles impossible."""
+"""Open a collection, and read what MongoDB refuses; see `shape` for kinds and indexes."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Container
 from enum import StrEnum
 from typing import Any
 
 from bson.codec_options import DatetimeConversion
-from pymongo import ASCENDING, ReadPreference
+from pymongo import ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from runner.core.errors import UnsupportedCollectionError
 from runner.core.intervals import EPOCH
 
 Document = dict[str, Any]
@@ -32,8 +31,9 @@ INVALID_OPTIONS = 72
 FAILED_VALIDATION = 121
 """Server error code: the collection's validator refused a document."""
 
-DURABLE = WriteConcern("majority", j=True)
-"""What every write waits for: what a majority has in its journal, no failover takes back."""
+DURABLE = WriteConcern("majority", j=True, wtimeout=30_000)
+"""What every write waits for: what a majority has in its journal, no failover takes back.
+Without a limit, a write that no majority can confirm would wait for ever."""
 LATEST = ReadConcern("local")
 """What every look sees: also what a majority does not have yet, or we would store it again."""
 
@@ -88,88 +88,25 @@ def refusals(error: BulkWriteError, *codes: int) -> list[Document]:
     return refused
 
 
-def describe(collection: Collection[Document]) -> tuple[Kind, Document]:
-    """Return what the collection is at this moment, and the options it was made with."""
-    found = list(collection.database.list_collections(filter={"name": collection.name}))
-    if not found:
-        return Kind.ABSENT, {}
-    options: Document = found[0].get("options", {})
-    if found[0]["type"] == "timeseries":
-        return Kind.TIME_SERIES, options
-    if found[0]["type"] == "view":
-        return Kind.VIEW, options
-    return Kind.CAPPED if options.get("capped") else Kind.REGULAR, options
-
-
-def create_timeseries(collection: Collection[Document]) -> None:
-    """Make the time-series collection of the existing system, unless another run just did."""
-    series = {"timeField": "ts", "metaField": "meta", "granularity": "hours"}
-    try:
-        collection.database.create_collection(collection.name, timeseries=series)
-    except (CollectionInvalid, OperationFailure) as error:
-        if isinstance(error, OperationFailure) and error.code != NAMESPACE_EXISTS:
-            raise
-
-
-def can_delete_by_time(collection: Collection[Document]) -> bool:
+def can_delete_by_time(
+    collection: Collection[Document],
+    refusals: Container[int | None] = (INVALID_OPTIONS, ILLEGAL_OPERATION, UNAUTHORIZED),
+) -> bool:
     """Return whether single readings of a time-series collection can be deleted (MongoDB 7.0).
 
     Asked by a deletion that matches nothing: what the server says counts, not its version.
+
+    Args:
+        collection: of the readings.
+        refusals: the error codes that mean no.
     """
     try:
         collection.delete_many({"ts": EPOCH, "aqi": {"$exists": False}, "meta": None})
     except OperationFailure as error:
-        if error.code in (INVALID_OPTIONS, ILLEGAL_OPERATION, UNAUTHORIZED):
+        if error.code in refusals:
             return False
         raise
     return True
-
-
-def ensure_index(collection: Collection[Document], fields: tuple[str, ...], name: str) -> None:
-    """Create a plain index, unless one over exactly these fields, in any direction, is there."""
-    if not any(tuple(index["key"]) == fields for index in collection.list_indexes()):
-        collection.create_index([(field, ASCENDING) for field in fields], name=name)
-
-
-def has_unique_index(collection: Collection[Document], fields: tuple[str, ...]) -> bool:
-    """Return whether a unique index over exactly these fields, in either direction, is there."""
-    return any(
-        index.get("unique")
-        and "partialFilterExpression" not in index
-        and tuple(index["key"]) == fields
-        for index in collection.list_indexes()
-    )
-
-
-def ensure_unique_index(
-    collection: Collection[Document], fields: tuple[str, ...], name: str
-) -> None:
-    """Create the unique index unless one is there, also where a plain index has the same fields.
-
-    Raises:
-        UnsupportedCollectionError: doubles are in the way; nothing was changed.
-    """
-    if has_unique_index(collection, fields):
-        return
-    try:
-        collection.create_index([(field, ASCENDING) for field in fields], unique=True, name=name)
-    except OperationFailure as error:
-        if error.code != DUPLICATE_KEY:
-            raise
-        raise _doubles_error(collection, fields) from error
-
-
-def check_unique_index(collection: Collection[Document], fields: tuple[str, ...]) -> None:
-    """Raise what `ensure_unique_index` would raise, without writing anything.
-
-    Raises:
-        UnsupportedCollectionError: doubles would be in the way of the index.
-    """
-    if has_unique_index(collection, fields):
-        return
-    pipeline = [*doubled(fields), {"$limit": 1}]
-    if list(collection.aggregate(pipeline, allowDiskUse=True)):
-        raise _doubles_error(collection, fields)
 
 
 def doubled(fields: tuple[str, ...]) -> list[Document]:
@@ -179,15 +116,3 @@ def doubled(fields: tuple[str, ...]) -> list[Document]:
         {"$group": {"_id": key, "count": {"$sum": 1}}},
         {"$match": {"count": {"$gt": 1}}},
     ]
-
-
-def _doubles_error(
-    collection: Collection[Document], fields: tuple[str, ...]
-) -> UnsupportedCollectionError:
-    query = json.dumps(doubled(fields), separators=(",", ":"))
-    return UnsupportedCollectionError(
-        f"{collection.name}: several documents share one ({', '.join(fields)}), so the unique index"
-        f" that keeps doubles out cannot be made; nothing was changed",
-        hint="job=dedupe removes exact doubles and reports the rest; this shows them:\n"
-        f"db.{collection.name}.aggregate({query},{{allowDiskUse:true}})",
-    )

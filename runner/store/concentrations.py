@@ -27,13 +27,9 @@ from pymongo.database import Database
 from runner.core.concentrations import Measured, MeasuredHour
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.rescaling import Change, KeptHour
-from runner.store.collection import (
-    Document,
-    ensure_index,
-    ensure_unique_index,
-    open_collection,
-)
+from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
+from runner.store.shape import Index, Indexed
 
 NAME = "ingest_concentrations"
 
@@ -41,26 +37,20 @@ _MEASURED = ("pollutant", "value", "unit", "location", "sensor", "coverage")
 _KEY = ("station_idx", "ts", "source")
 
 
-class Concentrations:
+class Concentrations(Indexed):
     """The concentrations kept of all stations. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
     """
 
+    indexes = (
+        Index(_KEY, "station_ts_source", unique=True),
+        Index(("scale", "station_idx"), "scale_station"),
+    )
+
     def __init__(self, database: Database[Document]) -> None:
         self._collection = open_collection(database, NAME)
-
-    def ensure(self) -> None:
-        """Make the unique index over station, hour and source, and that of the scales.
-
-        Raises:
-            UnsupportedCollectionError: doubles are in the way.
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            ensure_unique_index(self._collection, _KEY, "station_ts_source")
-            ensure_index(self._collection, ("scale", "station_idx"), "scale_station")
 
     def keep(
         self,

@@ -44,6 +44,24 @@ _STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
 bulk write they come as refusals of single documents, which pymongo does not try again."""
 _LONGEST_REASON = 300
+_NOT_AUTHORIZED = re.compile(
+    r"not authorized on (?P<db>\S+) to execute command \{ (?P<command>\w+):"
+    r'(?: (?:\d+, collection: )?"(?P<collection>[^"]*)")?'
+)
+_NOT_ALLOWED = re.compile(r"not allowed to do action \[(?P<action>\w+)\] on \[(?P<place>[^\]]+)\]")
+"""The same on Atlas."""
+_ACTIONS = {
+    "aggregate": "find",
+    "count": "find",
+    "create": "createCollection",
+    "createIndexes": "createIndex",
+    "delete": "remove",
+    "distinct": "find",
+    "findAndModify": "find, insert and update",
+    "getMore": "find",
+    "update": "insert and update",
+}
+"""Privilege actions that a command takes; others are named as their command."""
 _UNCONFIRMED = "a majority of the replica set did not confirm a write; are enough members up?"
 
 _CHECK_URI = (
@@ -162,13 +180,18 @@ def server_clock(database: Database[dict[str, Any]]) -> datetime:
 
 
 def server_version(database: Database[dict[str, Any]]) -> str:
-    """Return the server's version: 6.0.5.
+    """Return the server's version, 6.0.5; `unknown` if the user may not ask for it.
 
     Raises:
         StoreError: MongoDB could not answer.
     """
     with store_errors("the server's version"):
-        return str(database.client.server_info()["version"])
+        try:
+            return str(database.client.server_info()["version"])
+        except OperationFailure as error:
+            if error.code != _UNAUTHORIZED:
+                raise
+            return "unknown"
 
 
 @contextmanager
@@ -241,18 +264,36 @@ def _store_error(what: str, error: PyMongoError) -> StoreError:
             isinstance(error, WriteError) or code == _DOCUMENT_TOO_LARGE
         ):
             refused = dict(error.details or {})
-    if code == _UNAUTHORIZED:
+    needed = _needed(text)
+    if code == _UNAUTHORIZED and "requires authentication" in text:
         return StoreError(
-            f"{what}: MongoDB does not allow this: {text}",
-            hint="The user of MONGO_URI needs the role readWrite on the database",
+            f"{what}: MongoDB requires a login, and MONGO_URI names no user", hint=_CHECK_URI
         )
-    if code in _NO_SPACE:
+    if code == _UNAUTHORIZED or needed:
+        return StoreError(
+            f"{what}: the user of MONGO_URI needs {needed or 'more rights'}",
+            hint="The role readWrite on the database has what a run needs",
+        )
+    if code in _NO_SPACE or "space quota" in text:  # the latter on Atlas
         return StoreError(f"{what}: MongoDB has no disk space left", hint=_RESUME)
     if refused is not None:
         key, why = describe_refused(refused), reasons_of(refused)
         words = f"{what}: MongoDB refused {key}: {text}{f' ({why})' if why else ''}"
         return StoreError(words, scope=Scope.STATION)
     return StoreError(f"{what}: MongoDB refused: {text}")
+
+
+def _needed(text: str) -> str:
+    """Return the missing privilege, as `find on air.waqi_stations`; empty if the error names none.
+
+    The server's own words quote the whole command, and with it documents.
+    """
+    if found := _NOT_AUTHORIZED.search(text):
+        action = _ACTIONS.get(found["command"], found["command"])
+        return f"{action} on {'.'.join(filter(None, (found['db'], found['collection'])))}"
+    if found := _NOT_ALLOWED.search(text):
+        return f"{found['action']} on {found['place']}"
+    return ""
 
 
 def _check_name(database: str) -> None:

@@ -1,9 +1,10 @@
 """The embedded MongoDB: a real mongod on demand, for machines without a server of their own.
 
 The data directory stands for the server: processes that name the same one share one mongod, the
-first starts it, and it ends when the last has left. It listens on a unix socket in a directory
-that only its user can enter. `runner.store.embedded_server` keeps it running and explains the
-locks that make this safe against every process being killed at any moment.
+first starts it, and it ends when the last has left. Should it end sooner, whatever killed it, one
+of them starts it again at the same address. It listens on a unix socket in a directory that only
+its user can enter. `runner.store.embedded_server` ends it and explains the locks that make this
+safe against every process being killed at any moment.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +29,7 @@ from urllib.parse import quote
 import structlog
 
 from runner import secrets
-from runner.core.errors import ConfigError, StoreUnavailableError
+from runner.core.errors import ConfigError, RunnerError, StoreUnavailableError
 from runner.store import embedded_server
 from runner.store.embedded_server import (
     NEVER_ANSWERED,
@@ -47,6 +49,9 @@ LARGEST_LOG = 20_000_000
 
 _OURS = frozenset({NEVER_ANSWERED, START_LOCK, USERS_LOCK, SERVER_LOCK, STATE_NAME})
 _POLL_S = 0.05
+_WATCH_S = 0.2
+RESTARTS = 5
+"""How often each of its users starts a server again that ended while in use."""
 _LONGEST_SOCKET_PATH = 107
 _LONGEST_REASON = 300
 _DEFAULT_PORT = 27017
@@ -102,7 +107,50 @@ def embedded(
             ) from None
         elapsed_ms = round((time.monotonic() - started_at) * 1000)
         log.debug("mongod.joined", data_dir=str(place), elapsed_ms=elapsed_ms)
+        use.enter_context(_kept_running(place, server, binary, start_timeout_s))
         yield f"mongodb://{quote(server.socket, safe='')}/?directConnection=true"
+
+
+@contextmanager
+def _kept_running(
+    place: Path, server: _Server, binary: Path | None, start_timeout_s: float
+) -> Iterator[None]:
+    """Start the server again if it ends within the block."""
+    over = threading.Event()
+
+    def watch() -> None:
+        for _start in range(RESTARTS):
+            try:
+                while _is_running(place):
+                    if over.wait(_WATCH_S):
+                        return
+                deadline = time.monotonic() + start_timeout_s
+                with _locked(place / START_LOCK, fcntl.LOCK_EX, deadline):
+                    again = _serve(place, server.port, binary, deadline)
+            except (OSError, RunnerError) as error:
+                log.warning("mongod.not_restarted", data_dir=str(place), error=str(error))
+            else:
+                log.warning("mongod.restarted", data_dir=str(place))
+                if again.socket != server.socket:
+                    return  # its directory was taken by somebody else: nobody here can follow
+            if over.wait(_WATCH_S):
+                return
+
+    watcher = threading.Thread(target=watch, name="mongod", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _is_running(place: Path) -> bool:
+    lock = try_lock(place / SERVER_LOCK, fcntl.LOCK_SH)
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
 
 
 def find_mongod(configured: Path | None) -> Path:
@@ -219,11 +267,8 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
 def _start(place: Path, port: int | None, binary: Path | None, server_lock: int) -> None:
     mongod = find_mongod(binary)
     _clear_a_first_start(place)
-    before = _noted(place)
-    if before is not None:
-        remove_socket(Path(before.socket))  # left by a supervisor that was killed
-        (place / STATE_NAME).unlink()
-    socket_path = _new_socket_path(port or _DEFAULT_PORT)
+    socket_path = _earlier_socket_path(place, port) or _new_socket_path(port or _DEFAULT_PORT)
+    (place / STATE_NAME).unlink(missing_ok=True)
     state = json.dumps(asdict(_Server(str(socket_path), port)))
     command = [str(mongod), "--dbpath", str(place), "--quiet"]
     command += ["--bind_ip", "127.0.0.1" if port else str(socket_path)]
@@ -269,6 +314,20 @@ def _clear_a_first_start(place: Path) -> None:
                 continue
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         log.info("mongod.first_start_again", data_dir=str(place))
+
+
+def _earlier_socket_path(place: Path, port: int | None) -> Path | None:
+    """Return where the server listened before, for those who use it still; None if it cannot.
+
+    What a supervisor that was killed left there is removed.
+    """
+    before = _noted(place)
+    if before is None:
+        return None
+    path = Path(before.socket)
+    remove_socket(path)
+    is_free = not os.path.lexists(path.parent) or path.parent.lstat().st_uid == os.geteuid()
+    return path if before.port == port and is_free else None
 
 
 def _new_socket_path(port: int) -> Path:

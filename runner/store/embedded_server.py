@@ -1,4 +1,4 @@
-"""Keeps the embedded mongod running while somebody uses it: the supervisor, a process of its own.
+"""Ends the embedded mongod when nobody uses it any more: the supervisor, a process of its own.
 
 `runner.store.embedded` starts this file by its path, on the standard library alone. Three lock
 files in the data directory say everything there is to agree on; the kernel releases them when
@@ -34,9 +34,6 @@ NEVER_ANSWERED = "first_start"
 START_LOCK = "start.lock"
 USERS_LOCK = "users.lock"
 SERVER_LOCK = "server.lock"
-
-RESTARTS = 5
-"""How often a mongod that ends while it is in use is started again."""
 
 _START_TICK_S = 0.05
 _TICK_S = 0.2
@@ -86,6 +83,9 @@ def remove_socket(path: Path) -> None:
 class Supervisor:
     """Runs mongod until its last user has left, or somebody asks for an end.
 
+    A mongod or supervisor that ends sooner is started again by one of its users, see
+    `runner.store.embedded`.
+
     Args:
         data_dir: the directory with the lock files and the data.
         state: what to write into server.json, once mongod answers.
@@ -109,32 +109,25 @@ class Supervisor:
         self._end_asked = True
 
     def run(self) -> None:
-        """Run mongod; start it again if it ends while in use, unless it never came to answer."""
-        for _start in range(1 + RESTARTS):
-            if not self._run_once():
-                break
-        remove_socket(self._socket_path)
-
-    def _run_once(self) -> bool:
-        """Return whether mongod ended while in use, after it had answered."""
+        """Run mongod to its end."""
         mongod = self._start()
         answered = False
         while mongod.poll() is None:
             if self._end_asked or self._unused():
                 _stop(mongod)
-                return False
+                break
             if not answered and answers(self._socket_path):
                 answered = True
                 self._write_state()
             if answered and not self._socket_path.exists():
                 _stop(mongod)  # nobody can reach it any more; started anew it makes a socket
             time.sleep(_TICK_S if answered else _START_TICK_S)
-        return answered and not self._end_asked
+        remove_socket(self._socket_path)
 
     def _start(self) -> subprocess.Popen[bytes]:
         parent = self._socket_path.parent
         with suppress(FileExistsError):
-            parent.mkdir(mode=0o700)  # after a restart: somebody may have tidied it away
+            parent.mkdir(mode=0o700)  # somebody may have tidied it away
         if parent.lstat().st_uid != os.geteuid():
             raise PermissionError(f"{parent} is not ours")
         return subprocess.Popen(  # noqa: S603 - our own command line

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pymongo
@@ -174,8 +174,12 @@ class Leases:
         with self._lock:
             self._held[station_idx] = asked_at
 
-    def release(self, station_idx: int) -> None:
+    def release(self, station_idx: int, *, besides: Sequence[str] = ()) -> None:
         """Give a station back.
+
+        Args:
+            station_idx: the station.
+            besides: other fields of the checkpoint that end with the lease.
 
         Raises:
             StoreError: MongoDB could not do it; the lease expires by itself.
@@ -183,7 +187,7 @@ class Leases:
         self._drop(station_idx)
         with store_errors(NAME), pymongo.timeout(_PARTING_S):
             mine = {"station_idx": station_idx, "lease.owner": self._owner}
-            self._collection.update_one(mine, {"$unset": {"lease": ""}})
+            self._collection.update_one(mine, {"$unset": dict.fromkeys(("lease", *besides), "")})
 
     def _lease(self) -> Document:
         expires_at = {"$add": ["$$NOW", round(self._seconds * 1000)]}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
-import pymongo
 import structlog
 
 from runner.core.errors import StoppedError, StoreUnavailableError
@@ -18,7 +17,6 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 _BETWEEN_TRIES_S = 1.0
-_SHORTEST_TRY_S = 60.0
 
 
 class Outage:
@@ -47,9 +45,7 @@ class Outage:
         while True:
             began = time.monotonic()
             try:
-                # A write that no majority confirms would wait for ever.
-                with pymongo.timeout(max(self._limit_s, _SHORTEST_TRY_S)):
-                    result = operation()
+                result = operation()
             except StoreUnavailableError as error:
                 self._wait(error, began)
             else:

@@ -17,7 +17,6 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from bson import Binary
-from pymongo import ASCENDING
 from pymongo.database import Database
 
 from runner.core.errors import StoreError
@@ -25,6 +24,7 @@ from runner.core.intervals import Interval, Intervals, hour_of, to_datetime, uni
 from runner.core.kept import KeptAnswer
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
+from runner.store.shape import Index, Indexed
 
 NAME = "ingest_raw"
 
@@ -45,25 +45,20 @@ class Held:
     sources: tuple[str, ...]
 
 
-class RawAnswers:
+class RawAnswers(Indexed):
     """The kept answers of all stations. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
     """
 
+    indexes = (
+        Index(("station_idx", "window.start"), "station_idx_1_window.start_1"),
+        Index(("expires_at",), "expires_at_1", expires_s=0),
+    )
+
     def __init__(self, database: Database[Document]) -> None:
         self._collection = open_collection(database, NAME)
-
-    def ensure(self) -> None:
-        """Make the index that finds a station's answers, and the one that lets them expire.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            self._collection.create_index([("station_idx", ASCENDING), ("window.start", ASCENDING)])
-            self._collection.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0)
 
     def keep(self, run_id: str, station_idx: int, answer: KeptAnswer, days: int) -> None:
         """Keep an answer in place of an earlier one to the same question; idempotent.

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -45,20 +45,22 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from runner.core.errors import StoreError, StoreUnavailableError, UnsupportedCollectionError
+from runner.core.errors import (
+    Scope,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedCollectionError,
+)
 from runner.core.intervals import EPOCH, Interval, Intervals, hour_of, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import (
     DUPLICATE_KEY,
+    ILLEGAL_OPERATION,
+    INVALID_OPTIONS,
     Document,
     Kind,
     can_delete_by_time,
-    check_unique_index,
-    create_timeseries,
-    describe,
     doubled,
-    ensure_index,
-    ensure_unique_index,
     open_collection,
     refusals,
 )
@@ -74,12 +76,26 @@ from runner.store.reading_document import (
     update_of,
     without_id,
 )
+from runner.store.shape import (
+    Change,
+    Index,
+    Indexed,
+    Shape,
+    drop_command,
+    is_there,
+    missing,
+    refusing,
+    shape_of,
+)
 
 log = structlog.get_logger()
 
 Pair = tuple[Document, Reading]
 
 NAME = "waqi_station_readings"
+
+FIELDS = ("ts", "meta", "aqi", "time", "iaqi")
+"""Top-level fields of our documents, besides `_id`."""
 
 _KEY = ("meta.station_idx", "ts")
 _HOUR_MS = 3_600_000
@@ -176,60 +192,94 @@ def _unnoted(_replaced: Sequence[Pair]) -> None:
     """Keep nothing of what is replaced."""
 
 
-class Readings:
+class Readings(Indexed):
     """The stored readings of all stations. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
         wanted: the kind to make where there is no collection yet; one that is there stays as it is.
         ids: makes the `_id`s of this run.
+        with_indexes: whether indexes may be made and relied on.
     """
+
+    indexes = (Index(_KEY, "station_hour", unique=True),)
 
     def __init__(
         self,
         database: Database[Document],
         wanted: Kind = Kind.REGULAR,
         ids: ObjectIds | None = None,
+        *,
+        with_indexes: bool = True,
     ) -> None:
         self._collection = open_collection(database, NAME)
         self._wanted = wanted
+        self._with_indexes = with_indexes
         self._is_timeseries = False
         self._can_replace = True
+        self._refused = False
         self._refuses_doubles = False
         self._ids = ids or ObjectIds()
+        self._ids_of_replaced = ObjectIds()
         self._all_new: set[int] = set()
         """Stations whose last window was new as a whole: the next one will be, too."""
 
-    def check(self) -> None:
-        """Say whether the collection can be written to, without writing anything.
+    def check(self, shape: Shape | None = None) -> list[Change]:
+        """Return what `ensure` would make, without writing anything.
+
+        A regular collection gets a unique index on (meta.station_idx, ts), a time-series one a
+        plain one.
+
+        Args:
+            shape: of the collection; None to look.
 
         Raises:
-            UnsupportedCollectionError: it is of another kind, or has doubles.
+            UnsupportedCollectionError: it is of another kind, has doubles, or an index is in the
+                way.
             StoreError: MongoDB could not answer.
         """
         with store_errors(NAME):
-            if self._look() is Kind.REGULAR:
-                check_unique_index(self._collection, _KEY)
+            shape = shape or shape_of(self._collection)
+            self._look(shape)
+            made = []
+            if shape.kind is Kind.ABSENT and self._wanted is Kind.TIME_SERIES:
+                made.append(Change(NAME, kind=Kind.TIME_SERIES))
+            self._is_timeseries = self._is_timeseries or bool(made)
+            if not self._is_timeseries:
+                _refuse_foreign_index(shape)
+            wanted = [replace(one, unique=not self._is_timeseries) for one in self.indexes]
+            if self._with_indexes:
+                made += missing(self._collection, shape, wanted)
+            is_kept = self._with_indexes or all(is_there(shape, one) for one in wanted)
+            self._refused = is_kept and not self._is_timeseries
+        return made
 
-    def ensure(self) -> None:
+    def ensure(self, changes: Sequence[Change] | None = None) -> None:
         """Make the collection, and what keeps doubles out and reads fast, where missing.
 
-        A regular collection has a unique index on (meta.station_idx, ts), a time-series one a plain
-        one.
+        Args:
+            changes: what `check` returned; None to check now.
 
         Raises:
-            UnsupportedCollectionError: it is of another kind, or has doubles; nothing was changed.
+            UnsupportedCollectionError: see `check`; nothing was changed.
             StoreError: MongoDB could not do it.
         """
-        with store_errors(NAME):
-            if self._look() is Kind.ABSENT and self._wanted is Kind.TIME_SERIES:
-                create_timeseries(self._collection)
-                self._look()
-            if self._is_timeseries:
-                ensure_index(self._collection, _KEY, "station_hour")
-            else:
-                ensure_unique_index(self._collection, _KEY, "station_hour")
-                self._refuses_doubles = True
+        changes = self.check() if changes is None else changes
+        super().ensure(changes)
+        if any(change.index is None for change in changes):
+            with store_errors(NAME):
+                self._look(shape_of(self._collection))
+        self._refuses_doubles = self._with_indexes and self._refused
+
+    @property
+    def refuses_doubles(self) -> bool:
+        """Whether MongoDB refuses a second reading of an hour; known after `check`."""
+        return self._refused
+
+    @property
+    def is_timeseries(self) -> bool:
+        """Whether it is a time-series collection, or will be; known after `check`."""
+        return self._is_timeseries
 
     def compare(self, station_idx: int, window: Interval, readings: Sequence[Reading]) -> Written:
         """Return what `upsert` would count at this moment, without writing anything.
@@ -314,6 +364,7 @@ class Readings:
         raise StoreError(
             f"{NAME}: station {station_idx}, {window}: {len(new)} readings are refused as doubles,"
             f" though their hours are not stored",
+            scope=Scope.STATION,
             hint="A unique index on other fields than (meta.station_idx, ts) is in the way; "
             f"db.{NAME}.getIndexes() shows it.",
         )
@@ -358,11 +409,32 @@ class Readings:
         else:
             self._all_new.discard(station_idx)
 
+    def why_not_remove(self, version: str) -> str:
+        """Return why single readings cannot be deleted here; empty if they can.
+
+        Args:
+            version: of the server, for the words.
+
+        Raises:
+            StoreError: MongoDB could not answer, or the user may not delete at all.
+        """
+        with store_errors(NAME):
+            series = shape_of(self._collection).kind is Kind.TIME_SERIES
+            no = (INVALID_OPTIONS, ILLEGAL_OPERATION)
+            if not series or can_delete_by_time(self._collection, no):
+                return ""
+        return (
+            f"MongoDB {version} cannot delete single readings of the time-series collection {NAME};"
+            " MongoDB 7.0 and later can"
+        )
+
     def doubles(self) -> Iterator[tuple[int, datetime, list[Any], list[Document]]]:
         """Yield every station and hour that several documents share.
 
         Yields:
             Station, time, the `_id`s of exact doubles of others, and the documents that are left.
+            A double with the `_id` of one that is left stays, too: a time-series collection takes
+            both, and a deletion by `_id` would remove both.
 
         Raises:
             StoreError: MongoDB could not answer.
@@ -374,7 +446,9 @@ class Readings:
                 left: list[Document] = []
                 exact = []
                 for document in self._collection.find(same).sort("_id"):
-                    if any(without_id(document) == without_id(other) for other in left):
+                    is_left = any(document["_id"] == other["_id"] for other in left)
+                    same_as = (without_id(document) == without_id(other) for other in left)
+                    if not is_left and any(same_as):
                         exact.append(document["_id"])
                     else:
                         left.append(document)
@@ -431,22 +505,21 @@ class Readings:
                 stored[found["_id"]] = union(Interval(hour, hour + 1) for hour in whole)
         return stored
 
-    def _look(self) -> Kind:
-        """Return the kind of the collection, and remember what can be done with it.
+    def _look(self, shape: Shape) -> None:
+        """Remember what can be done with the collection.
 
         Raises:
             UnsupportedCollectionError: we cannot write to it.
         """
-        kind, options = describe(self._collection)
-        if kind in (Kind.ABSENT, Kind.REGULAR):
-            return kind
-        series = options.get("timeseries", {})
+        if shape.kind in (Kind.ABSENT, Kind.REGULAR):
+            return
+        series = shape.options.get("timeseries", {})
         if (series.get("timeField"), series.get("metaField")) == ("ts", "meta"):
             self._is_timeseries = True
             self._can_replace = can_delete_by_time(self._collection)
-            return kind
+            return
         name = f"{self._collection.database.name}.{NAME}"
-        what = f"a {kind} collection"
+        what = f"a {shape.kind} collection"
         if series:
             fields = f"timeField {series.get('timeField')}, metaField {series.get('metaField')}"
             what = f"{what} with {fields}"
@@ -528,9 +601,13 @@ class Readings:
         """Insert; an hour that another writer stored first is left to the next look."""
         if not new:
             return 0
+        ids = self._ids.take(len(new))
+        for number, reading in enumerate(new):
+            if reading["ts"] in attempt.removed:  # replaced, not inserted: see Checkpoints.begin
+                (ids[number],) = self._ids_of_replaced.take(1)
         documents: list[Document] = [
             {"_id": _id, **attempt.removed.get(reading["ts"], reading)}
-            for _id, reading in zip(self._ids.take(len(new)), new, strict=True)
+            for _id, reading in zip(ids, new, strict=True)
         ]
         check()
         attempt.sent |= {document["_id"]: document["ts"] for document in documents}
@@ -642,6 +719,22 @@ class Readings:
         """Delete single documents of a time-series collection (MongoDB 7.0)."""
         self._collection.delete_many(
             {"meta.station_idx": station_idx, "ts": {"$in": hours}, "_id": {"$in": ids}}
+        )
+
+
+def _refuse_foreign_index(shape: Shape) -> None:
+    """Refuse a unique index on other fields: it would take readings of other hours for doubles.
+
+    Raises:
+        UnsupportedCollectionError: there is one; nothing was changed.
+    """
+    name = refusing(shape, _KEY, FIELDS)
+    if name:
+        raise UnsupportedCollectionError(
+            f"{NAME}: its unique index {name} would refuse readings of different hours or stations;"
+            " nothing was changed",
+            hint="If nobody needs it, drop it in mongosh, then run again:\n"
+            f"{drop_command(NAME, name)}",
         )
 
 

@@ -30,6 +30,7 @@ from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import Reject
 from runner.store.collection import DUPLICATE_KEY, Document, open_collection, refusals
 from runner.store.connection import store_errors
+from runner.store.shape import Index, Indexed
 
 NAME = "ingest_rejects"
 
@@ -82,13 +83,15 @@ class KeptReject:
     met_at: datetime
 
 
-class Rejects:
+class Rejects(Indexed):
     """The refused records of all stations. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
         most: records kept through this object; more are counted only.
     """
+
+    indexes = (Index(("station_idx", "reason"), "station_idx_1_reason_1"),)
 
     def __init__(self, database: Database[Document], most: int = 2**63) -> None:
         self._collection = open_collection(database, NAME)
@@ -110,15 +113,6 @@ class Rejects:
             raise
         with self._lock:
             self.dropped += len(rejects) - len(kept)
-
-    def ensure(self) -> None:
-        """Make the index that finds a station's rejects by reason.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            self._collection.create_index([("station_idx", ASCENDING), ("reason", ASCENDING)])
 
     def keep(
         self,
@@ -216,16 +210,35 @@ class Rejects:
         kept = [reject for reject in map(_to_kept, found) if reject]
         return kept, len(found) - len(kept)
 
-    def hours(self, station_idx: int, window: Interval) -> set[int]:
-        """Return the hours of a window for which a record of a station is kept.
+    def reasons(self, station_idx: int, window: Interval) -> dict[int, str]:
+        """Return the reason of a kept record for every hour of a window that one is kept of.
+
+        Of several records of an hour, the one met last counts.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
         between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
         chosen = {"station_idx": station_idx, "ts": between}
+        fields = {"ts": 1, "reason": 1}
         with store_errors(NAME):
-            return {hour_of(item["ts"]) for item in self._collection.find(chosen, {"ts": 1})}
+            found = self._collection.find(chosen, fields).sort("last_seen_at", ASCENDING)
+            return {hour_of(item["ts"]): str(item.get("reason")) for item in found}
+
+    def hours_kept(self, station_ids: Collection[int] | None = None) -> Interval | None:
+        """Return the hours from the first window with a record kept to the end of the last.
+
+        Args:
+            station_ids: the stations; None for all.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        chosen = {} if station_ids is None else {"station_idx": {"$in": [*station_ids]}}
+        ends = {"_id": None, "start": {"$min": "$window.start"}, "end": {"$max": "$window.end"}}
+        with store_errors(NAME):
+            found = next(self._collection.aggregate([{"$match": chosen}, {"$group": ends}]), None)
+        return Interval(hour_of(found["start"]), hour_of(found["end"])) if found else None
 
     def remove(self, keys: Sequence[str]) -> int:
         """Delete rejects by key; return how many there were.

@@ -7,34 +7,28 @@ from collections.abc import Iterable
 from datetime import datetime
 from hashlib import blake2b
 
-from pymongo import ASCENDING, UpdateOne
+from pymongo import UpdateOne
 from pymongo.database import Database
 
 from runner.core.readings import Reading
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
+from runner.store.shape import Index, Indexed
 
 NAME = "ingest_revisions"
 
 
-class Revisions:
+class Revisions(Indexed):
     """The revisions kept: what is stored, what the source says by now, who met it. Thread-safe.
 
     Args:
         database: where the collection is, or will be.
     """
 
+    indexes = (Index(("station_idx", "ts"), "station_idx_1_ts_1"),)
+
     def __init__(self, database: Database[Document]) -> None:
         self._collection = open_collection(database, NAME)
-
-    def ensure(self) -> None:
-        """Make the index that finds the revisions of a station.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            self._collection.create_index([("station_idx", ASCENDING), ("ts", ASCENDING)])
 
     def keep(
         self,

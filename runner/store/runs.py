@@ -5,35 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pymongo
 from pymongo import DESCENDING
 from pymongo.database import Database
 
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
+from runner.store.shape import Index, Indexed
 
 NAME = "ingest_runs"
+_PARTING_S = 5.0
+"""A run that ends waits no longer than this for a database that may be gone."""
 _MOST_LOOKED_AT = 50
 """Runs whose outcome is looked at, the newest first."""
 
 
-class Runs:
+class Runs(Indexed):
     """The records of runs: `_id` is the run id, `outcome` is there once the run has ended.
 
     Args:
         database: where the collection is, or will be.
     """
 
+    indexes = (Index(("started_at",), "started_at_1"),)
+
     def __init__(self, database: Database[Document]) -> None:
         self._collection = open_collection(database, NAME)
-
-    def ensure(self) -> None:
-        """Make the index that lists runs by `started_at`.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        with store_errors(NAME):
-            self._collection.create_index([("started_at", DESCENDING)])
 
     def started(self, run_id: str, document: Mapping[str, Any]) -> None:
         """Record that a run began; `started_at` (aware) is expected in the document.
@@ -69,7 +66,7 @@ class Runs:
         Raises:
             StoreError: MongoDB could not do it.
         """
-        with store_errors(NAME):
+        with store_errors(NAME), pymongo.timeout(_PARTING_S):
             self._collection.update_one(
                 {"_id": run_id}, {"$set": {"outcome": {**outcome}}}, upsert=True
             )

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import pymongo
 
-from runner.core.checkpoint import Empties, Progress, Tally
+from runner.core.checkpoint import Progress, Tally
 from runner.core.errors import LeaseError
-from runner.core.intervals import Interval, Intervals
+from runner.core.intervals import Interval
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
@@ -105,11 +105,11 @@ class MongoSink:
     def _note(self, revisions: Sequence[tuple[Document, Reading]]) -> None:
         self.revisions.keep(self.run_id, self.source, revisions, self.now())
 
-    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
-        """Record what is covered now in the station's checkpoint."""
+    def advance(self, entry: StationPlan, progress: Progress, tally: Tally) -> None:
+        """Record what is known of the station's hours now in its checkpoint."""
         idx, wanted = entry.station.idx, _range(entry)
         self._within_lease(
-            idx, lambda: self.checkpoints.advance(idx, wanted, covered, empty, tally, self.now())
+            idx, lambda: self.checkpoints.advance(idx, wanted, progress, tally, self.now())
         )
         self.uncounted.discard(idx)
 
@@ -146,7 +146,7 @@ class DrySink:
 
     def begin(self, entry: StationPlan) -> Progress:
         """Write nothing."""
-        return Progress(entry.covered)
+        return Progress(entry.covered, not_asked=entry.not_asked, unknown=entry.unknown)
 
     def store(
         self,
@@ -158,7 +158,7 @@ class DrySink:
         """Return what an upsert would count."""
         return _tally(self.readings.compare(station.idx, window, readings))
 
-    def advance(self, entry: StationPlan, covered: Intervals, empty: Empties, tally: Tally) -> None:
+    def advance(self, entry: StationPlan, progress: Progress, tally: Tally) -> None:
         """Write nothing."""
 
     def complete(self, station: Station) -> None:

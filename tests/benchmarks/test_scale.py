@@ -8,7 +8,7 @@ from pymongo.database import Database
 
 from benchmarks.arithmetic import BATCH_HOURS, BYTES, COMMANDS, lines
 from benchmarks.storage import measure
-from runner.core.checkpoint import Tally
+from runner.core.checkpoint import Progress, Tally
 from runner.core.intervals import Interval, to_datetime
 from runner.core.plan import Pace, build_plan
 from runner.core.readings import to_readings
@@ -77,7 +77,7 @@ def test_a_window_costs_as_many_commands_as_the_arithmetic_counts(
         made = to_readings(Climatology(1).records(1, WEEK), 1, WEEK, NOW).readings
         sent.names.clear()
         sink.store(entry.station, WEEK, made, [])
-        sink.advance(entry, (WEEK,), (), Tally(windows=1))
+        sink.advance(entry, Progress((WEEK,)), Tally(windows=1))
         names = [*sent.names]
     assert names == ["find", "insert", "update"]
     assert len(names) == COMMANDS

@@ -6,6 +6,7 @@ environment:
 
     CHAOS_KILL=after:runner.store.readings:Readings.upsert:3    SIGKILL to itself after the third
     CHAOS_CLOCK=runner.store.checkpoints:Checkpoints.advance:5:-86400    then the clock is set back
+    CHAOS_STOP=send:3    SIGSTOP to itself before the third write of readings; see `_MOMENTS`
 """
 
 from __future__ import annotations
@@ -17,27 +18,52 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Self
+
+_READINGS = "waqi_station_readings"
+_DRIVER = "pymongo.synchronous.collection:Collection"
+_MOMENTS = {
+    "look": ("find_raw_batches", "find"),
+    "send": ("insert_many", "insert_one", "bulk_write", "update_one", "update_many", "delete_many"),
+}
+"""Methods of pymongo by which the product looks at the readings, and by which it changes them."""
 
 _real_time = time.time
 _jumped = {"s": 0.0}
 
 
-def _on_call(place: str, number: int, what: Callable[[], None], *, before: bool) -> None:
-    """Do something before or after the n-th call of `module:Class.method`."""
+def _on_call(
+    place: str,
+    number: int,
+    what: Callable[[], None],
+    *,
+    before: bool,
+    calls: Iterator[int] | None = None,
+    collection: str = "",
+) -> None:
+    """Do something before or after the n-th call of `module:Class.method`.
+
+    Args:
+        place: the method.
+        number: n.
+        what: is done.
+        before: whether before the call or after it.
+        calls: counts the calls; several places may share one.
+        collection: count only the calls of pymongo's collection with this name.
+    """
     module_name, _, path = place.partition(":")
     owner: Any = importlib.import_module(module_name)
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
     original = getattr(owner, name)
-    calls = itertools.count(1)
+    counted = itertools.count(1) if calls is None else calls
 
     @functools.wraps(original)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        mine = next(calls) == number
+        mine = (not collection or args[0].name == collection) and next(counted) == number
         if mine and before:
             what()
         result = original(*args, **kwargs)
@@ -51,6 +77,10 @@ def _on_call(place: str, number: int, what: Callable[[], None], *, before: bool)
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)  # the signal is on its way
+
+
+def _suspend() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class _AnyDatetime(type):
@@ -87,6 +117,22 @@ def arm(environment: dict[str, str]) -> None:
     if kill := environment.get("CHAOS_KILL"):
         when, module, path, number = kill.split(":")
         _on_call(f"{module}:{path}", int(number), _die, before=when == "before")
+    if stop := environment.get("CHAOS_STOP"):
+        moment, number = stop.split(":")
+        calls = itertools.count(1)
+        if moment == "checkpoint":
+            _on_call(
+                "runner.store.checkpoints:Checkpoints.advance", int(number), _suspend, before=True
+            )
+        for method in _MOMENTS.get(moment, ()):
+            _on_call(
+                f"{_DRIVER}.{method}",
+                int(number),
+                _suspend,
+                before=True,
+                calls=calls,
+                collection=_READINGS,
+            )
     if clock := environment.get("CHAOS_CLOCK"):
         module, path, number, seconds = clock.split(":")
         importlib.import_module("runner.jobs")

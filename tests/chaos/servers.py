@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +23,15 @@ from pymongo.errors import PyMongoError
 from runner.store.embedded import find_mongod
 
 _READY_LIMIT_S = 60
+
+
+class Bed(StrEnum):
+    """The MongoDB that a trial runs on."""
+
+    STANDALONE = "standalone"
+    ONE = "one member"
+    THREE = "three members"
+    ARBITER = "two members, arbiter"
 
 
 class Mongod:
@@ -39,13 +50,16 @@ class Mongod:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
-        if self._replica_set:
-            with self._client() as client, suppress(PyMongoError):  # initiated already
-                host = f"{self._place}/mongodb-27017.sock"
-                members = [{"_id": 0, "host": host}]
-                client.admin.command("replSetInitiate", {"_id": "chaos", "members": members})
-        self.wait_until_writable()
+        try:
+            self.start()
+            if self._replica_set:
+                members = [{"_id": 0, "host": f"{self._place}/mongodb-27017.sock"}]
+                with self.client() as client:
+                    client.admin.command("replSetInitiate", {"_id": "chaos", "members": members})
+            self.wait_until_writable()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -89,6 +103,10 @@ class Mongod:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def revive(self) -> None:
+        """Start the process if it was killed."""
+        self.start()
 
     def step_down(self, seconds: int) -> None:
         """Refuse writes for some seconds; every connection of a client is told so."""
@@ -179,6 +197,24 @@ class ReplicaSet:
         if process := self._processes.pop(index, None):
             process.kill()
             process.wait()
+
+    def freeze(self, index: int) -> None:
+        """Suspend a member, as a paused machine is: its connections stay open."""
+        self._processes[index].send_signal(signal.SIGSTOP)
+
+    def wake(self, index: int) -> None:
+        """Let a suspended member go on."""
+        self._processes[index].send_signal(signal.SIGCONT)
+
+    def revive(self) -> None:
+        """Start all members that were killed."""
+        for index in range(len(self._ports)):
+            self.start(index)
+
+    def secondaries(self) -> list[int]:
+        """Return the members with data that run and are not the primary."""
+        primary = self.primary_index()
+        return [index for index in range(self._members) if index in {*self._processes} - {primary}]
 
     def primary_index(self) -> int:
         """Return which member takes writes; wait for the end of an election."""
@@ -284,6 +320,18 @@ class ReplicaSet:
     def _uri_of(self, index: int) -> str:
         host = f"127.0.0.1:{self._ports[index]}"
         return f"mongodb://{self._USER}:{self._password}@{host}/?directConnection=true"
+
+
+Server = Mongod | ReplicaSet
+
+
+def server_of(bed: Bed) -> Server:
+    """Return a server for a bed; it starts with its block."""
+    if bed is Bed.THREE:
+        return ReplicaSet(3)
+    if bed is Bed.ARBITER:
+        return ReplicaSet(2, arbiter=True)
+    return Mongod(replica_set=bed is Bed.ONE)
 
 
 def _free_ports(number: int) -> list[int]:

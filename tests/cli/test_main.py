@@ -120,3 +120,27 @@ def test_settings_of_jobs_may_be_typed_without_their_group(run: Run, name: str) 
     assert done.code == 0, done
     assert f"\n  {name}: true" in done.out
     run("job=replay", f"{name}=perhaps").refused(f"job.{name}=perhaps", "true and false")
+
+
+@pytest.mark.parametrize(
+    "name", ["a[1]b", "a*b?", "a b  c", "a'b", 'a"b', "a'b\"c", "Đà Nẵng", "a=b,c", "a{b}c", "a(b)"]
+)
+@pytest.mark.parametrize("key", ["source.path", "mongo.embedded.data_dir", "hydra.run.dir"])
+def test_a_path_is_taken_as_it_is_typed(run: Run, tmp_path: Path, key: str, name: str) -> None:
+    path = str(tmp_path / name / "x")
+    shown = run("--cfg", "hydra" if key.startswith("hydra") else "job", f"{key}={path}")
+    found = yaml.safe_load(shown.out)
+    for part in key.split("."):
+        found = found[part]
+    assert found == path
+
+
+@pytest.mark.parametrize("name", ["a[1]b", "a*b?", "it's", "Đà Nẵng", "a=b,c", "a${b}c", "a%20b#"])
+def test_private_files_may_lie_in_a_directory_of_any_name(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    place = tmp_path / name / "profile"
+    place.mkdir(parents=True)
+    (place / "mine.yaml").write_text("# @package _global_\n# mine\n# x\nlog_level: DEBUG\n")
+    shown = run("--cfg", "job", f"--config-dir={place.parent}", "profile=mine")
+    assert yaml.safe_load(shown.out)["log_level"] == "DEBUG"

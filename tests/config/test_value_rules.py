@@ -172,7 +172,7 @@ def test_http_is_allowed_elsewhere_when_asked_for(composed: Compose) -> None:
         ("+source.sites={Ulaanbaatar: 8551}", "+source.sites={Ulaanbaatar: {station: 8551, utc_"),
         ("+source.sites={Ulaanbaatar: {station: 8551}}", "Ulaanbaatar: {station: 8551, utc_offset"),
         ("+source.sites={New Delhi: {station: 1, utc_offset: '+05:30'}}", "full hours"),
-        ("+source.sites={A: {station: 1, utc_offset: '+15:00'}}", r"utc_offset=\+15:00"),
+        ("+source.sites={A: {station: 1, utc_offset: '+15:00'}}", "utc_offset=+15:00"),
         ("+source.sites={A: {station: 1, utc_offset: 8}}", "utc_offset=8 is no offset"),
         ("+source.sites={A: {station: 1, zone: '+08:00'}}", "station and utc_offset"),
         ("source.sites.Hanoi=abc", "abc is no station index"),
@@ -183,8 +183,9 @@ def test_http_is_allowed_elsewhere_when_asked_for(composed: Compose) -> None:
 def test_a_site_that_is_not_known_needs_its_time_zone_and_the_message_says_how_to_write_it(
     composed: Compose, override: str, words: str
 ) -> None:
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError) as caught:
         composed(override)
+    assert words in caught.value.message
 
 
 def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.checkpoint import Empties, Empty, gaps, note_empties
+from runner.core.checkpoint import Empties, Empty, Progress, gaps, note_empties
 from runner.core.intervals import Interval, union
 
 HOURS = st.integers(0, 60)
@@ -35,4 +35,5 @@ def test_a_gap_is_covered_without_a_reading_and_not_known_to_be_empty_lately() -
     covered = (Interval(0, 100),)
     stored = union([Interval(0, 20), Interval(30, 90)])
     empties = (Empty(20, 25, 1000), Empty(25, 30, 500))
-    assert gaps(covered, stored, empties, asked_since=900) == (Interval(25, 30), Interval(90, 100))
+    progress = Progress(covered, empties)
+    assert gaps(progress, stored, asked_since=900) == (Interval(25, 30), Interval(90, 100))

@@ -58,9 +58,11 @@ def test_every_concentration_is_kept_once_and_every_hour_with_an_index_has_one_r
 
 
 @given(st.floats(-10, 900))
-def test_the_index_is_aqicns_own_of_the_raw_hour(value: float) -> None:
-    (record,) = settle([replace(PM25, value=value)], [7441], "aqicn", WINDOW).records
-    assert record["iaqi"]["pm25"]["v"] == sub_index(AQICN_PM25, value)
+def test_the_index_is_aqicns_own_of_the_raw_hour_and_none_below_zero(value: float) -> None:
+    settled = settle([replace(PM25, value=value)], [7441], "aqicn", WINDOW)
+    indices = [record["iaqi"]["pm25"]["v"] for record in settled.records]
+    assert indices == ([sub_index(AQICN_PM25, value)] if value >= 0 else [])
+    assert [one.reason for one in settled.rejects] == [Reason.BELOW_ZERO] * (value < 0)
 
 
 def test_an_hour_without_an_index_is_a_reject_and_its_concentrations_are_kept() -> None:

@@ -1,7 +1,7 @@
 """The engine over fakes at its ports: order, isolation of failures, stops."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Lock
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally
+from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally, gaps
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
@@ -20,9 +20,9 @@ from runner.core.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from runner.core.intervals import Interval, Intervals, to_datetime, union
-from runner.core.outcome import Outcome, State, StationOutcome
-from runner.core.plan import Pace, Plan, Skip, StationPlan, build_plan
+from runner.core.intervals import Interval, to_datetime, union
+from runner.core.outcome import Coverage, Outcome, State, StationOutcome
+from runner.core.plan import Mode, Pace, Plan, Skip, StationPlan, build_plan
 from runner.core.readings import Answer, Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.engine import Engine, Executed
@@ -74,8 +74,8 @@ class Journal:
         self.note("store", station.idx, window)
         return Tally(inserted=len(readings))
 
-    def advance(self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally) -> None:
-        self.note("advance", entry.station.idx, covered)
+    def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+        self.note("advance", entry.station.idx, progress.covered)
 
     def complete(self, station: Station) -> None:
         self.note("complete", station.idx)
@@ -326,11 +326,9 @@ def test_what_was_known_to_be_empty_when_the_station_was_taken_stays_known() -> 
         def begin(self, entry: StationPlan) -> Progress:
             return Progress(entry.covered, known)
 
-        def advance(
-            self, entry: StationPlan, covered: Intervals, _empty: Empties, _: Tally
-        ) -> None:
-            super().advance(entry, covered, _empty, _)
-            told.append(_empty)
+        def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+            super().advance(entry, progress, _)
+            told.append(progress.empty)
 
     execute(plan_of(1), sink=Knowing())
     assert len(told) > 1
@@ -526,3 +524,162 @@ def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
     assert asked == [Interval(RANGE.start + 8, RANGE.end)]
     outcome = executed.stations[0]
     assert (outcome.covered_before, outcome.missing_hours) == (8, 0)
+
+
+def engine_over(
+    behave: Fetch, sink: Journal, plan: Plan, *, reject_share: float = 0.5
+) -> StationOutcome:
+    (outcome,) = (
+        Engine(
+            plan,
+            FakeSource(behave),
+            sink,
+            Nobody(),
+            workers=1,
+            stop=StopFlag(),
+            reject_share=reject_share,
+            now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        .execute()
+        .stations
+    )
+    return outcome
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_an_answer_of_unusable_records_alone_fails_its_window_whatever_its_size(
+    count: int, share: float
+) -> None:
+    def refused(_station: Station, _window: Interval) -> Answer:
+        return Answer([{"status": "error", "msg": "Over quota"}] * count)
+
+    journal = Journal()
+    outcome = engine_over(refused, journal, plan_of(1), reject_share=share)
+    assert (outcome.state, outcome.fetched_hours) == (State.FAILED, 0)
+    assert f"{count} of {count} records" in outcome.detail
+    assert [event[0] for event in journal.events] == ["begin", "store", "fail", "leave"]
+
+
+@pytest.mark.parametrize("count", [9, 10, 24])
+def test_a_record_with_one_odd_sub_index_is_a_reading_however_many_there_are(count: int) -> None:
+    def partly(station: Station, window: Interval) -> Answer:
+        odd = {"pm25": {"v": 40}, "wg": {"v": None}}
+        records = answer(station, window).records
+        return Answer([{**record, "iaqi": odd} for record in [*records, *records]])
+
+    wanted = Interval(RANGE.start, RANGE.start + count)
+    plan = build_plan([Station(1)], {}, wanted, batch_hours=24, pace=Pace(0, 0))
+    outcome = engine_over(partly, Journal(), plan)
+    assert outcome.state is State.COMPLETED
+    tally = outcome.tally
+    assert (tally.inserted, tally.partial, tally.repeated) == (count, 2 * count, count)
+
+
+def test_a_record_is_counted_once_however_much_of_it_is_odd() -> None:
+    def odd_and_doubled(station: Station, window: Interval) -> Answer:
+        records = answer(station, window).records
+        odd = [{**record, "iaqi": {"wg": {"v": None}}} for record in records]
+        return Answer([*odd, *[{**record, "aqi": 2} for record in odd[:9]]])
+
+    plan = build_plan([Station(1)], {}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    outcome = engine_over(odd_and_doubled, Journal(), plan, reject_share=0.4)
+    assert "9 of 19 records" in outcome.detail
+    assert "duplicate_hour 9" in outcome.detail
+
+
+class Noting(Journal):
+    """Keeps the last progress."""
+
+    progress = Progress()
+
+    def advance(self, entry: StationPlan, progress: Progress, _: Tally) -> None:
+        super().advance(entry, progress, _)
+        self.progress = progress
+
+
+def unasked(hours: Interval) -> Fetch:
+    """Return a source that was not asked for some hours, and had nothing in its first one."""
+
+    def behave(station: Station, window: Interval) -> Answer:
+        start, end = max(window.start, hours.start), min(window.end, hours.end)
+        asked = [
+            record
+            for hour in range(window.start, window.end)
+            if not hours.start <= hour < hours.end and hour != RANGE.start
+            for record in answer(station, Interval(hour, hour + 1)).records
+        ]
+        return Answer(asked, not_asked=(Interval(start, end),) if start < end else ())
+
+    return behave
+
+
+def test_hours_not_asked_for_are_neither_covered_nor_empty_and_the_account_adds_up() -> None:
+    sink = Noting()
+    not_asked = Interval(RANGE.start + 2, RANGE.start + 8)  # of three windows, all of the second
+    outcome = engine_over(unasked(not_asked), sink, plan_of(1))
+    assert outcome.state is State.COMPLETED
+    assert sink.progress.not_asked == (not_asked,)
+    assert sink.progress.covered == (
+        Interval(RANGE.start, not_asked.start),
+        Interval(not_asked.end, RANGE.end),
+    )
+    assert [item[:2] for item in sink.progress.empty] == [(RANGE.start, RANGE.start + 1)]
+    assert (outcome.fetched_hours, outcome.not_asked_hours, outcome.missing_hours) == (4, 6, 0)
+    run = Outcome("backfill", "r", (outcome,))
+    coverage = Coverage.of(run.stations)
+    assert (coverage.readings, coverage.empty, coverage.not_asked) == (3, 1, 6)
+    assert sum(asdict(coverage).values()) == 2 * coverage.total
+    assert "not asked 6" in run.summary()
+    assert run.windows["ok"] + run.windows["not_asked"] == run.windows["planned"] == 3
+    assert (run.windows["not_asked"], run.windows["empty"]) == (1, 0)
+    assert (run.exit_code, run.success_rate) == (0, 100.0)
+
+
+class Known(Noting):
+    """A sink whose checkpoint has a progress already."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self.known = progress
+
+    def begin(self, entry: StationPlan) -> Progress:
+        super().begin(entry)
+        return self.known
+
+
+def test_hours_not_asked_for_are_planned_again_by_modes_that_look_for_gaps_only() -> None:
+    part = Interval(RANGE.start + 2, RANGE.start + 8)
+    rest = (Interval(RANGE.start, part.start), Interval(part.end, RANGE.end))
+    found = Checkpoint(1, Status.COMPLETED, covered=rest, not_asked=(part,))
+
+    def planned(mode: Mode) -> Plan:
+        holes = {1: gaps(found.progress, rest, asked_since=0)}
+        return build_plan(
+            [Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0), mode=mode, gaps=holes
+        )
+
+    (skipped,) = planned(Mode.RESUME).stations
+    assert (skipped.skip, skipped.pieces) == (Skip.COVERED, ())
+    assert (skipped.covered_hours, skipped.not_asked_hours) == (4, 6)
+    (untouched,) = execute(planned(Mode.RESUME)).stations
+    assert (untouched.not_asked_hours, untouched.missing_hours) == (6, 0)
+    for mode in (Mode.GAPS, Mode.MISSING):
+        sink = Known(found.progress)
+        outcome = engine_over(answer, sink, planned(mode))
+        assert sink.progress == Progress((RANGE,))
+        assert (outcome.fetched_hours, outcome.not_asked_hours) == (6, 0)
+
+
+def test_hours_that_only_a_checkpoint_says_are_covered_are_not_counted_as_covered_by_runs() -> None:
+    found = Checkpoint(1, Status.COMPLETED, covered=(RANGE,), unknown=(RANGE,))
+    plan = build_plan([Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0))
+    run = Outcome("backfill", "r", execute(plan).stations)
+    coverage = Coverage.of(run.stations)
+    assert (coverage.covered_before, coverage.unknown) == (0, RANGE.hours)
+    assert sum(asdict(coverage).values()) == 2 * coverage.total
+    holes = {1: gaps(found.progress, (), asked_since=0)}
+    plan = build_plan(
+        [Station(1)], {1: found}, RANGE, batch_hours=10, pace=Pace(0, 0), mode=Mode.GAPS, gaps=holes
+    )
+    assert plan.hours == RANGE.hours

@@ -247,7 +247,7 @@ def test_days_that_were_copied_later_are_filled_in_at_once(
     runner(*days)
     before = readings_of(database)
     copy_days(tmp_path / "bucket", [2])
-    runner(*days, "backfill.mode=gaps", "backfill.recheck_empty_after_days=0")
+    runner(*days, "backfill.mode=gaps")
     after = readings_of(database)
     assert [item for item in after if item in before] == before
     assert {f"{item['time']['s']:.10}" for item in after if item not in before} >= {"2018-01-02"}

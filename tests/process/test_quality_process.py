@@ -89,9 +89,9 @@ def test_a_station_that_fails_is_incomplete_rather_than_of_poor_quality(
     validate(made)
     assert made["exit_code"] == 3
     assert made["ledger"]["windows"] == {
-        "planned": 10, "ok": 5, "empty": 0, "failed": 1, "not_attempted": 4,
+        "planned": 10, "ok": 5, "empty": 0, "not_asked": 0, "failed": 1, "not_attempted": 4,
     }  # fmt: skip
-    assert made["gaps"]["hours_missing"]["not_fetched"] == 31 * 24
+    assert made["gaps"]["hours_missing"]["not_asked"] == 31 * 24
     failed = next(item for item in made["stations"] if item["station_idx"] == 13658)
     assert failed["checkpoint"] == "failed"
     assert made["actions"][0]["kind"] == "retry"
@@ -226,10 +226,13 @@ def test_measured_data_has_the_gaps_of_its_files_and_no_false_flat_line(
     with (directory / "gaps.csv").open(encoding="utf-8", newline="") as file:
         gaps = [row for row in csv.DictReader(file) if row["station_idx"] == "8641"]
     assert (gaps[0]["start"], gaps[0]["end"]) == ("2019-04-30T16:00:00Z", "2019-10-07T14:00:00Z")
-    assert {row["not_fetched_h"] for row in gaps} == {row["lost_h"] for row in gaps} == {"0"}
+    # No file at hand has rows of those months, so nobody was asked for them.
+    assert (gaps[0]["cause"], gaps[0]["not_asked_h"]) == ("not_asked", gaps[0]["hours"])
+    assert {row["lost_h"] for row in gaps} == {row["unknown_h"] for row in gaps} == {"0"}
     in_2018 = [row for row in gaps if "2017-12-31T18" <= row["start"] < "2018-12-31T18"]
-    assert sum(int(row["source_empty_h"]) for row in in_2018) == 421
-    assert sum(int(row["rejected_h"]) for row in in_2018) == 145 + 196
+    assert {row["not_asked_h"] for row in in_2018} == {"0"}
+    assert sum(int(row["empty_h"]) for row in in_2018) == 421
+    assert sum(int(row["rejected_h"]) for row in in_2018) == 145 + 196 + 1  # one is below zero
     flat = next(item for item in made["checks"] if item["id"] == "T01")
     # The file says 59.0 ug/m3 for 95 hours on end from 3 March 2016, 14:00 local: truly stuck.
     assert [(item["start"], item["hours"]) for item in flat["samples"]] == [

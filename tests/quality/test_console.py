@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from runner.core.causes import CAUSE_WORDS, MISSING, cause_words
 from runner.quality.advice import ADVICE
 from runner.quality.catalogue import checks
 from runner.quality.console import MOST_LINES, summary_lines
-from runner.quality.ledger import CAUSE_WORDS, CAUSES, missing_words
 from tests.quality.faults import FAULTS
 from tests.quality.world import KNOWN, check, world
 
@@ -23,8 +23,8 @@ def test_every_check_says_what_a_finding_means() -> None:
 
 
 def test_every_cause_has_the_same_words_everywhere() -> None:
-    assert set(CAUSE_WORDS) == set(map(str, CAUSES))
-    told = missing_words({"source_empty": 96, "lost": 0, "rejected": 1})
+    assert set(CAUSE_WORDS) == set(map(str, MISSING))
+    told = cause_words({"empty": 96, "lost": 0, "rejected": 1})
     assert told == "96 h the source had nothing, 1 h rejected"
 
 

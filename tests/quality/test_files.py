@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 
 from runner.conf_files import standard_checks
+from runner.core.causes import MISSING
+from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.quality import catalogue
@@ -21,7 +23,7 @@ from runner.quality.files import read_spreadsheet_safe, spreadsheet_safe
 from runner.quality.policy import policy_of
 from runner.quality_settings import Accepted, CheckRule, Quality
 from tests.quality.faults import FAULTS, MIDDLE, hours
-from tests.quality.world import KNOWN, NOW, check, fired, world
+from tests.quality.world import HOUR_MS, KNOWN, NOW, check, fired, world
 
 SCHEMA = Path(catalogue.__file__).with_name("schema.json")
 
@@ -75,21 +77,26 @@ def test_a_gap_says_why_hour_by_hour(tmp_path: Path) -> None:
     one.lose(hours(MIDDLE, 10))
     one.lose(hours(MIDDLE + 10, 4), fetched=False)
     one.lose(hours(MIDDLE + 14, 3))
-    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], rejected=hours(MIDDLE + 14, 3))
+    one.note(rejected=(Interval(MIDDLE + 14, MIDDLE + 17),))
+    known = one.ledgers[KNOWN].progress
     one.lose(hours(MIDDLE + 100, 2))
-    one.ledgers[KNOWN] = replace(
-        one.ledgers[KNOWN],
-        empty=tuple(item for item in one.ledgers[KNOWN].empty if item.start < MIDDLE + 100),
-    )
+    one.lose(hours(MIDDLE + 102, 1))
+    one.note(empty=known.empty, unknown=(Interval(MIDDLE + 102, MIDDLE + 103),))
+    dash = (pl.col("ts") // HOUR_MS).is_between(MIDDLE + 200, MIDDLE + 204)
+    one.change(dash, aqi=None, aqi_type=pl.lit("string"))
     made = one.check()
     with (tmp_path / "quality" / "gaps.csv").open(encoding="utf-8", newline="") as file:
-        longest, other = csv.DictReader(file)
-    parts = ("hours", "cause", "source_empty_h", "not_fetched_h", "rejected_h", "lost_h")
-    assert [longest[part] for part in parts] == ["17", "source_empty", "10", "4", "3", "0"]
-    assert [other[part] for part in parts] == ["2", "lost", "0", "0", "0", "2"]
-    missing = made["gaps"]["hours_missing"]
-    assert missing == {"not_fetched": 4, "source_empty": 10, "rejected": 3, "lost": 2}
+        longest, theirs, other = csv.DictReader(file)
+    parts = ("hours", "cause", *(f"{cause}_h" for cause in MISSING))
+    assert [longest[part] for part in parts] == ["17", "empty", "4", "0", "0", "0", "3", "10"]
+    assert [theirs[part] for part in parts] == ["5", "kept", "0", "0", "0", "5", "0", "0"]
+    assert [other[part] for part in parts] == ["3", "lost", "0", "1", "2", "0", "0", "0"]
+    missing = {"not_asked": 4, "unknown": 1, "lost": 2, "kept": 5, "rejected": 3, "empty": 10}
+    assert made["gaps"]["hours_missing"] == missing
+    assert made["gaps"]["rejected_by_reason"] == {"not_kept": 3}
     assert check(made, "R04")["n_failed"] == 2
+    shown = pl.read_parquet(tmp_path / "quality" / "agg" / "cause.parquet")
+    assert shown["cause"].to_list() == ["empty", "not_asked", "rejected", "lost", "unknown", "kept"]
 
 
 @pytest.mark.parametrize(

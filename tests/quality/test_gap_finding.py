@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.core.causes import MISSING
+from runner.core.checkpoint import Empty, Progress
 from runner.core.intervals import Interval, Intervals, union
 from runner.core.stations import Station
 from runner.quality.catalogue import checks
 from runner.quality.frames import SCHEMA
 from runner.quality.grid import Scope, StationData
 from runner.quality.inspection import Tally, _look
-from runner.quality.ledger import CAUSES, StationLedger
+from runner.quality.ledger import StationLedger
 from tests.quality.test_judgement import POLICY
 from tests.quality.world import HOUR_MS, KNOWN, NOW
 
@@ -38,9 +40,9 @@ def station(
     aqi: dict[int, float | None],
     covered: Intervals = (),
     empty: Intervals = (),
-    rejected: frozenset[int] = frozenset(),
+    rejected: Intervals = (),
+    unknown: Intervals = (),
     *,
-    accounts: bool = False,
     active: bool = False,
 ) -> StationData:
     """Return a station with such values at such hours."""
@@ -50,7 +52,9 @@ def station(
     documents = documents.with_columns(
         [pl.lit(None, kind).alias(name) for name, kind in missing.items()]
     ).select(*SCHEMA)
-    ledger = StationLedger("completed", "", covered, empty, rejected, accounts)
+    told = tuple(Empty(start, end, 0) for start, end in empty)
+    progress = Progress(covered, told, rejected=rejected, unknown=unknown)
+    ledger = StationLedger("completed", "", progress)
     return StationData(Station(KNOWN), documents, ledger, Scope(WINDOW, NOW, active=active))
 
 
@@ -59,8 +63,8 @@ stations = st.builds(
     values,
     pieces,
     pieces,
-    st.frozensets(hours, max_size=5),
-    accounts=st.booleans(),
+    pieces,
+    pieces,
     active=st.booleans(),
 )
 
@@ -95,34 +99,52 @@ def test_gaps_are_whole_sorted_and_apart(data: StationData) -> None:
 @settings(max_examples=40)
 @given(data=stations)
 def test_every_missing_hour_has_one_cause(data: StationData) -> None:
-    by_cause = [data.gaps[str(cause)].to_list() for cause in CAUSES]
+    by_cause = [data.gaps[str(cause)].to_list() for cause in MISSING]
     assert [sum(parts) for parts in zip(*by_cause, strict=True)] == data.gaps["hours"].to_list()
-    causes = data.ledger.causes(WINDOW)
+    causes = data.hours["cause"].to_list()
     told = Counter(causes[hour - START] for hour in in_gaps(data))
-    assert [told[index] for index in range(len(CAUSES))] == [sum(parts) for parts in by_cause]
+    assert [told[index] for index in range(len(MISSING))] == [sum(parts) for parts in by_cause]
     for row in data.gaps.iter_rows(named=True):
-        most = max(row[str(cause)] for cause in CAUSES)
-        assert row["cause"] == next(str(cause) for cause in CAUSES if row[str(cause)] == most)
+        most = max(row[str(cause)] for cause in MISSING)
+        assert row["cause"] == next(str(cause) for cause in MISSING if row[str(cause)] == most)
 
 
 @settings(max_examples=40)
 @given(data=stations)
-def test_a_cause_is_what_the_ledger_says_of_the_hour(data: StationData) -> None:
-    ledger = data.ledger
+def test_a_cause_is_what_is_known_of_the_hour(data: StationData) -> None:
+    progress = data.ledger.progress
 
     def holds(parts: Intervals, hour: int) -> bool:
         return any(part.start <= hour < part.end for part in parts)
 
-    for hour, index in zip(range(*WINDOW), ledger.causes(WINDOW), strict=True):
-        if hour in ledger.rejected:
+    documents = dict(data.documents.select(pl.col("ts") // HOUR_MS, "aqi").iter_rows())
+    missing = data.hours.filter(~pl.col("present"))
+    for hour, index in missing.select("hour", "cause").iter_rows():
+        if not holds(progress.covered, hour):
+            expected = "not_asked"
+        elif holds(progress.rejected, hour):
             expected = "rejected"
-        elif not holds(ledger.covered, hour):
-            expected = "not_fetched"
-        elif holds(ledger.empty, hour) or not ledger.accounts:
-            expected = "source_empty"
+        elif any(item.start <= hour < item.end for item in progress.empty) and not holds(
+            progress.unknown, hour
+        ):
+            expected = "empty"
+        elif hour in documents:
+            expected = "kept" if documents[hour] is None else "rejected"
         else:
-            expected = "lost"
-        assert CAUSES[index] == expected
+            expected = "unknown" if holds(progress.unknown, hour) else "lost"
+        assert MISSING[index] == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=stations)
+def test_runs_of_one_cause_are_the_gaps_hour_by_hour(data: StationData) -> None:
+    told = {
+        hour: cause
+        for start, end, cause in data.stretches.select("start", "end", "cause").iter_rows()
+        for hour in range(start, end)
+    }
+    missing = data.hours.filter("expected", ~pl.col("present")).select("hour", "cause")
+    assert told == {hour: str(MISSING[index]) for hour, index in missing.iter_rows()}
 
 
 @settings(max_examples=40)

@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 
 from runner.conf_files import standard_checks
-from runner.core.intervals import Interval, hour_of, subtract
+from runner.core.checkpoint import Empty, Progress
+from runner.core.intervals import Interval, hour_of, subtract, union
 from runner.core.stations import Station
 from runner.quality.assessment import assess
 from runner.quality.document import Identity
@@ -102,13 +103,19 @@ class World:
         rows = self.frames[station_idx]
         kept = ~(pl.col("ts") // HOUR_MS).is_in(sorted(hours))
         self.frames[station_idx] = rows.filter(kept)
-        ledger = self.ledgers[station_idx]
-        pieces = tuple(Interval(hour, hour + 1) for hour in sorted(hours))
+        progress = self.ledgers[station_idx].progress
+        pieces = union(Interval(hour, hour + 1) for hour in hours)
         if fetched:
-            ledger = replace(ledger, empty=(*ledger.empty, *pieces))
+            empty = (*progress.empty, *(Empty(*piece, 0) for piece in pieces))
+            self.note(station_idx, empty=empty)
         else:
-            ledger = replace(ledger, covered=subtract(ledger.covered, pieces))
-        self.ledgers[station_idx] = ledger
+            self.note(station_idx, covered=subtract(progress.covered, pieces))
+
+    def note(self, station_idx: int = KNOWN, **changes: Any) -> None:
+        """Change what the checkpoint knows of a station's hours."""
+        ledger = self.ledgers[station_idx]
+        progress = ledger.progress._replace(**changes)
+        self.ledgers[station_idx] = replace(ledger, progress=progress)
 
     def check(self, policy: Policy | None = None, fail_on: str = "fail") -> dict[str, Any]:
         """Write all files and return quality.json."""
@@ -162,7 +169,7 @@ class World:
 def world(directory: Path, seed: int = 1, stations: tuple[int, ...] = STATIONS) -> World:
     """Return a world without a flaw."""
     scope = Scope(WINDOW, NOW, known=frozenset(stations))
-    covered = StationLedger("completed", covered=(WINDOW,), accounts=True)
+    covered = StationLedger("completed", progress=Progress((WINDOW,)))
     return World(
         {idx: clean(seed, idx) for idx in stations},
         scope,

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.causes import MISSING
 from runner.quality.aggregates import CATEGORIES
-from runner.quality.ledger import CAUSES
 from tests.quality.world import World
 
 _SHOWN = 12
@@ -59,7 +59,7 @@ def _write(place: Path, ids: list[int], days: list[date], chance: random.Random)
     lacking = pl.col("expected") - pl.col("readings")
     months.with_columns(
         (pl.col("readings") / pl.col("expected")).alias("capture"),
-        *(lacking.alias(str(cause)) // 4 for cause in CAUSES),
+        *(lacking.alias(str(cause)) // 4 for cause in MISSING),
     ).write_parquet(agg / "month.parquet")
     pl.DataFrame(
         [(idx, name, chance.randrange(9000)) for idx in ids for name in CATEGORIES],

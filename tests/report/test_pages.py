@@ -57,7 +57,7 @@ def test_hours_are_dense_and_say_why_one_is_missing(tmp_path: Path) -> None:
     hours = run.hours(KNOWN)
     assert hours.height == WINDOW.hours
     missing = hours.filter(pl.col("aqi").is_null())
-    assert missing["cause"].to_list() == ["source_empty"] * 2
+    assert missing["cause"].to_list() == ["empty"] * 2
     assert missing["ts"].dt.timestamp("ms").to_list() == [hour * 3_600_000 for hour in sorted(lost)]
     first = hours.row(0, named=True)
     assert first["hod"] == (WINDOW.start + 7) % 24
@@ -155,7 +155,7 @@ def test_the_newest_run_is_the_one_with_the_latest_name(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 2}', "\xff"])
+@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 3}', "\xff"])
 def test_a_directory_without_a_verdict_is_refused_in_words(tmp_path: Path, content: str) -> None:
     with pytest.raises(ConfigError):
         open_run(tmp_path)

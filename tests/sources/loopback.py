@@ -177,13 +177,15 @@ def silence(handler: _Handler) -> None:
     handler.server.loopback.over.wait()
 
 
-def drip(head: bytes, *, chunked: bool = False, every_s: float = 0.01) -> Scripted:
-    """Send a head, then a byte now and then, for as long as anyone listens."""
+def drip(
+    head: bytes, *, chunked: bool = False, every_s: float = 0.01, piece: bytes = b" "
+) -> Scripted:
+    """Send a head, then a piece now and then, for as long as anyone listens."""
 
     def reply(handler: _Handler) -> None:
         handler.close_connection = True
         handler.wfile.write(head)
         while not handler.server.loopback.over.wait(every_s):
-            handler.wfile.write(b"1\r\n \r\n" if chunked else b" ")
+            handler.wfile.write(b"1\r\n \r\n" if chunked else piece)
 
     return reply

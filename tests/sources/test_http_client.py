@@ -336,6 +336,35 @@ def test_an_answer_that_drips_on_for_ever_is_cut_off(head: bytes, chunked: bool)
     assert isinstance(result[0], SourceError)
 
 
+@pytest.mark.parametrize(
+    ("head", "piece", "every_s"),
+    [
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, id="go on, says it"),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0, id="go on, says it all the time"),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n", b"X: y\r\n", 0.01, id="lines of an interim head"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 0.04, id="lines"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"y", 0.01, id="one line"),
+        pytest.param(b"", b"H", 0.01, id="the status line"),
+    ],
+)
+def test_a_head_that_never_ends_is_cut_off_when_its_time_is_over(
+    head: bytes, piece: bytes, every_s: float
+) -> None:
+    reply = drip(head, piece=piece, every_s=every_s)
+    with Loopback(reply) as server, calling(server.url, ONCE, Timeouts(0.05, 0.05)) as caller:
+        thread, result = in_background(caller.get)
+        thread.join(timeout=60)
+        cut_off = not thread.is_alive()
+        server.over.set()
+        thread.join()
+    assert cut_off
+    assert isinstance(result[0], SourceError)
+    assert result[0].scope is Scope.STATION
+    assert "not complete after 0.5 s" in result[0].message
+
+
 def test_a_redirect_whose_body_drips_on_for_ever_is_cut_off() -> None:
     head = b"HTTP/1.1 301 Moved\r\nLocation: /y\r\nTransfer-Encoding: chunked\r\n\r\n"
     reply = drip(head, chunked=True)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.asking import Asker
 from runner.core.concentrations import MeasuredHour
 from runner.core.errors import ArchiveFileError, Scope
 from runner.core.intervals import Interval, hour_of
@@ -193,6 +194,14 @@ def test_a_row_that_cannot_be_read_is_a_reject_whatever_its_parameter(
     assert all(isinstance(name, str) for name in reject.raw)
     if reason is Reason.ROW_UNREADABLE:
         assert reject.raw["cells"][: len(bad.split(","))] == bad.split(",")
+
+
+def test_a_parameter_nobody_knows_is_no_sign_of_a_wrong_answer(tmp_path: Path) -> None:
+    new = [line(5 * part, what="pm25_forecast") for part in range(1, 25)]
+    put(tmp_path, [line(60), line(120), *new])
+    asked = Asker(source(tmp_path), lambda: NOW).ask(HANOI, TODAY)
+    assert (len(asked.readings), len(asked.rejects)) == (2, 24)
+    assert not asked.unusable
 
 
 @pytest.mark.parametrize("what", ["um003", "relativehumidity", "temperature", "pm1", "no"])

@@ -19,14 +19,24 @@ from runner.core.errors import (
     FailedElsewhereError,
     Scope,
     StoreError,
+    StoreUnavailableError,
     UnsupportedCollectionError,
 )
 from runner.core.intervals import Interval, hour_of, to_datetime, union
-from runner.core.readings import Reading
+from runner.core.plan import StationPlan, Why
+from runner.core.readings import Reading, Reason, Reject
+from runner.core.stations import Station
+from runner.shutdown import StopFlag
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
+from runner.store.collection import Kind
+from runner.store.leases import Leases
 from runner.store.object_ids import ObjectIds
-from runner.store.readings import Readings
+from runner.store.outage import Outage
+from runner.store.readings import Readings, Written
+from runner.store.rejects import Rejects
+from runner.store.revisions import Revisions
+from runner.store.sink import MongoSink
 
 Documents = Database[dict[str, Any]]
 
@@ -120,6 +130,9 @@ def test_a_new_checkpoint_has_the_documented_fields_first(
         "created_at",
         "covered",
         "empty",
+        "rejected",
+        "not_asked",
+        "unknown",
         "total_updated",
         "total_unchanged",
         "windows",
@@ -140,7 +153,7 @@ def test_advance_records_the_window_and_adds_up(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, LATER)
     assert load(checkpoints) == Checkpoint(
         HANOI,
         Status.IN_PROGRESS,
@@ -150,7 +163,7 @@ def test_advance_records_the_window_and_adds_up(
         total=KEPT_TALLY,
         updated_at=LATER,
     )
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, LATER)
     assert load(checkpoints).total == KEPT_TALLY + KEPT_TALLY
     written = document(database)
     assert written["total_readings_inserted"] == 2 * TALLY.inserted == 20
@@ -163,7 +176,7 @@ def test_advance_records_the_window_and_adds_up(
 def test_a_window_recorded_again_after_an_outage_counts_once(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     for _ in range(2):
-        checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, LATER)
+        checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, LATER)
     assert load(checkpoints).total == KEPT_TALLY
 
 
@@ -172,14 +185,14 @@ def test_a_present_observation_changes_neither_state_nor_range(
 ) -> None:
     empty = (Empty(START, START + 3, START + 50),)
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     checkpoints.fail(HANOI, "why", NOW)
     kept = ("status", "start_ts", "target_end_ts", "last_processed_ts", "error_message")
     before = {name: document(database)[name] for name in kept}
     hour = Interval(START + 900, START + 901)
     begun = checkpoints.begin(HANOI, None, LATER, even_failed=False)
     assert begun == Progress((FIRST_DAY,), empty)
-    checkpoints.advance(HANOI, None, (FIRST_DAY, hour), empty, Tally(inserted=1), LATER)
+    checkpoints.advance(HANOI, None, Progress((FIRST_DAY, hour), empty), Tally(inserted=1), LATER)
     assert {name: document(database)[name] for name in kept} == before
     assert load(checkpoints).covered == (FIRST_DAY, hour)
     assert load(checkpoints).total.inserted == TALLY.inserted + 1
@@ -195,7 +208,7 @@ def test_a_checkpoint_that_a_present_observation_makes_is_completed_without_a_ra
 
 def test_completion_and_failure_keep_what_is_covered(checkpoints: Checkpoints) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     before = load(checkpoints)
     checkpoints.fail(HANOI, "Unknown station", LATER)
     failed = replace(
@@ -221,7 +234,7 @@ def test_every_hour_from_start_to_last_processed_is_covered_when_the_range_chang
     checkpoints: Checkpoints, database: Documents, wanted: Interval, last_processed_hour: int
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.begin(HANOI, wanted, LATER)
     loaded = load(checkpoints)
@@ -237,7 +250,7 @@ def test_a_run_that_takes_a_station_learns_what_another_one_found_empty_meanwhil
     checkpoints.begin(HANOI, RANGE, NOW)
     planned = checkpoints.load([HANOI], with_empty=False)[HANOI]
     empty = (Empty(START + 3, START + 5, START + 500),)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     assert checkpoints.begin(HANOI, RANGE, LATER) == Progress((FIRST_DAY,), empty)
     assert planned.empty == ()
 
@@ -247,7 +260,7 @@ def test_a_plan_reads_everything_of_a_checkpoint_but_what_was_empty(
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     empty = (Empty(START + 3, START + 5, START + 500),)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), empty, TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,), empty), TALLY, NOW)
     assert checkpoints.load(with_empty=False) == {HANOI: replace(load(checkpoints), empty=())}
 
 
@@ -266,7 +279,7 @@ def test_a_checkpoint_deleted_during_the_run_stays_deleted(
     checkpoints.begin(HANOI, RANGE, NOW)
     database[NAME].delete_many({})
     with pytest.raises(CheckpointChangedError, match="deleted"):
-        checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+        checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     with pytest.raises(CheckpointChangedError, match="deleted"):
         checkpoints.complete(HANOI, NOW)
     checkpoints.fail(HANOI, "x", NOW)
@@ -314,9 +327,9 @@ def test_the_end_of_what_is_processed_goes_from_the_start_to_the_end_of_the_rang
 
     checkpoints.begin(HANOI, RANGE, NOW)
     assert seen() == (START, 0)
-    checkpoints.advance(HANOI, RANGE, (SECOND_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((SECOND_DAY,)), TALLY, NOW)
     assert seen() == (START, 24)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, NOW)
     assert seen() == (START + 48, 48)
     checkpoints.complete(HANOI, NOW)
     assert seen() == (START + 48, 48)
@@ -332,11 +345,11 @@ def test_a_checkpoint_that_was_set_back_or_edited_is_noticed_and_left_as_it_is(
     database: Documents, checkpoints: Checkpoints, covered: list[Any]
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     database[NAME].update_one({}, {"$set": {"covered": covered}})
     before = document(database)
     with pytest.raises(CheckpointChangedError) as noticed:
-        checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, LATER)
+        checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, LATER)
     assert noticed.value.scope is Scope.STATION
     with pytest.raises(CheckpointChangedError):
         checkpoints.complete(HANOI, LATER)
@@ -350,7 +363,7 @@ def test_what_a_recipe_does_to_status_and_error_does_not_stop_a_run(
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
     database[NAME].update_one({}, {"$set": {"status": "failed", "error_message": "by hand"}})
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), TALLY, NOW)
     checkpoints.complete(HANOI, NOW)
     assert load(checkpoints).status is Status.COMPLETED
 
@@ -361,10 +374,10 @@ def test_a_reading_of_an_hour_that_was_covered_without_one_counts_and_counts_onc
     """A present observation may be of an hour that a backfill found empty."""
     checkpoints.begin(HANOI, RANGE, NOW)
     empty = (Empty(START + 3, START + 4, START + 500),)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), empty, Tally(inserted=47, windows=1), NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,), empty), Tally(inserted=47, windows=1), NOW)
     checkpoints.begin(HANOI, None, LATER)
     for _ in range(2):
-        checkpoints.advance(HANOI, None, (RANGE,), (), Tally(inserted=1, windows=1), LATER)
+        checkpoints.advance(HANOI, None, Progress((RANGE,)), Tally(inserted=1, windows=1), LATER)
     assert load(checkpoints).total.inserted == 48
     assert load(checkpoints).empty == ()
 
@@ -372,28 +385,30 @@ def test_a_reading_of_an_hour_that_was_covered_without_one_counts_and_counts_onc
 # ------------------------------------------------- readings are counted once
 
 
+@pytest.mark.parametrize("kind", [Kind.REGULAR, Kind.TIME_SERIES])
 def test_readings_that_a_killed_run_stored_and_did_not_count_are_counted_by_the_next(
-    database: Documents,
+    database: Documents, kind: Kind
 ) -> None:
     def run() -> tuple[Checkpoints, Readings]:
         ids = ObjectIds()
-        return Checkpoints(database, maker=ids.maker), Readings(database, ids=ids)
+        store = Readings(database, kind, ids)
+        store.ensure()
+        return Checkpoints(database, maker=ids.maker), store
 
     others, (checkpoints, store) = run()[1], run()
-    store.ensure()
     days = [readings(FIRST_DAY), readings(SECOND_DAY)]
     others.upsert(HANOI, SECOND_DAY, days[1][:5])  # the live job's
     checkpoints.begin(HANOI, RANGE, NOW)
     written = store.upsert(HANOI, FIRST_DAY, days[0])
     tally = Tally(inserted=written.inserted, windows=1)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), tally, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), tally, NOW)
     assert store.upsert(HANOI, SECOND_DAY, days[1]).inserted == 19  # killed here
     checkpoints, store = run()
     assert checkpoints.begin(HANOI, RANGE, LATER).covered == (FIRST_DAY,)
     again = store.upsert(HANOI, SECOND_DAY, days[1])
     assert (again.inserted, again.unchanged) == (0, 24)
     tally = Tally(unchanged=24, windows=1)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), tally, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), tally, LATER)
     checkpoints.complete(HANOI, LATER)
     assert load(checkpoints).total.inserted == 24 + 19
     for _ in range(2):  # begun again, by this run or the next, nothing counts twice
@@ -404,16 +419,52 @@ def test_readings_that_a_killed_run_stored_and_did_not_count_are_counted_by_the_
     assert load(checkpoints).total.inserted == 24 + 19
 
 
+def test_readings_whose_answer_was_lost_in_an_outage_count_as_inserted(
+    database: Documents,
+) -> None:
+    class LosesAnAnswer(Readings):
+        answers = 0
+
+        def upsert(self, *given: Any, **named: Any) -> Written:
+            written = super().upsert(*given, **named)
+            self.answers += 1
+            if self.answers == 1:
+                raise StoreUnavailableError("no answer")
+            return written
+
+    ids = ObjectIds()
+    leases = Leases(database, "a-run", 60)
+    sink = MongoSink(
+        LosesAnAnswer(database, ids=ids),
+        Rejects(database),
+        Revisions(database),
+        Checkpoints(database, leases, ids.maker),
+        leases,
+        Outage(30, StopFlag()),
+        *("a-run", "aqicn", lambda: NOW),
+    )
+    Readings(database).upsert(HANOI, FIRST_DAY, readings(FIRST_DAY)[:4])  # the live job's
+    entry = StationPlan(Station(HANOI), RANGE, (RANGE,), why=Why.NEW)
+    sink.begin(entry)
+    tally = sink.store(entry.station, FIRST_DAY, readings(FIRST_DAY), [])
+    assert (tally.inserted, tally.unchanged) == (20, 4)
+    sink.advance(entry, Progress((FIRST_DAY,)), tally)
+    sink.leave(entry.station)
+    written = document(database)
+    assert written["total_readings_inserted"] == 20
+    assert not {"lease", "writer"} & written.keys()
+
+
 def test_hours_and_readings_count_once_however_often_they_are_fetched(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), Tally(inserted=48, windows=1), NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), Tally(inserted=48, windows=1), NOW)
     checkpoints.complete(HANOI, NOW)
     checkpoints.forget({HANOI: ()})
     assert document(database)["total_hours_processed"] == 0
     checkpoints.begin(HANOI, RANGE, LATER)
-    checkpoints.advance(HANOI, RANGE, (RANGE,), (), Tally(unchanged=48, windows=1), LATER)
+    checkpoints.advance(HANOI, RANGE, Progress((RANGE,)), Tally(unchanged=48, windows=1), LATER)
     checkpoints.complete(HANOI, LATER)
     written = document(database)
     assert written["total_hours_processed"] == written["total_readings_inserted"] == 48
@@ -459,7 +510,9 @@ def test_a_checkpoint_of_the_version_before_is_read_and_then_rewritten(
     assert loaded.total == Tally(inserted=22, unchanged=22, windows=2)
     assert loaded.updated_at == NOW
     begun = checkpoints.begin(HANOI, RANGE, LATER)
-    assert begun == Progress((FIRST_DAY,), (Empty(START + 3, START + 5, START + 500),))
+    empty = (Empty(START + 3, START + 5, START + 500),)
+    doubtful = (Interval(START + 3, START + 5),)  # it counts rejected hours, and none is kept
+    assert begun == Progress((FIRST_DAY,), empty, unknown=doubtful)
     written = document(database)
     assert [*written][1:10] == [*DOCUMENTED]
     old = {"total_readings", "total_inserted", "updated_at", "total_rejected", "empty_hours"}
@@ -483,6 +536,62 @@ def test_a_completed_checkpoint_of_the_version_before_ends_at_the_end_of_its_ran
         "completed",
         to_datetime(START + 48),
     )
+
+
+def test_hours_that_the_version_before_rejected_are_known_by_the_kept_rejects(
+    database: Documents, checkpoints: Checkpoints
+) -> None:
+    once = {"rejected_hours": 1, "total_readings": 22}
+    database[NAME].insert_one(as_version_0_1(**once))
+    refused = Reject(Reason.AQI_DASH, {"aqi": "-"}, START + 3)
+    Rejects(database).keep("r", HANOI, FIRST_DAY, [refused], "aqicn", NOW)
+    loaded = load(checkpoints)
+    assert (loaded.rejected, loaded.unknown) == ((Interval(START + 3, START + 4),), ())
+    begun = checkpoints.begin(HANOI, RANGE, LATER)
+    assert begun.rejected == load(checkpoints).rejected == loaded.rejected
+
+
+def test_covered_hours_of_the_version_before_that_its_readings_do_not_reach_for_are_unknown(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    database[NAME].insert_one(as_version_0_1(rejected_hours=0, total_readings=21))
+    unknown = load(checkpoints).unknown
+    assert unknown == (Interval(START, START + 3), Interval(START + 5, START + 24))
+    checkpoints.begin(HANOI, RANGE, LATER)
+    assert load(checkpoints).unknown == unknown  # also when it is of today's schema
+
+
+def test_what_the_documented_form_says_is_covered_is_unknown_until_it_is_fetched(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    day, status = to_datetime(START + 24), "completed"
+    form = {"start_ts": to_datetime(START), "last_processed_ts": day, "target_end_ts": day}
+    database[NAME].insert_one({"station_idx": HANOI, "status": status, **form})
+    assert load(checkpoints).unknown == (FIRST_DAY,)
+    begun = checkpoints.begin(HANOI, RANGE, LATER)
+    assert (begun.covered, begun.unknown) == ((FIRST_DAY,), (FIRST_DAY,))
+    first = Interval(START, START + 6)
+    after = begun.after_window(first, {START}, {START + 1}, (Interval(START + 2, START + 4),), 9)
+    checkpoints.advance(HANOI, RANGE, after, Tally(inserted=1, windows=1), LATER)
+    loaded = load(checkpoints)
+    assert loaded.progress == after
+    assert loaded.unknown == (Interval(START + 6, START + 24),)
+    assert loaded.rejected == (Interval(START + 1, START + 2),)
+    assert loaded.not_asked == (Interval(START + 2, START + 4),)
+    assert loaded.covered == (Interval(START, START + 2), Interval(START + 4, START + 24))
+
+
+def test_a_window_that_nobody_was_asked_for_moves_the_documented_date_and_covers_nothing(
+    checkpoints: Checkpoints, database: Documents
+) -> None:
+    begun = checkpoints.begin(HANOI, RANGE, NOW)
+    checkpoints.advance(
+        HANOI, RANGE, begun.after_window(FIRST_DAY, (), (), (FIRST_DAY,), 9), Tally(), LATER
+    )
+    written = document(database)
+    assert written["last_processed_ts"] == to_datetime(FIRST_DAY.end)
+    assert (written["covered"], written["total_hours_processed"]) == ([], 0)
+    assert load(checkpoints).not_asked == (FIRST_DAY,)
 
 
 def test_notes_that_others_made_in_a_checkpoint_stay(
@@ -528,7 +637,7 @@ def test_the_documented_recipe_resets_failed_stations(
     database: Documents, checkpoints: Checkpoints
 ) -> None:
     checkpoints.begin(HANOI, RANGE, NOW)
-    checkpoints.advance(HANOI, RANGE, (FIRST_DAY,), (), TALLY, NOW)
+    checkpoints.advance(HANOI, RANGE, Progress((FIRST_DAY,)), TALLY, NOW)
     checkpoints.fail(HANOI, "Unknown station", NOW)
     database[NAME].update_many({"status": "failed"}, {"$set": {"status": "in_progress"}})
     loaded = load(checkpoints)
@@ -592,7 +701,7 @@ def test_a_checkpoint_written_by_hand_is_understood_and_continued(
     assert written["created_at"] == NOW
     assert load(checkpoints).covered == expected
     now_covered = union((*expected, THIRD_DAY))
-    checkpoints.advance(HANOI, RANGE, now_covered, (), TALLY, LATER)
+    checkpoints.advance(HANOI, RANGE, Progress(now_covered), TALLY, LATER)
     assert load(checkpoints).covered == now_covered
     assert load(checkpoints).total == replace(KEPT_TALLY, inserted=30)
     assert database[NAME].count_documents({"station_idx": {"$type": "int"}}) == 1

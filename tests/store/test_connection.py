@@ -13,16 +13,27 @@ from typing import Any
 import pytest
 import structlog
 from bson.errors import BSONError
+from pymongo import ReadPreference
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WTimeoutError,
+)
 
 from runner.core.errors import ConfigError, RunnerError, StoreError, StoreUnavailableError
 from runner.secrets import Secret
-from runner.store.connection import APP_NAME, connect, store_errors
+from runner.store.budget import Budget
+from runner.store.collection import open_collection
+from runner.store.connection import APP_NAME, connect, overruled_writes, store_errors
 from runner.store.embedded import embedded
 
 USER = "canary-user"
 PASSWORD = "canary-pa55"
+SECRET = Secret("a key")
 LIMIT_S = 0.5
 
 
@@ -97,12 +108,40 @@ def test_dates_come_back_aware_in_utc_and_writes_wait_for_the_journals_of_a_majo
         assert found
         assert found["ts"] == moment
         assert found["ts"].tzinfo
-        assert database.write_concern.document == {"w": "majority", "j": True}
+        assert database.write_concern.document.items() >= {"w": "majority", "j": True}.items()
+        assert database.write_concern.document["wtimeout"]  # else a write may wait for ever
         names = database.client.admin.aggregate([{"$currentOp": {"idleConnections": True}}])
         assert APP_NAME in {operation.get("appName") for operation in names}
         database.client.drop_database(database)
     with pytest.raises(PyMongoError, match="after close"):
         database.hours.find_one()
+
+
+@pytest.mark.parametrize(
+    ("options", "overruled"),
+    [
+        ("", ""),
+        ("&w=majority&journal=true", ""),
+        ("&w=1", "w=1"),
+        ("&w=0", "w=0"),
+        ("&w=0&journal=false", "w=0, journal=false"),
+        ("&w=somewhere&wtimeoutMS=5", "w=somewhere, wtimeoutMS=5"),
+        ("&fsync=true", "fsync=true"),
+    ],
+)
+def test_no_option_of_the_uri_weakens_what_a_write_waits_for_and_each_is_named(
+    mongo_uri: str, options: str, overruled: str
+) -> None:
+    readers = "&readPreference=secondaryPreferred&readConcernLevel=available"
+    with opened(f"{mongo_uri}{options}{readers}", "test_connection", timeout_s=30) as database:
+        budget = Budget(database, "x", SECRET)._collection
+        for used in (database, open_collection(database, "hours"), budget):
+            assert used.write_concern.document == {"w": "majority", "j": True}
+            assert used.read_concern.document == {"level": "local"}
+            assert used.read_preference == ReadPreference.PRIMARY
+        assert overruled_writes(database) == overruled
+        assert database.hours.insert_one({}).acknowledged
+        database.drop_collection("hours")
 
 
 @pytest.mark.parametrize("uri", [None, ""])
@@ -206,7 +245,7 @@ def test_a_refused_login_is_reported_at_once(mongo_uri: str) -> None:
         (f"mongodb://{USER}:{PASSWORD}/x@host/", "percent-encoded|port"),
         (f"mongodb://{USER}:1/{PASSWORD}@host/", "percent-encoded"),
         (f"mongodb://{USER}:{PASSWORD}@host:99999/", "port"),
-        (f"mongodb://{USER}:{PASSWORD}@host/?w=0", "value of w"),
+        (f"mongodb://{USER}:{PASSWORD}@host/?w=0&journal=true", "value of"),
         (f"mongodb://{USER}:{PASSWORD}@host/?replicaSet", "malformed"),
         (f"mongodb://{USER}:{PASSWORD}@host/?tls=true&tlsCAFile=/no/such", "/no/such"),
         (f"mongodb+srv://{USER}:{PASSWORD}@host:27017/", "malformed"),
@@ -251,18 +290,58 @@ def test_a_server_that_steps_down_is_waited_for_also_within_a_bulk_write(
         other = {"code": 11000, "errmsg": "E11000 duplicate key"}
         details = {"writeErrors": [other], "writeConcernErrors": []}
         error = BulkWriteError({**details, part: [*details[part], said]})
-    with pytest.raises(StoreUnavailableError, match="stopped answering"), store_errors("hours"):
+    said_so = "stopped answering|did not confirm"
+    with pytest.raises(StoreUnavailableError, match=said_so), store_errors("hours"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WriteConcernError("waiting for replication timed out", 64, {"code": 64}),
+        WTimeoutError("operation exceeded time limit", 50, {"code": 50}),
+        WriteConcernError("Not enough data-bearing nodes", 100, {"code": 100}),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}),
+        BulkWriteError({"writeErrors": [{"code": 11000}], "writeConcernErrors": [{"code": 100}]}),
+    ],
+)
+def test_a_write_that_no_majority_confirms_is_waited_for(error: PyMongoError) -> None:
+    with pytest.raises(StoreUnavailableError, match="majority"), store_errors("hours"):
         raise error
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(13, "does not allow this: not authorized"), (14031, "no disk space"), (96, "refused: not")],
+    [(13, "needs more rights"), (14031, "no disk space"), (96, "refused: not")],
 )
 def test_a_refusal_of_the_server_says_why(code: int, words: str) -> None:
     answer = {"errmsg": "not authorized on air_quality_db"}
     with pytest.raises(StoreError, match=words), store_errors("ingest_runs"):
         raise OperationFailure(answer["errmsg"], code, answer)
+
+
+@pytest.mark.parametrize(
+    ("said", "needed"),
+    [
+        ('not authorized on air to execute command { find: "x", filter: {} }', "find on air.x"),
+        (
+            'not authorized on air to execute command { update: "x", updates: [ { q: canary } ] }',
+            "insert and update on air.x",
+        ),
+        (
+            'not authorized on air to execute command { getMore: 7, collection: "x", lsid: {} }',
+            "find on air.x",
+        ),
+        ("not authorized on air to execute command { listCollections: 1, cursor: {} }",
+         "listCollections on air"),
+        ("user is not allowed to do action [createIndex] on [air.x]", "createIndex on air.x"),
+    ],
+)  # fmt: skip
+def test_a_missing_privilege_is_named_without_the_command(said: str, needed: str) -> None:
+    with pytest.raises(StoreError) as caught, store_errors("x"):
+        raise OperationFailure(said, 13, {"errmsg": said})
+    assert caught.value.message.endswith(f"needs {needed}")
+    assert "{" not in caught.value.message
 
 
 def test_a_failed_bulk_write_shows_one_reason_and_no_documents(

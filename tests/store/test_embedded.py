@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -288,6 +289,42 @@ def test_mongod_killed_in_use_comes_back_with_its_data(data_dir: Path) -> None:
         assert client.admin.command("serverStatus")["pid"] != before
 
 
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_supervisor_killed_in_use_comes_back_where_its_users_look_for_it(
+    data_dir: Path, signum: int
+) -> None:
+    with embedded(data_dir) as uri, embedded(data_dir) as other, client_of(uri) as client:
+        client.test.hours.insert_one({"_id": 1})
+        client.admin.command("fsync")  # as the product's writes, which are journaled
+        before = client.admin.command("serverStatus")["pid"]
+        os.kill(parent(before), signum)
+        eventually(lambda: not runs(before))
+        eventually(lambda: answered(client))
+        assert client.test.hours.count_documents({}) == 1
+        with client_of(other) as second:
+            assert answered(second)
+    eventually(lambda: not processes_naming(data_dir))
+
+
+def test_a_supervisor_killed_at_any_moment_leaves_no_second_server_and_no_socket(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = tmp_path / "tmp"
+    sockets.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
+    with embedded(data_dir) as uri, client_of(uri) as client:
+        for wait_s in (0.0, 0.1, 0.3):
+            eventually(lambda: answered(client))
+            mongod = client.admin.command("serverStatus")["pid"]
+            time.sleep(wait_s)
+            os.kill(parent(mongod), signal.SIGKILL)
+            eventually(lambda: not runs(mongod))  # noqa: B023 - called at once
+        eventually(lambda: answered(client))
+        assert len(processes_naming(data_dir)) == 2  # a mongod and its supervisor
+    eventually(lambda: not processes_naming(data_dir))
+    assert list(sockets.iterdir()) == []
+
+
 def answered(client: MongoClient[dict[str, Any]]) -> bool:
     from pymongo.errors import ConnectionFailure
 
@@ -311,7 +348,7 @@ def test_a_socket_that_disappears_comes_back(data_dir: Path) -> None:
 def test_a_supervisor_told_to_end_stops_mongod_cleanly(start: Start, data_dir: Path) -> None:
     mongod = start().mongod()
     os.kill(parent(mongod), signal.SIGTERM)
-    eventually(lambda: not processes_naming(data_dir))
+    eventually(lambda: not runs(mongod))
     assert '"exitCode":0' in (data_dir / LOG_NAME).read_text()
 
 

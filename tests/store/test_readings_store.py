@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Thread
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
@@ -19,10 +20,15 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from runner.core.errors import StoreError, UnsupportedCollectionError
+from runner.core.errors import (
+    LeaseError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedCollectionError,
+)
 from runner.core.intervals import Interval, to_datetime, union
 from runner.core.readings import Reading
-from runner.store.readings import NAME, Readings, Written
+from runner.store.readings import NAME, Attempt, Readings, Written
 
 Documents = Database[dict[str, Any]]
 
@@ -77,9 +83,11 @@ class Spy(CommandListener):
     def __init__(self, before: dict[str, Callable[[], None]] | None = None) -> None:
         self.before = before or {}
         self.commands: list[str] = []
+        self.sent: dict[str, Any] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
         self.commands.append(event.command_name)
+        self.sent[event.command_name] = event.command
         if act := self.before.pop(event.command_name, None):
             act()
 
@@ -463,6 +471,167 @@ def test_an_hour_deleted_between_look_and_update_is_inserted_again(
         written = racing.upsert(HANOI, WEEK, [reading(START, 2), reading(START + 1, 2)])
     assert written == Written(inserted=1, updated=1)
     assert [item["aqi"] for item in stored(database)] == [2, 2]
+
+
+def test_a_sub_index_that_a_live_writer_sets_between_look_and_update_survives(
+    mongo_uri: str, database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, [reading(START, 1, HANOI, pm25=1, so2=9)])
+    database[NAME].insert_one(live_row(START + 1, 1))
+
+    def live_writer() -> None:
+        database[NAME].update_many({}, {"$set": {"iaqi.o3": {"v": 7}}})
+
+    corrected = [reading(START, 2, HANOI, pm25=2), reading(START + 1, 2, HANOI, pm25=2)]
+    with spied(mongo_uri, database, Spy(before={"update": live_writer})) as racing:
+        assert racing.upsert(HANOI, WEEK, corrected) == Written(updated=2)
+    ours, theirs = stored(database)
+    assert ours["iaqi"] == {"pm25": {"v": 2}, "o3": {"v": 7}}
+    assert theirs["iaqi"] == {"pm25": {"v": 2}, "t": {"v": 28.5}, "o3": {"v": 7}}
+
+
+def test_an_update_touches_no_path_that_says_the_same(
+    mongo_uri: str, database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, [reading(START, 5, HANOI, pm25=1, o3=3, so2=9)])
+    spy = Spy()
+    with spied(mongo_uri, database, spy) as watched:
+        watched.upsert(HANOI, WEEK, [reading(START, 5, HANOI, pm25=2, o3=3, no2=4)])
+    (update,) = spy.sent["update"]["updates"]
+    assert update["u"] == {
+        "$set": {"iaqi.pm25.v": 2, "iaqi.no2": {"v": 4}},
+        "$unset": {"iaqi.so2": ""},
+    }
+    assert stored(database)[0]["iaqi"] == {"pm25": {"v": 2}, "o3": {"v": 3}, "no2": {"v": 4}}
+
+
+def test_a_value_that_is_newer_than_the_look_is_not_overwritten_before_another_look(
+    mongo_uri: str, database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, [reading(START, 1), reading(START + 1, 1)])
+
+    def newer() -> None:
+        readings.upsert(HANOI, WEEK, [reading(START, 9), reading(START + 1, 1)])
+
+    def check() -> None:
+        if "update" in spy.commands:  # by then the lease would be found lost
+            raise LeaseError("leased by another run")
+
+    spy = Spy(before={"update": newer})
+    older = [reading(START, 2), reading(START + 1, 2)]
+    with (
+        spied(mongo_uri, database, spy) as racing,
+        pytest.raises(LeaseError),
+    ):
+        racing.upsert(HANOI, WEEK, older, check=check)
+    assert [item["aqi"] for item in stored(database)] == [9, 2]
+
+
+def test_what_a_try_wrote_before_it_failed_is_counted_by_the_next(
+    database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, [reading(START, 1), reading(START + 1, 1)])
+    checks = iter([None, StoreUnavailableError("away"), None, None])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    batch = [reading(START, 2), reading(START + 1, 1), reading(START + 2), reading(START + 3)]
+    attempt = Attempt()
+    with pytest.raises(StoreUnavailableError):
+        readings.upsert(HANOI, WEEK, batch, attempt, check=check)
+    assert len(stored(database)) == 4
+    written = readings.upsert(HANOI, WEEK, batch, attempt, check=check)
+    assert written == Written(inserted=2, updated=1, unchanged=1)
+
+
+def test_inserts_and_updates_whose_answer_was_lost_are_counted_as_such(
+    database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, week()[:10])
+    sent = {item["_id"]: item["ts"] for item in stored(database)[:3]}
+    lost = Attempt(sent=sent, updates={to_datetime(START + 5)})
+    assert readings.upsert(HANOI, WEEK, week()[:12], lost) == Written(5, 1, 6)
+
+
+def unguarded(database: Documents, *, can_replace: bool) -> Readings:
+    """Return a store that works as on a time-series collection, on a regular one to look into."""
+    store = Readings(database)
+    store._is_timeseries, store._can_replace = True, can_replace
+    return store
+
+
+def test_our_insert_beside_a_blind_writers_is_taken_back_where_the_server_can(
+    mongo_uri: str, database: Documents
+) -> None:
+    def blind_writer() -> None:
+        database[NAME].insert_many([live_row(START, 45), live_row(START + 1, 57)])
+
+    spy = Spy(before={"insert": blind_writer})
+    batch = [reading(START, 45, HANOI, pm25=45, t=28.5), reading(START + 1, 99), reading(START + 2)]
+    with spied(mongo_uri, database, spy) as racing:
+        racing._is_timeseries, racing._can_replace = True, True
+        assert racing.upsert(HANOI, WEEK, batch) == Written(inserted=1, updated=1, unchanged=1)
+    assert [item["aqi"] for item in stored(database)] == [45, 99, 45]
+    assert unguarded(database, can_replace=True).upsert(HANOI, WEEK, batch) == Written(unchanged=3)
+
+
+def test_a_double_that_the_server_cannot_remove_is_named_with_its_hour(
+    mongo_uri: str, database: Documents
+) -> None:
+    def blind_writer() -> None:
+        database[NAME].insert_one(live_row(START, 57))
+
+    spy = Spy(before={"insert": blind_writer})
+    with spied(mongo_uri, database, spy) as racing, structlog.testing.capture_logs() as logs:
+        racing._is_timeseries, racing._can_replace = True, False
+        assert racing.upsert(HANOI, WEEK, week()[:3]) == Written(inserted=3)
+    (named,) = [line for line in logs if line["event"] == "readings.doubled"]
+    assert (named["station_idx"], named["hours"]) == (HANOI, ["2023-01-01T00:00Z"])
+    assert len(stored(database)) == 4
+
+
+def test_what_is_replaced_in_a_time_series_collection_is_noted_before_it_is_removed(
+    database: Documents,
+) -> None:
+    store = unguarded(database, can_replace=True)
+    database[NAME].insert_one(live_row(START, 57))
+    noted: list[Any] = []
+
+    def note(replaced: Sequence[Any]) -> None:
+        noted.extend((old["aqi"], new["aqi"]) for old, new in replaced)
+        assert [item["aqi"] for item in stored(database)] == [57]
+
+    changed = [reading(START, 60, HANOI, pm25=60)]
+    assert store.upsert(HANOI, WEEK, changed, note=note) == Written(updated=1)
+    assert noted == [(57, 60)]
+    (document,) = stored(database)
+    assert (document["aqi"], document["iaqi"]["t"]["v"], document["station_id"]) == (
+        60,
+        28.5,
+        "8641",
+    )
+
+
+def test_a_replacement_that_was_cut_off_between_out_and_in_keeps_the_others_fields(
+    database: Documents,
+) -> None:
+    store = unguarded(database, can_replace=True)
+    database[NAME].insert_one(live_row(START, 57))
+    checks = iter([None, StoreUnavailableError("away"), None])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    changed, attempt = [reading(START, 60, HANOI, pm25=60)], Attempt()
+    with pytest.raises(StoreUnavailableError):
+        store.upsert(HANOI, WEEK, changed, attempt, check=check)
+    assert stored(database) == []
+    written = store.upsert(HANOI, WEEK, changed, attempt, check=check)
+    assert written == Written(updated=1)
+    assert stored(database)[0]["station_id"] == "8641"
 
 
 def test_a_foreign_unique_index_in_the_way_is_named_instead_of_losing_readings(

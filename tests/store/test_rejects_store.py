@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
+import pymongo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
+from runner.core.errors import StoreUnavailableError
 from runner.core.intervals import Interval, to_datetime
 from runner.core.readings import Reason, Reject
 from runner.store.rejects import LONGEST_RAW, NAME, Rejects
@@ -71,6 +73,18 @@ def test_the_same_bad_record_never_piles_up(database: Documents, rejects: Reject
     (document,) = database[NAME].find()
     assert (document["run_id"], document["first_seen_at"]) == ("first", NOW)
     assert (document["last_run_id"], document["last_seen_at"]) == ("second", LATER)
+
+
+def test_the_limit_counts_what_is_acknowledged_and_once(database: Documents) -> None:
+    rejects = Rejects(database, most=2)
+    bad = [Reject(Reason.AQI_DASH, DASH, START + hour) for hour in range(3)]
+    for _try in range(3):
+        with pytest.raises(StoreUnavailableError), pymongo.timeout(1e-6):  # an outage
+            keep(rejects, *bad)
+    assert rejects.dropped == 0
+    assert keep(rejects, *bad) == 2
+    assert rejects.dropped == 1
+    assert database[NAME].count_documents({}) == 2
 
 
 def test_another_station_reason_hour_or_record_is_another_reject(rejects: Rejects) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from runner.core.causes import cause_words
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
 from runner.report.sections.pieces import by_capture, folded, legend, note, station
@@ -88,7 +89,7 @@ def _cell(month: str, row: Mapping[str, Any] | None) -> str:
     if row is None or row["capture"] is None:
         return '<td class="c0">·</td>'
     kind = next((name for least, name in _STEPS if row["capture"] >= least), "c1")
-    missing = ", ".join(f"{row[cause]:,} {words}" for cause, words in CAUSES.items() if row[cause])
+    missing = cause_words({cause: row.get(cause) or 0 for cause in CAUSES})
     told = f"{month_name(month)}: {row['readings']:,} of {row['expected']:,} h"
     title = text(f"{told}; {missing}" if missing else told)
     percent = int(100 * row["capture"])  # rounded down: 100 means all

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.causes import gap_words
 from runner.report.bands import CAUSE_COLOURS
 from runner.report.markup import Markup, text
 from runner.report.run_files import RunFiles
@@ -17,10 +18,12 @@ _MOST = 25
 _LEAST_H = 6
 """Shorter gaps are listed only where there is no longer one."""
 _MEANS = {
-    "source_empty": "asked, answered, and no record of that hour: fetching again brings nothing",
-    "not_fetched": "never asked, or the request failed: run it again",
-    "rejected": "there was a record that is no reading; job=rejects shows why",
-    "lost": "stored by an earlier run and gone since: backfill.mode=gaps fetches it again",
+    "empty": "asked, answered, and no record of that hour: fetching again brings nothing",
+    "not_asked": "not fetched yet, failed, or left out on purpose: nobody has an answer",
+    "rejected": "there was a record, or there is a stored value, that is no reading",
+    "lost": "stored by an earlier run and gone since",
+    "kept": "another writer's document stands there and is no reading",
+    "unknown": "only a checkpoint says covered, often one that another program wrote",
 }
 
 
@@ -30,10 +33,12 @@ def gaps(run: RunFiles) -> Markup:
     total = sum(missing.values())
     if not total:
         return Markup("<p>No hour is missing.</p>", "no gap")
-    return Markup(_by_cause(missing, total) + _longest(run), f"missing: {counted(total, 'hours')}")
+    reasons = run.document["gaps"].get("rejected_by_reason", {})
+    html = _by_cause(missing, total, reasons) + _longest(run)
+    return Markup(html, f"missing: {counted(total, 'hours')}")
 
 
-def _by_cause(missing: Mapping[str, int], total: int) -> str:
+def _by_cause(missing: Mapping[str, int], total: int, reasons: Mapping[str, int]) -> str:
     bar = "".join(
         f'<i style="width:{100 * hours / total:.3f}%;background:{CAUSE_COLOURS[cause]}"></i>'
         for cause, hours in missing.items()
@@ -43,7 +48,8 @@ def _by_cause(missing: Mapping[str, int], total: int) -> str:
         f'<tr><td><i class="patch" style="background:{CAUSE_COLOURS[cause]}"></i></td>'
         f'<td class="n">{missing.get(cause, 0):,} h</td>'
         f'<td class="n">{share(missing.get(cause, 0) / total)}</td>'
-        f"<th>{words[:1].upper()}{words[1:]}</th><td>{_MEANS[cause]}</td></tr>"
+        f"<th>{words[:1].upper()}{words[1:]}</th><td>{_MEANS[cause]}{_reasons(cause, reasons)}"
+        "</td></tr>"
         for cause, words in CAUSES.items()
         if missing.get(cause, 0)
     )
@@ -52,6 +58,13 @@ def _by_cause(missing: Mapping[str, int], total: int) -> str:
         f'<div class="bar" role="img" aria-label="missing hours by cause">{bar}</div>'
         f'<table class="causes"><tbody>{rows}</tbody></table>'
     )
+
+
+def _reasons(cause: str, reasons: Mapping[str, int]) -> str:
+    """Return the reasons of rejected hours; empty for another cause."""
+    if cause != "rejected" or not reasons:
+        return ""
+    return ": " + text(", ".join(f"{reason} {hours:,} h" for reason, hours in reasons.items()))
 
 
 def _longest(run: RunFiles) -> str:
@@ -74,13 +87,9 @@ def _longest(run: RunFiles) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    parts = [(cause, row[f"{cause}_h"]) for cause in CAUSES if row[f"{cause}_h"]]
-    cause = CAUSES[row["cause"]]
-    if len(parts) > 1:
-        cause = ", ".join(f"{hours:,} h {CAUSES[name]}" for name, hours in parts)
     detail = f'<br><span class="note">{clipped(row["detail"], 160)}</span>' if row["detail"] else ""
     return (
         f"<tr><th>{station(row['name'], row['station_idx'])}</th><td>{row['from']}</td>"
         f'<td>{row["to"]}</td><td class="n">{duration(row["hours"])}</td>'
-        f"<td>{text(cause)}{detail}</td></tr>"
+        f"<td>{text(gap_words(row))}{detail}</td></tr>"
     )

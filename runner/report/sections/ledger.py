@@ -31,12 +31,13 @@ def _of_run(account: Mapping[str, Any]) -> list[str]:
     empty = windows.get("empty", 0)
     return [
         _sum(
-            "Windows asked for",
+            "Windows planned",
             windows.get("planned", 0),
-            "planned",
+            "in all",
             [
                 (answered - empty, "answered with readings"),
-                (empty, "answered with nothing"),
+                (empty, "answered without a reading"),
+                (windows.get("not_asked", 0), "not asked for"),
                 (windows.get("failed", 0), "failed"),
                 (windows.get("not_attempted", 0), "not attempted"),
             ],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
-from runner.quality.ledger import CAUSE_WORDS
 from runner.report.bands import BANDS
 
 __all__ = [

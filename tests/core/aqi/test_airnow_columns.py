@@ -13,6 +13,7 @@ import pytest
 
 from runner.core.aqi import SCALES
 from runner.core.aqi.columns import index_of, nowcast_of
+from runner.core.readings import Reason
 from runner.sources.airnow_files import read_file
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "airnow"
@@ -35,7 +36,8 @@ def hours_of(name: str) -> pl.DataFrame:
         pl.col(places["NowCast Conc."]).str.strip_chars().cast(pl.Float64).alias("nowcast"),
         pl.col(places["AQI"]).str.strip_chars().cast(pl.Int64).alias("aqi"),
     )
-    raw = pl.when(pl.col("reason").is_null()).then("value").alias("raw")
+    measured = pl.col("reason").is_null() | (pl.col("reason") == Reason.BELOW_ZERO.value)
+    raw = pl.when(measured).then("value").alias("raw")
     rows = file.rows.join(told, on="position").select("hour", raw, "nowcast", "aqi")
     every = pl.DataFrame({"hour": range(file.rows["hour"].min(), file.last_hour + 1)})  # type: ignore[arg-type]  # an integer
     return every.join(rows.unique("hour", keep="first"), on="hour", how="left").sort("hour")
