@@ -129,7 +129,11 @@ def status(job: Job) -> Outcome:
         head = {"version": STATUS_VERSION, **job.identity, "database": job.database_name}
         job.print_json({**head, **document})
     else:
-        console().print(status_table(stations, checkpoints))
+        shown = {
+            idx: replace(found, error_message=masked(found.error_message, job.redact))
+            for idx, found in checkpoints.items()
+        }
+        console().print(status_table(stations, shown))
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(
@@ -166,7 +170,7 @@ def rejects(job: Job) -> Outcome:
         found = store.rejects.summary(ids)
     total = sum(item.count for item in found)
     if found:
-        # A record may have been kept by a version that masked less.
+        # Cells are masked before a table breaks them: others may have stored what they hold.
         shown = [replace(item, example=masked(item.example, job.redact)) for item in found]
         console().print(rejects_table(shown))
     stations = len({item.station_idx for item in found})

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from runner.files import own_directory, write_text
+from runner.secrets import masked
 
 if TYPE_CHECKING:
     from runner.report.kernels import ScrubbedKernel
@@ -115,7 +116,7 @@ def _tidy(raw: Path, target: Path, redact: Callable[[str], str]) -> None:
         content["metadata"]["papermill"]["output_path"] = str(target)
     except (OSError, ValueError, LookupError):
         return
-    write_text(target, redact(json.dumps(content, indent=1, ensure_ascii=False)))
+    write_text(target, json.dumps(masked(content, redact), indent=1, ensure_ascii=False))
 
 
 def failed_cells(notebook: Path) -> tuple[tuple[int, str], ...]:

@@ -182,6 +182,22 @@ def test_stations_called_like_the_key_are_noted_without_it(
     assert leaks(runner, database, *streams) == set()
 
 
+def test_what_an_older_version_stored_of_the_key_is_not_shown(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    with Loopback(says({"status": "ok", "data": [{**record(0), "current_aqi": "?"}]})) as api:
+        address = f"source.base_url={api.url}"
+        runner(*ASK, address, expect=None, AQICN_API_KEY=KEY)
+        assert (
+            database["ingest_rejects"].update_many({}, {"$set": {"raw": {"x": KEY}}}).matched_count
+        )
+        database["ingest_checkpoints"].update_many({}, {"$set": {"error_message": f"said {ALL}"}})
+        shown = [runner(f"job={job}", AQICN_API_KEY=KEY) for job in ("rejects", "status")]
+    for one in shown:
+        assert "canary" not in unescaped(one.stdout + one.stderr)
+        assert "***" in one.stdout
+
+
 def test_openaqs_terms_that_hold_the_key_are_noted_without_it(
     runner: Runner, database: Database[dict[str, Any]]
 ) -> None:
