@@ -17,6 +17,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -80,7 +81,8 @@ def _die() -> None:
 
 
 def _suspend() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+    # To this thread: a signal to the process lets it run on until another thread takes it.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 class _AnyDatetime(type):
