@@ -35,12 +35,12 @@ test-ray:  ## Run sweeps on a real Ray cluster of two nodes on this machine
 	$(PYTHON) -m venv $(RAY)
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-ray.txt
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(RAY)/bin/python -m pytest tests/process/test_ray_process.py
+	$(RAY)/bin/python -m pytest tests/product/test_ray_process.py
 
 N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 chaos: $(READY)  ## Kill the product N times (200) in every way, and compare what is stored with the truth
-	$(BIN)/python -m tests.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
+	$(BIN)/python -m tests.robustness.chaos -n $(N) --seed $(SEED) --report docs/reliability.md
 
 bench: $(READY)  ## Measure the load beside a plain loop, the ceilings and dlt if it is there; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks --report docs/performance.md
@@ -74,7 +74,7 @@ check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they
 SECONDS ?= 60
 fuzz: $(READY)  ## Draw other examples for all property tests, then fuzz the four readers by coverage, SECONDS each (Linux, x86-64)
 	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -n 3 -m hypothesis --timeout=0
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	$(BIN)/python -m tests.robustness.fuzz --seconds $(SECONDS)
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

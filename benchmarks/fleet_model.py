@@ -2,7 +2,7 @@
 
 What decides in the product decides here: `build_plan` says what a run does, `subtract` what is left
 of a station that another run had, `Patience` how long a failed request waits, when it gives up.
-Modelled after it are the schedule of permits (`Slots`; a test holds it against `runner.pacing`),
+Modelled after it are the schedule of permits (`Slots`; a test compares it with `pacing.py`),
 the leases (renewed while a run lives, free `lease_s` after the last renewal), and the order of a
 run: its stations one after the other, those of other runs once more at the end.
 
@@ -111,7 +111,7 @@ class Counts:
 
 
 class Slots:
-    """The schedule of permits of one key, as `runner.pacing.Pacer` hands them out."""
+    """The schedule of permits of one key, as `runner.sources.pacing.Pacer` hands them out."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -164,7 +164,7 @@ class Key:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run: what it has still to do, as `runner.engine` orders it."""
+    """One run: what it has still to do, as `runner.jobs.backfill.engine` orders it."""
 
     worker: int
     key: Key

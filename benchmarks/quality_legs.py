@@ -90,7 +90,7 @@ def fill(task: Task) -> dict[str, Any]:
 
 
 def _fill_one(task: Task, number: int) -> None:
-    from runner.sandbox.climatology import Climatology  # noqa: PLC0415 - only where a leg needs it
+    from runner.sources.sandbox.climatology import Climatology  # noqa: PLC0415 - only where a leg needs it
     from runner.store.readings import NAME  # noqa: PLC0415 - as above
 
     idx = task.stations[number].idx
@@ -112,8 +112,8 @@ def _reading(station_idx: int, record: dict[str, Any]) -> dict[str, Any]:
 
 def extraction(task: Task) -> dict[str, Any]:
     """One pass over the stored readings, to Parquet."""
-    from runner.quality.extract import extract  # noqa: PLC0415 - only where a leg needs it
-    from runner.quality.frames import KNOWN_KEYS, POLLUTANTS, WEATHER  # noqa: PLC0415 - as above
+    from runner.quality.grid import KNOWN_KEYS, POLLUTANTS, WEATHER  # noqa: PLC0415 - as above
+    from runner.quality.inputs import extract  # noqa: PLC0415 - only where a leg needs it
     from runner.store.flat_readings import FlatReadings  # noqa: PLC0415 - as above
 
     with _database(task) as database:
@@ -124,14 +124,14 @@ def extraction(task: Task) -> dict[str, Any]:
 
 def checks(task: Task) -> dict[str, Any]:
     """Every check of the standard, from the Parquet files, and all files for the page."""
-    from runner.conf_files import standard_checks  # noqa: PLC0415 - only where a leg needs it
-    from runner.quality.assessment import assess  # noqa: PLC0415 - as above
+    from runner.config.files import standard_checks  # noqa: PLC0415 - only where a leg needs it
+    from runner.config.quality import Quality  # noqa: PLC0415 - as above
+    from runner.quality.assess import assess  # noqa: PLC0415 - as above
     from runner.quality.document import Identity  # noqa: PLC0415 - as above
     from runner.quality.files import read_readings  # noqa: PLC0415 - as above
     from runner.quality.grid import Scope, StationData  # noqa: PLC0415 - as above
     from runner.quality.ledger import StationLedger  # noqa: PLC0415 - as above
     from runner.quality.policy import policy_of  # noqa: PLC0415 - as above
-    from runner.quality_settings import Quality  # noqa: PLC0415 - as above
 
     scope = Scope(task.window, _NOW, known=frozenset(one.idx for one in task.stations))
     covered = StationLedger("completed", progress=Progress((task.window,)))
@@ -163,9 +163,12 @@ def checks(task: Task) -> dict[str, Any]:
 
 def page(task: Task) -> dict[str, Any]:
     """Execute notebook 02 in its kernel, and make the page of it."""
-    from runner.report.execution import execute  # noqa: PLC0415 - only where a leg needs it
-    from runner.report.notebooks import PAGE, builtin_notebooks  # noqa: PLC0415 - as above
-    from runner.report.page import render  # noqa: PLC0415 - as above
+    from runner.quality.report.notebooks import (  # noqa: PLC0415 - as above
+        PAGE,
+        builtin_notebooks,
+        execute,
+    )
+    from runner.quality.report.page import render  # noqa: PLC0415 - as above
 
     executed = task.directory / f"{PAGE}.ipynb"
     done = execute(

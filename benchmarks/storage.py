@@ -25,7 +25,7 @@ from benchmarks.fleet import Document
 from benchmarks.measure import machine
 from runner.core.intervals import Interval, split, to_datetime
 from runner.core.readings import Reading, to_readings
-from runner.sandbox.climatology import Climatology
+from runner.sources.sandbox.climatology import Climatology
 from runner.store.collection import Kind
 from runner.store.embedded import embedded
 from runner.store.readings import NAME, Readings

@@ -1,1 +1,1 @@
-"""The pure core: no I/O, no clock, no Hydra. Everything here is a function of its arguments."""
+"""Pure rules of hours, readings, indices, plans: no I/O, no clock, no Hydra. Imports no folder."""

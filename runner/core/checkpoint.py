@@ -361,3 +361,15 @@ class Checkpoint:
         return Progress(
             self.covered, self.empty, self.rejected, self.not_asked, self.unknown, self.unsettled
         )
+
+
+class Holder(NamedTuple):
+    """The run that works on a station at the moment.
+
+    Attributes:
+        run_id: the run.
+        expires_at: when the station is free, unless the run renews its lease before; UTC.
+    """
+
+    run_id: str
+    expires_at: datetime

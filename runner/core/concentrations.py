@@ -3,7 +3,7 @@
 A source that serves concentrations hands over every measured hour of every sensor. For each hour
 and pollutant one of them decides: that of the location named first, there that of the newest sensor
 (the highest id), because sensors are replaced. Sub-indices are computed from those by
-`runner.core.indices`. All concentrations are kept, also those that did not decide, so that the
+`indices_of`. All concentrations are kept, also those that did not decide, so that the
 indices can be computed again on another scale (`runner.core.rescaling`).
 """
 
@@ -11,15 +11,89 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from runner.core.aqi import LOWEST_CONCENTRATION, SCALES
-from runner.core.aqi.units import unit_name
-from runner.core.indices import Series, indices_of
+from runner.core.aqi import LOWEST_CONCENTRATION, SCALES, Breakpoints, nowcast
+from runner.core.aqi.breakpoints import converted, unit_name
+from runner.core.aqi.scale import HOURS
 from runner.core.intervals import Interval
 from runner.core.readings import LocalTime, Reason, Reject
+
+Series: TypeAlias = MutableMapping[str, dict[int, tuple[float, str]]]
+"""Pollutant to hour to (concentration, unit)."""
+
+_EIGHT, _NEEDED = 8, 6
+_REACH = {"1h": 1, "8h": _EIGHT, "nowcast": HOURS}
+"""How many hours a mean is made of, that of the index included."""
+
+
+def context_hours(scale: str) -> int:
+    """Return how many hours before an hour its indices on a scale depend on."""
+    return max(_REACH.get(mean, 1) for _pollutant, mean in SCALES[scale].tables) - 1
+
+
+CONTEXT_H = max(map(context_hours, SCALES))
+"""Hours before a window that a source asks for and keeps, whatever its scale: indices on any other
+one can be computed later. They fit into the page of OpenAQ that the window is on."""
+
+
+def indices_of(
+    series: Mapping[str, Mapping[int, tuple[float, str]]], hour: int, scale: str
+) -> tuple[int | None, dict[str, int]]:
+    """Return the index of the air and the sub-indices of an hour.
+
+    Only pollutants measured in the hour itself have one: no mean stands for an hour that is
+    missing.
+
+    Args:
+        series: the concentrations.
+        hour: the hour.
+        scale: a key of SCALES.
+
+    Returns:
+        None, where the scale has no index of the air (VN_AQI without particles); by pollutant.
+    """
+    chosen = SCALES[scale]
+    told: dict[str, int] = {}
+    for (pollutant, mean), table in chosen.tables.items():
+        measured = series.get(pollutant, {})
+        if hour not in measured or mean not in _REACH:
+            continue
+        if measured[hour][0] < 0 and not chosen.takes_below_zero:
+            continue
+        back = [_in_unit(measured.get(hour - age), table, pollutant) for age in range(_REACH[mean])]
+        index = _index(table, _mean(back, mean))
+        if index is not None:
+            told[pollutant] = max(index, told.get(pollutant, 0))
+    return chosen.aqi(told.items()), told
+
+
+def _in_unit(
+    measured: tuple[float, str] | None, table: Breakpoints, pollutant: str
+) -> float | None:
+    if measured is None:
+        return None
+    try:
+        return converted(*measured, table.unit, pollutant)
+    except ValueError:  # particles counted in ppb, or the like
+        return None
+
+
+def _mean(back: list[float | None], mean: str) -> float | None:
+    """Return the mean of an hour and those before it, the newest first."""
+    if mean == "nowcast":
+        return nowcast(back)
+    there = [value for value in back if value is not None]
+    if mean == "8h":
+        return sum(there) / len(there) if len(there) >= _NEEDED else None
+    return back[0]
+
+
+def _index(table: Breakpoints, value: float | None) -> int | None:
+    return None if value is None or value < table.lowest else table.index(value)
+
 
 POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 """Those that AQICN has sub-indices for; OpenAQ gives them the same names."""
@@ -124,7 +198,7 @@ def settle(
 
     Args:
         measured: of one station, at most one of a sensor and hour; also hours before the window,
-            which a scale may need (`runner.core.indices.CONTEXT_H`).
+            which a scale may need (`runner.core.concentrations.CONTEXT_H`).
         locations: ids of its locations, the one that decides first.
         scale: a key of SCALES.
         window: the hours, by label, that records are wanted of.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from runner.core.selection import Box, fold
+from runner.core.stations import Box, fold
 
 Corner = tuple[float, float]
 """Degrees north, degrees east."""

@@ -1,4 +1,4 @@
-"""Flaws in readings, on purpose: when they occur. `runner.sandbox.flaws` makes them.
+"""Flaws in readings, on purpose: when they occur. `runner.sources.sandbox.flaws` makes them.
 
 A flaw is a function of station and hour, as the sandbox's readings are: whenever it is asked, and
 however a range is cut into windows, it answers the same.

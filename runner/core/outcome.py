@@ -16,14 +16,13 @@ from operator import add
 from typing import Any
 
 from runner.core.checkpoint import Tally
-from runner.core.exits import Exit, worst
+from runner.core.errors import Exit, worst
 from runner.core.intervals import Interval, iso
-from runner.core.pages import Pages
 from runner.core.plan import Skip
 from runner.core.present import Observed
 from runner.core.stations import Station
 from runner.core.text import harmless
-from runner.core.verdict import Verdict
+from runner.core.verdict import Pages, Verdict
 
 RULE = "=" * 79
 _KEPT = " (changed at the source; see ingest_revisions)"

@@ -42,7 +42,7 @@ agg/category.parquet
     A row a station and band of the index (0-50 ... 301+): hours.
 readings/<station>-<year>.parquet
     The stored documents as extracted, a file a station and UTC year: columns in
-    `runner.quality.frames`. Removed after the checks where `quality.keep_readings` is false.
+    `runner.quality.grid`. Removed after the checks where `quality.keep_readings` is false.
 
 Local is UTC plus `quality.utc_offset_hours` (Vietnam: 7, all year; no zone database is needed).
 A reading is there if its `aqi` is a number, not below zero and no filler (-999, 999, 9999).

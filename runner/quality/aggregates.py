@@ -11,8 +11,8 @@ import polars as pl
 from runner.core.aqi import AQICN_PM25
 from runner.core.intervals import iso
 from runner.core.text import harmless
+from runner.quality.checks.rows import concentration, keys_of
 from runner.quality.grid import MISSING, StationData, month, month_text, utc
-from runner.quality.rows import concentration, keys_of
 
 CATEGORIES = ("0-50", "51-100", "101-150", "151-200", "201-300", "301+")
 """The six bands of the US AQI, which VN_AQI (decision 1459/QD-TCMT) shares."""

@@ -16,13 +16,12 @@ from runner.core.intervals import iso
 from runner.core.text import counted
 from runner.core.verdict import Status, gate_fails, worst_status
 from runner.quality.aggregates import LONG_GAP_H
+from runner.quality.checks.previous import common_days
 from runner.quality.grid import MISSING, Scope
-from runner.quality.inspection import Inspected
-from runner.quality.judgement import CheckResult
-from runner.quality.ledger import RunLedger
+from runner.quality.inspect import Inspected
+from runner.quality.judge import CheckResult
+from runner.quality.ledger import Previous, RunData, RunLedger
 from runner.quality.policy import Policy
-from runner.quality.previous_checks import common_days
-from runner.quality.run_data import Previous, RunData
 
 SCHEMA_VERSION = 2
 _FOR_A_PERSON = ("accuracy", "validity", "consistency")

@@ -10,13 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from runner.files import replacing, write_text
-from runner.quality.frames import SCHEMA, empty
-from runner.quality.grid import MISSING, utc
-from runner.quality.inspection import Inspected
-from runner.quality.judgement import CheckResult
-from runner.quality.run_data import Previous
-from runner.secrets import masked
+from runner.process.files import replacing, write_text
+from runner.process.secrets import masked
+from runner.quality.grid import MISSING, SCHEMA, empty, utc
+from runner.quality.inspect import Inspected
+from runner.quality.judge import CheckResult
+from runner.quality.ledger import Previous
 
 DOCUMENT = "quality.json"
 READINGS = "readings"

@@ -13,8 +13,59 @@ import polars as pl
 from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, hour_of, intersect
 from runner.core.stations import Station
-from runner.quality.frames import FILLERS, HOUR, HOUR_MS, VALUES, numeric, usable
 from runner.quality.ledger import StationLedger
+
+POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
+"""Sub-indices on the US-EPA scale, not concentrations."""
+WEATHER = ("t", "h", "p", "w")
+"""Temperature degC, humidity %, pressure hPa, wind m/s."""
+VALUES = ("aqi", *POLLUTANTS, *WEATHER)
+KNOWN_KEYS = frozenset((*POLLUTANTS, *WEATHER, "wg", "dew", "r", "wd", "neph", "uvi"))
+"""Keys of `iaqi` met in recorded answers of AQICN; others are worth a look."""
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "ts": pl.Int64,
+    "ts_type": pl.String,
+    "idx_type": pl.String,
+    "aqi_type": pl.String,
+    "aqi": pl.Float64,
+    "s": pl.String,
+    "tz": pl.String,
+    **dict.fromkeys((*POLLUTANTS, *WEATHER), pl.Float64),
+    "unknown": pl.String,
+}
+
+HOUR_MS = 3_600_000
+NUMBERS = ("int", "long", "double", "decimal")
+"""BSON types that are numbers."""
+FILLERS = (-999.0, 999.0, 9999.0)
+"""Numbers that instruments write where they have none. V03 counts them."""
+
+HOUR = pl.col("ts") // HOUR_MS
+"""Whole hours since 1970, UTC, floored."""
+
+
+def empty() -> pl.DataFrame:
+    """Return a frame of readings without a row."""
+    return pl.DataFrame(schema=SCHEMA)
+
+
+def numeric(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the readings with null in place of values that are no finite numbers."""
+    aqi = pl.when(pl.col("aqi_type").is_in(NUMBERS)).then(pl.col("aqi"))
+    return rows.with_columns(aqi).with_columns(
+        pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in VALUES
+    )
+
+
+def usable(name: str) -> pl.Expr:
+    """Return a value, null where it is a filler or an index below zero."""
+    value = pl.col(name)
+    bad = value.is_in(FILLERS)
+    if name not in WEATHER:
+        bad |= value < 0
+    return pl.when(~bad).then(value).alias(name)
+
 
 BELOW_ZERO, FILLER = "stored_below_zero", "stored_filler"
 """Reasons of rejected hours in which a stored number stands that is no index."""
@@ -53,7 +104,7 @@ class StationData:
 
     Attributes:
         station: the station.
-        documents: its readings as extracted, see `runner.quality.frames`.
+        documents: its readings as extracted, see `runner.quality.grid`.
         ledger: what the ledger knows of it.
         scope: of the checks.
         keys_before: its `iaqi` keys in the previous run; None without one.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from runner.config.quality import Quality
 from runner.core.verdict import NEVER, Threshold, threshold
-from runner.quality_settings import Quality
 
 
 @dataclass(frozen=True, slots=True)

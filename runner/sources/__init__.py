@@ -1,1 +1,1 @@
-"""Where readings come from: one module per provider, all answering `fetch(station, window)`."""
+"""Where readings come from, a folder per source=NAME. May import process, config and core."""

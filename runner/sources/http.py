@@ -30,9 +30,9 @@ from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadT
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, ThrottledError
-from runner.pacing import Pacing
-from runner.secrets import Secret, masked, without
-from runner.shutdown import StopFlag
+from runner.process.secrets import Secret, masked, without
+from runner.process.stop import StopFlag
+from runner.sources.pacing import Pacing
 from runner.sources.patience import (
     FailedTries,
     Patience,

@@ -1,1 +1,1 @@
-"""MongoDB: the connection, the embedded server, and one file for each collection."""
+"""MongoDB, a file per collection. May import process, config and core."""

@@ -15,7 +15,7 @@ apart therefore arrive more than window - guard apart. With window = hour + guar
 no hour, wherever it begins, sees one request too many. What happens to a permit on its way (a
 thread that is not scheduled, a connection that is slow to come about, a server clock that differs
 after a failover, clocks that drift apart during a long sleep) does no harm as long as it stays
-below the guard; `runner.shared_pacer` lets half of it pass at most before the request is made. The
+below the guard; `shared_pacer.py` lets half of it pass at most before the request is made. The
 guard is a hundredth of the hour: 36 seconds, and 99 % of the limit can be used.
 
 **More than 1000 an hour** are kept as up to 1000 in a window shorter in proportion, for instance
@@ -38,9 +38,8 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from runner.core.plan import Pace
-from runner.pacing import HOUR_S
-from runner.secrets import Secret
+from runner.core.plan import HOUR_S, Pace
+from runner.process.secrets import Secret
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 

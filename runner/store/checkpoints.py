@@ -57,7 +57,7 @@ from runner.store.checkpoint_document import (
 from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors
 from runner.store.leases import Leases
-from runner.store.object_ids import made_by
+from runner.store.reading_document import made_by
 from runner.store.rejects import Rejects
 from runner.store.shape import Index, Indexed
 

@@ -27,7 +27,7 @@ from pymongo.errors import (
 )
 
 from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
-from runner.secrets import Secret
+from runner.process.secrets import Secret
 from runner.store.collection import DURABLE, LATEST
 from runner.store.embedded import LOG_NAME, embedded
 from runner.store.refusals import describe_refused, reasons_of

@@ -28,8 +28,8 @@ from urllib.parse import quote
 
 import structlog
 
-from runner import secrets
 from runner.core.errors import ConfigError, RunnerError, StoreUnavailableError
+from runner.process import secrets
 from runner.store import embedded_server
 from runner.store.embedded_server import (
     NEVER_ANSWERED,

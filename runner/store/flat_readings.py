@@ -67,7 +67,7 @@ class FlatReadings:
 
 
 def _projection(keys: Sequence[str], known: Collection[str]) -> dict[str, Any]:
-    """Return the projection of the columns in `runner.quality.frames`."""
+    """Return the projection of the columns in `runner.quality.grid`."""
     is_object = {"$eq": [{"$type": "$iaqi"}, "object"]}
     names = {"$map": {"input": {"$objectToArray": "$iaqi"}, "as": "item", "in": "$$item.k"}}
     return {

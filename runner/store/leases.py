@@ -18,9 +18,9 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from runner.clock import elapsed_s
+from runner.core.checkpoint import Holder
 from runner.core.errors import LeaseError, StoreError, StoreUnavailableError
-from runner.core.status import Holder
+from runner.process.stop import elapsed_s
 from runner.store.checkpoint_document import NAME
 from runner.store.collection import Document, open_collection, whole_number
 from runner.store.connection import store_errors

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from runner.core.errors import StoppedError, StoreUnavailableError
-from runner.shutdown import StopFlag
+from runner.process.stop import StopFlag
 
 log = structlog.get_logger()
 

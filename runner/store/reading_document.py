@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import threading
+import time
 from collections.abc import Collection, Iterator
 from struct import Struct
 from typing import Any
@@ -12,6 +16,47 @@ from bson.raw_bson import RawBSONDocument
 
 from runner.core.readings import Reading
 from runner.store.collection import Document
+
+_COUNTERS = 2**24
+
+
+class ObjectIds:
+    """Makes ObjectIds as the specification has them: seconds, a random part, a counter.
+
+    The random part is this object's own, so that no other maker of ids counts along. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._random = os.urandom(5)
+        self._lock = threading.Lock()
+        self._next = secrets.randbelow(_COUNTERS)
+
+    @property
+    def maker(self) -> str:
+        """The random part as 10 hexadecimal digits; every id of this object has it."""
+        return self._random.hex()
+
+    def take(self, count: int) -> list[ObjectId]:
+        """Return so many new ids, at most 2**24 in a second."""
+        with self._lock:
+            first = self._next
+            self._next = (first + count) % _COUNTERS
+        prefix = int(time.time()).to_bytes(4, "big") + self._random
+        return [
+            ObjectId(prefix + (number % _COUNTERS).to_bytes(3, "big"))
+            for number in range(first, first + count)
+        ]
+
+
+def made_by(maker: str) -> Document:
+    """Return the expression that is true for documents whose `_id` an `ObjectIds` made.
+
+    Args:
+        maker: as `ObjectIds.maker` gave it.
+    """
+    text = {"$convert": {"input": "$_id", "to": "string", "onError": "", "onNull": ""}}
+    return {"$eq": [{"$substrBytes": [text, 8, 10]}, maker]}
+
 
 _SIZE = Struct("<i")  # every BSON document begins with it
 _OBJECT_ID = b"\x07_id\x00"  # and the rest of ours with an element of this type and name

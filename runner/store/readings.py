@@ -65,8 +65,8 @@ from runner.store.collection import (
     refusals,
 )
 from runner.store.connection import store_errors
-from runner.store.object_ids import ObjectIds
 from runner.store.reading_document import (
+    ObjectIds,
     after_id,
     changes,
     documents_in,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import main
+from runner.cli.main import main
 
 SETTINGS_OF_PEOPLE = (
     "AQICN_API_KEY",

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from runner import __version__
-from runner.conf_files import GROUPS, builtin_dir, options
-from runner.core.exits import Exit
-from runner.usage import SETTINGS
+from runner.cli.help import SETTINGS
+from runner.config.files import GROUPS, builtin_dir, options
+from runner.core.errors import Exit
 
 Run = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.conf_files import builtin_dir
+from runner.config.files import builtin_dir
 
 Run = Callable[..., Any]
 

@@ -12,18 +12,17 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.core.concentrations import Measured, settle
-from runner.core.indices import CONTEXT_H
+from runner.core.concentrations import CONTEXT_H, Measured, settle
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import to_readings
-from runner.sandbox.climatology import Climatology
-from runner.sandbox.openaq import concentrations_of
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.openaq import concentrations_of
 from runner.store.collection import Kind
 from runner.store.concentrations import Concentrations
 from runner.store.readings import Readings
 from tests.cli.conftest import Ran, Run
-from tests.process.openaq_api import invented_api
-from tests.process.product import FAST, readings_of
+from tests.product.openaq_api import invented_api
+from tests.product.product import FAST, readings_of
 
 Mongo = Database[dict[str, Any]]
 There = Callable[..., Ran]

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from runner import jobs
 from runner.core.outcome import Outcome
-from runner.job import Job
-from tests.process.product import wait_for
+from runner.process.job import Job
+from tests.product.product import wait_for
 
 Run = Callable[..., Any]
 
@@ -88,7 +87,7 @@ def test_a_job_that_breaks_or_calls_exit_hides_no_other(
             raise ZeroDivisionError
         return job.outcome()
 
-    monkeypatch.setitem(jobs.JOBS, "status", breaks)
+    monkeypatch.setattr("runner.jobs.status.run", breaks)
     ran = run("-m", "job=status", "backfill.years=1,2,3")
     assert ran.code == 1
     assert states(cwd) == [("could not run", 1), ("could not run", 1), ("done", 0)]

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from hydra import compose, initialize_config_dir
 
-from runner.conf_files import builtin_dir
-from runner.config import Config, read
+from runner.config.files import builtin_dir
+from runner.config.read import read
+from runner.config.settings import Config
 
 NOW = datetime(2025, 6, 15, 10, 30, tzinfo=UTC)
 

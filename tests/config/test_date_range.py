@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runner.config import date_range
+from runner.config.read import date_range
+from runner.config.settings import Backfill
 from runner.core.errors import ConfigError
 from runner.core.intervals import hour_of, to_datetime
-from runner.settings import Backfill
 
 NOW = datetime(2025, 6, 15, 10, 30, tzinfo=UTC)
 LEAP_DAY = datetime(2024, 2, 29, 10, 5, tzinfo=UTC)

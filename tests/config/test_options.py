@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.conf_files import GROUPS, builtin_dir, bundled_stations, options
-from runner.config import Config
-from runner.settings import JobName, SourceKind
+from runner.config.files import GROUPS, builtin_dir, bundled_stations, options
+from runner.config.settings import Config, JobName, SourceKind
 
 Compose = Callable[..., Config]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Config
+from runner.config.rules import RANGES
+from runner.config.settings import Config
 from runner.core.errors import ConfigError
-from runner.rules import RANGES
 
 Compose = Callable[..., Config]
 

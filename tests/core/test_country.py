@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.country import Country, corners_of, country_of, look_through, overlap, tiles
-from runner.core.selection import Box
 from runner.core.sightings import Refused, objection, placed, sighting
+from runner.core.stations import Box
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATIONS = REPOSITORY.parent / "shared" / "data" / "vn_stations.jsonl"

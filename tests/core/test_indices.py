@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.aqi import SCALES, nowcast
-from runner.core.indices import context_hours, indices_of
+from runner.core.concentrations import context_hours, indices_of
 
 HOUR = 420_000
 hourly = st.lists(st.none() | st.floats(0, 400), min_size=12, max_size=12)

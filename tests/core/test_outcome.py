@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Tally, tally_window
-from runner.core.exits import Exit, worst
+from runner.core.errors import Exit, worst
 from runner.core.intervals import Interval
 from runner.core.outcome import (
     Coverage,

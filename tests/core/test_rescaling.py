@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.aqi import SCALES
-from runner.core.concentrations import Measured, MeasuredHour, settle
-from runner.core.indices import CONTEXT_H
+from runner.core.concentrations import CONTEXT_H, Measured, MeasuredHour, settle
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import LocalTime, to_readings
 from runner.core.rescaling import KeptHour, Left, Rescaled, rescale

@@ -3,8 +3,7 @@
 import pytest
 
 from runner.core.errors import ConfigError
-from runner.core.selection import Box, Selection, Selector, name_matches, select
-from runner.core.stations import Station
+from runner.core.stations import Box, Selection, Selector, Station, name_matches, select
 
 HANOI = Station(8641, "Hanoi US Embassy, Vietnam (Đại sứ quán Mỹ, Hà Nội)", 21.02, 105.82)
 DA_NANG = Station(1584, "Da Nang, Vietnam (TP Đà Nẵng)", 16.07, 108.22)

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from runner.core.causes import CAUSE_WORDS, MISSING, cause_words
-from runner.quality.advice import ADVICE
-from runner.quality.catalogue import checks
+from runner.quality.catalogue import ADVICE
+from runner.quality.checks import checks
 from runner.quality.console import MOST_LINES, summary_lines
 from tests.quality.faults import FAULTS
 from tests.quality.world import KNOWN, check, world

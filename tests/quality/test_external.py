@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from runner.quality.external import read_daily
-from runner.report.run_files import RunFiles
-from runner.report.sections.agreement import agreement
+from runner.quality.checks.external import read_daily
+from runner.quality.report.run_files import RunFiles
+from runner.quality.report.sections.checks import agreement
 from tests.quality.world import KNOWN, World, world
 
 FIRST = date(2023, 3, 2)  # the first whole day, +07:00

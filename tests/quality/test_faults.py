@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.conf_files import standard_checks
+from runner.config.files import standard_checks
 from runner.core.intervals import to_datetime
-from runner.quality import peers
-from runner.quality.catalogue import checks
+from runner.quality.checks import checks, peers
 from tests.quality.faults import FAULTS, MIDDLE
 from tests.quality.world import KNOWN, check, fired, world
 

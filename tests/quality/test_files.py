@@ -11,17 +11,18 @@ from typing import Any
 import polars as pl
 import pytest
 
-from runner.conf_files import standard_checks
+from runner.config.files import standard_checks
+from runner.config.quality import Accepted, CheckRule, Quality
 from runner.core.causes import MISSING
 from runner.core.intervals import Interval
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.quality import catalogue
-from runner.quality.catalogue import Params, checks
+from runner.quality.catalogue import Params
+from runner.quality.checks import checks
 from runner.quality.console import summary_lines
 from runner.quality.files import read_spreadsheet_safe, spreadsheet_safe
 from runner.quality.policy import policy_of
-from runner.quality_settings import Accepted, CheckRule, Quality
 from tests.quality.faults import FAULTS, MIDDLE, hours
 from tests.quality.world import HOUR_MS, KNOWN, NOW, check, fired, world
 

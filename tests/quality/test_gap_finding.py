@@ -14,10 +14,9 @@ from runner.core.causes import MISSING
 from runner.core.checkpoint import Empty, Progress
 from runner.core.intervals import Interval, Intervals, union
 from runner.core.stations import Station
-from runner.quality.catalogue import checks
-from runner.quality.frames import SCHEMA
-from runner.quality.grid import Scope, StationData
-from runner.quality.inspection import Tally, _look
+from runner.quality.checks import checks
+from runner.quality.grid import SCHEMA, Scope, StationData
+from runner.quality.inspect import Tally, _look
 from runner.quality.ledger import StationLedger
 from tests.quality.test_judgement import POLICY
 from tests.quality.world import HOUR_MS, KNOWN, NOW

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.conf_files import standard_checks
+from runner.config.files import standard_checks
+from runner.config.quality import Quality
 from runner.core.verdict import Status, Threshold, gate_fails, threshold, worst_status
-from runner.quality.inspection import Tally
-from runner.quality.judgement import judge
+from runner.quality.inspect import Tally
+from runner.quality.judge import judge
 from runner.quality.policy import Rule, policy_of
-from runner.quality_settings import Quality
 from tests.quality.world import NOW
 
 POLICY = policy_of(Quality(), standard_checks(), NOW.date())

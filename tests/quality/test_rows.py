@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from runner.quality.extract import frame
+from runner.quality.checks.rows import another_instant
 from runner.quality.files import read_readings, readings_path
-from runner.quality.rows import another_instant
+from runner.quality.inputs import frame
 
 TS = int(datetime(2024, 2, 29, 20, 0, tzinfo=UTC).timestamp() * 1000)
 

@@ -11,21 +11,19 @@ from typing import Any
 
 import polars as pl
 
-from runner.conf_files import standard_checks
+from runner.config.files import standard_checks
+from runner.config.quality import Quality
 from runner.core.checkpoint import Empty, Progress
 from runner.core.intervals import Interval, hour_of, subtract, union
 from runner.core.stations import Station
-from runner.quality.assessment import assess
+from runner.quality.assess import assess
 from runner.quality.document import Identity
-from runner.quality.extract import frame
 from runner.quality.files import find_previous
-from runner.quality.frames import POLLUTANTS, WEATHER
-from runner.quality.grid import Scope, StationData
-from runner.quality.ledger import StationLedger, run_ledger
+from runner.quality.grid import POLLUTANTS, WEATHER, Scope, StationData
+from runner.quality.inputs import frame
+from runner.quality.ledger import Previous, StationLedger, run_ledger
 from runner.quality.policy import Policy, policy_of
-from runner.quality.run_data import Previous
-from runner.quality_settings import Quality
-from runner.sandbox.climatology import Climatology
+from runner.sources.sandbox.climatology import Climatology
 
 STATIONS = (8641, 8767, 1584, 12488, -476599)
 KNOWN = 8641

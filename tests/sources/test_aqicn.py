@@ -30,12 +30,12 @@ from runner.core.errors import (
 )
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
-from runner.pacing import Pacer
-from runner.secrets import Environment, Redactor, Secret
-from runner.shutdown import StopFlag
-from runner.sources import aqicn_answers
-from runner.sources.aqicn import AqicnSource
+from runner.process.secrets import Environment, Redactor, Secret
+from runner.process.stop import StopFlag
+from runner.sources.aqicn import answers as aqicn_answers
+from runner.sources.aqicn.history import AqicnSource
 from runner.sources.http import HttpClient, Reply, Timeouts
+from runner.sources.pacing import Pacer
 from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,

@@ -15,11 +15,11 @@ from runner.core.errors import AqicnClientError, AqicnRateLimitError, Scope
 from runner.core.intervals import Interval, hour_of
 from runner.core.readings import Reason, to_readings
 from runner.core.stations import Station
-from runner.pacing import Pacer
-from runner.secrets import Environment, Redactor, Secret
-from runner.shutdown import StopFlag
-from runner.sources.aqicn_live import AqicnLive
+from runner.process.secrets import Environment, Redactor, Secret
+from runner.process.stop import StopFlag
+from runner.sources.aqicn.live import AqicnLive
 from runner.sources.http import HttpClient
+from runner.sources.pacing import Pacer
 from tests.sources.loopback import PATIENT, POLICY, Loopback, Scripted, says
 
 PAYLOADS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "payloads"

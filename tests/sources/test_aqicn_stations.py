@@ -11,15 +11,13 @@ from typing import Any
 import pytest
 
 from runner.core.errors import AqicnClientError, ConfigError, Scope
-from runner.core.selection import Box
 from runner.core.sightings import Sighting
-from runner.core.stations import Station
-from runner.pacing import Pacer
-from runner.secrets import Environment, Redactor, Secret
-from runner.shutdown import StopFlag
-from runner.sources.aqicn_stations import AqicnStations
+from runner.core.stations import Box, Station
+from runner.process.secrets import Environment, Redactor, Secret
+from runner.process.stop import StopFlag
+from runner.sources.aqicn.stations import AqicnStations, stations_of
 from runner.sources.http import HttpClient
-from runner.sources.station_files import stations_of
+from runner.sources.pacing import Pacer
 from tests.sources.loopback import PATIENT, POLICY, Loopback, Scripted, page, says
 
 WAQI = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "payloads" / "waqi"

@@ -23,10 +23,10 @@ from structlog.testing import capture_logs
 
 from runner import __version__
 from runner.core.errors import Scope, SourceError, StoppedError, ThrottledError
-from runner.pacing import Pacer
-from runner.secrets import Secret
-from runner.shutdown import StopFlag
+from runner.process.secrets import Secret
+from runner.process.stop import StopFlag
 from runner.sources.http import LARGEST_BODY, HttpClient, Reply, Timeouts
+from runner.sources.pacing import Pacer
 from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,

@@ -26,14 +26,13 @@ from runner.core.errors import (
 from runner.core.intervals import Interval, hour_of, iso, subtract
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
-from runner.pacing import Pacer
-from runner.secrets import Environment, Redactor, Secret
-from runner.shutdown import StopFlag
+from runner.process.secrets import Environment, Redactor, Secret
+from runner.process.stop import StopFlag
 from runner.sources.http import HttpClient, Reply
-from runner.sources.openaq import OpenAqSource
-from runner.sources.openaq_answers import MOST_REFUSALS, MOST_TIMEOUTS, OpenAqReader
-from runner.sources.openaq_rows import Sensor, Terms, label_of, measured_of
-from runner.sources.openaq_terms import terms_of
+from runner.sources.openaq.answers import MOST_REFUSALS, MOST_TIMEOUTS, OpenAqReader
+from runner.sources.openaq.api import OpenAqSource
+from runner.sources.openaq.rows import Sensor, Terms, label_of, measured_of, terms_of
+from runner.sources.pacing import Pacer
 from tests.sources.loopback import POLICY, TIMEOUTS, Loopback, Scripted, answer, page, says
 
 RECORDED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "payloads" / "openaq"

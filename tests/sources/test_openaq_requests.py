@@ -12,16 +12,16 @@ import pytest
 from runner.core.errors import OpenAqError
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
-from runner.pacing import Pacer
-from runner.sandbox.climatology import Climatology
-from runner.sandbox.openaq import OpenAqAnswers
-from runner.sandbox.server import Sandbox
-from runner.secrets import Environment, Redactor, Secret
-from runner.shutdown import StopFlag
+from runner.process.secrets import Environment, Redactor, Secret
+from runner.process.stop import StopFlag
 from runner.sources.http import HttpClient
-from runner.sources.openaq import LOOK_UPS, OpenAqSource, requests_for
-from runner.sources.openaq_answers import OpenAqReader
-from runner.sources.openaq_rows import Terms
+from runner.sources.openaq.answers import OpenAqReader
+from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
+from runner.sources.openaq.rows import Terms
+from runner.sources.pacing import Pacer
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.openaq import OpenAqAnswers
+from runner.sources.sandbox.server import Sandbox
 from tests.sources.loopback import PATIENT, POLICY
 
 START = hour_of(datetime(2018, 1, 1, tzinfo=UTC))

@@ -26,17 +26,17 @@ from runner.core.intervals import Interval, hour_of, to_datetime, union
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reason, Reject
 from runner.core.stations import Station
-from runner.shutdown import StopFlag
+from runner.jobs.backfill.sink import MongoSink
+from runner.process.stop import StopFlag
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
 from runner.store.collection import Kind
 from runner.store.leases import Leases
-from runner.store.object_ids import ObjectIds
 from runner.store.outage import Outage
+from runner.store.reading_document import ObjectIds
 from runner.store.readings import Readings, Written
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
-from runner.store.sink import MongoSink
 
 Documents = Database[dict[str, Any]]
 

@@ -25,7 +25,7 @@ from pymongo.errors import (
 )
 
 from runner.core.errors import ConfigError, RunnerError, StoreError, StoreUnavailableError
-from runner.secrets import Secret
+from runner.process.secrets import Secret
 from runner.store.budget import Budget
 from runner.store.collection import DURABLE, open_collection
 from runner.store.connection import APP_NAME, connect, overruled_writes, store_errors

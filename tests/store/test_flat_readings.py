@@ -11,9 +11,9 @@ from pymongo.database import Database
 
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
-from runner.quality.extract import extract
 from runner.quality.files import read_readings
-from runner.quality.frames import KNOWN_KEYS, POLLUTANTS, SCHEMA, WEATHER, numeric
+from runner.quality.grid import KNOWN_KEYS, POLLUTANTS, SCHEMA, WEATHER, numeric
+from runner.quality.inputs import extract
 from runner.store.flat_readings import FlatReadings
 from runner.store.readings import NAME
 

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
 
-from runner.store import object_ids
-from runner.store.object_ids import ObjectIds
+from runner.store import reading_document as object_ids
+from runner.store.reading_document import ObjectIds
 
 
 def test_ids_are_new_also_over_several_takes() -> None:

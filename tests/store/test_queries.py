@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from runner.core.intervals import Interval, hour_of
-from runner.report.query_page import NAME, QueryPage, run_live
+from runner.quality.report.query_page import NAME, QueryPage, run_live
 from runner.store.queries import MOST_ROWS, Queries, documented
 
 Mongo = Database[dict[str, Any]]
@@ -146,7 +146,7 @@ def test_with_the_database_gone_the_stored_answers_are_shown_with_a_note(
 ) -> None:
     run_dir = finished_run(tmp_path, filled.name)
     monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
-    monkeypatch.setattr("runner.report.query_page._PATIENCE_S", 0.5)
+    monkeypatch.setattr("runner.quality.report.query_page._PATIENCE_S", 0.5)
     assert "out of reach" in QueryPage.of(run_dir).introduction().html
     assert "No answer" in QueryPage.of(run_dir).answer(0).html
     stored = Queries(filled).answers([1, 2], 1, WINDOW)

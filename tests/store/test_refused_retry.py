@@ -17,7 +17,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from runner.shutdown import StopFlag
+from runner.process.stop import StopFlag
 from runner.store.connection import store_errors
 from runner.store.outage import Outage
 

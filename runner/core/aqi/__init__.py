@@ -21,8 +21,7 @@ from runner.core.aqi.breakpoints import (
     sub_index,
 )
 from runner.core.aqi.epa import EPA_2012, EPA_2024
-from runner.core.aqi.nowcast import nowcast
-from runner.core.aqi.scale import Category, Scale
+from runner.core.aqi.scale import Category, Scale, nowcast
 from runner.core.aqi.vn_aqi import VN_AQI
 
 __all__ = [

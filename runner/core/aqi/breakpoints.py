@@ -12,6 +12,64 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
+MOLAR_VOLUME = 24.45
+"""Litres of a mole of an ideal gas at 25 degrees C and 1 atm, as EPA rounds it."""
+
+MOLAR_MASS = {"o3": 48.00, "no2": 46.01, "so2": 64.07, "co": 28.01}
+"""g/mol (IUPAC atomic weights: C 12.011, N 14.007, O 15.999, S 32.06), to the hundredth."""
+
+_MASS = {"ug/m3": 1.0, "mg/m3": 1000.0}
+"""How many ug/m3."""
+
+_RATIO = {"ppb": 1.0, "ppm": 1000.0}
+"""How many ppb."""
+
+
+def unit_name(text: str) -> str:
+    """Return the name used here of a unit as providers write it, e.g. `µg/m³`.
+
+    Raises:
+        ValueError: it is none of ug/m3, mg/m3, ppb and ppm.
+    """
+    name = text.strip().lower()
+    for there, here in (("\N{MICRO SIGN}", "u"), ("\N{GREEK SMALL LETTER MU}", "u"), ("³", "3")):
+        name = name.replace(there, here)
+    if name not in _MASS and name not in _RATIO:
+        known = ", ".join([*_MASS, *_RATIO])
+        msg = f"{text!r} is no unit of a concentration; known are {known}"
+        raise ValueError(msg)
+    return name
+
+
+def converted(value: float, unit: str, to: str, pollutant: str) -> float:
+    """Return a concentration in another unit.
+
+    Args:
+        value: the concentration.
+        unit: its unit, as a provider writes it.
+        to: the unit wanted, likewise.
+        pollutant: `pm25`, `pm10`, `o3`, `no2`, `so2` or `co`.
+
+    Raises:
+        ValueError: a unit is not known, or the pollutant has no molar mass (particles).
+    """
+    have, want = unit_name(unit), unit_name(to)
+    if have == want:
+        return value
+    if have in _MASS and want in _MASS:
+        return value * _MASS[have] / _MASS[want]
+    if have in _RATIO and want in _RATIO:
+        return value * _RATIO[have] / _RATIO[want]
+    if pollutant not in MOLAR_MASS:
+        msg = f"{pollutant} cannot be converted from {have} to {want}: it has no molar mass"
+        raise ValueError(msg)
+    ugm3_of_a_ppb = MOLAR_MASS[pollutant] / MOLAR_VOLUME
+    if have in _MASS:
+        return value * _MASS[have] / ugm3_of_a_ppb / _RATIO[want]
+    return value * _RATIO[have] * ugm3_of_a_ppb / _MASS[want]
+
+
 LOWEST_CONCENTRATION = -10.0
 """ug/m3. Instruments measure noise around zero, so clean air gives slightly negative hours. EPA
 keeps continuous PM2.5 samples down to -10; an index begins at 0, so these hours have index 0.
@@ -34,7 +92,7 @@ class Breakpoints:
         name: names the table wherever an index is stored or shown.
         knots: (concentration, index), both strictly rising. The first is (0, 0), or has an index
             above 0: then the table says nothing of lower concentrations.
-        unit: of the concentrations, a name of `runner.core.aqi.units`.
+        unit: of the concentrations, a name of `runner.core.aqi.breakpoints`.
         decimals: decimal places kept of a concentration, the rest is cut off; None: all.
         rounding: of the index: `up`, or `nearest` with halves up.
         beyond: above the last knot: the last line goes on (`extend`), the index stays (`cap`), or

@@ -11,7 +11,7 @@ from itertools import pairwise
 import polars as pl
 
 from runner.core.aqi.breakpoints import FLOAT_PLACES, Breakpoints
-from runner.core.aqi.nowcast import HOURS, NEEDED, NEWEST, SMALLEST_WEIGHT
+from runner.core.aqi.scale import HOURS, NEEDED, NEWEST, SMALLEST_WEIGHT
 
 
 def index_of(concentration: pl.Expr, table: Breakpoints) -> pl.Expr:

@@ -6,12 +6,49 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.core.aqi.units import converted
+from runner.core.aqi.breakpoints import converted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from runner.core.aqi.breakpoints import Breakpoints
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+HOURS = 12
+"""How many hours count."""
+
+NEWEST, NEEDED = 3, 2
+"""Of so many newest hours, so many must be there."""
+
+SMALLEST_WEIGHT = 0.5
+
+
+def nowcast(hours: Sequence[float | None]) -> float | None:
+    """Return the NowCast of hourly means, in their unit; None without enough newest hours.
+
+    Args:
+        hours: the newest first, None where an hour is missing; those after the twelfth do not
+            count. Slightly negative hours (noise around zero) are taken as they are.
+    """
+    there = [(age, hour) for age, hour in enumerate(hours[:HOURS]) if hour is not None]
+    if sum(age < NEWEST for age, _ in there) < NEEDED:
+        return None
+    weight = weight_factor(min(hour for _, hour in there), max(hour for _, hour in there))
+    total = sum(weight**age for age, _ in there)
+    return sum(weight**age * hour for age, hour in there) / total
+
+
+def weight_factor(smallest: float, largest: float) -> float:
+    """Return the weight an hour has relative to the next newer one, from 1/2 to 1.
+
+    Where nothing is above zero, the ratio means nothing: the hours count alike (our choice).
+    """
+    if largest <= 0:
+        return 1.0
+    return max(smallest / largest, SMALLEST_WEIGHT)
+
 
 PARTICLES = ("pm25", "pm10")
 

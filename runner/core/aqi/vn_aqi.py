@@ -4,7 +4,7 @@ Source: decision 1459/QD-TCMT of the Viet Nam Environment Administration of 12 N
 "Huong dan ky thuat tinh toan va cong bo chi so chat luong khong khi Viet Nam (VN_AQI)": table 1
 (categories and colours), table 2 (breakpoints), 2.2.1 (hour), 2.2.2 (day), 2.3 (worked examples).
 
-An hour: PM2.5 and PM10 as NowCast (`runner.core.aqi.nowcast`); O3, NO2, SO2 and CO of the hour,
+An hour: PM2.5 and PM10 as NowCast (`runner.core.aqi.scale`); O3, NO2, SO2 and CO of the hour,
 averaging `1h`. A day: PM2.5 and PM10 of 24 hours; the largest hour of NO2, SO2 and CO; of O3 the
 largest hour and the largest mean of 8 hours. Everything is ug/m3, CO too. There is no index of the
 air without PM2.5 or PM10 (2.1 b). Hours of a day run from the label 01:00 to 00:00.

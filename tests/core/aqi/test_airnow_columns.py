@@ -14,7 +14,7 @@ import pytest
 from runner.core.aqi import SCALES
 from runner.core.aqi.columns import index_of, nowcast_of
 from runner.core.readings import Reason
-from runner.sources.airnow_files import read_file
+from runner.sources.airnow.files import read_file
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "airnow"
 YEARS = (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runner.core.aqi.nowcast import HOURS, nowcast, weight_factor
+from runner.core.aqi.scale import HOURS, nowcast, weight_factor
 
 measured = st.floats(min_value=0, max_value=1000)
 hours = st.lists(st.one_of(st.none(), measured), min_size=HOURS, max_size=HOURS)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from runner.core.aqi import SCALES, Scale
-from runner.report.bands import BANDS
+from runner.quality.report.words import BANDS
 
 EPA_2012, EPA_2024, VN_AQI, AQICN = (
     SCALES[name] for name in ("epa_2012", "epa_2024", "vn_aqi", "aqicn")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.aqi.units import MOLAR_MASS, converted, unit_name
+from runner.core.aqi.breakpoints import MOLAR_MASS, converted, unit_name
 
 UNITS = ("ug/m3", "mg/m3", "ppb", "ppm")
 

@@ -1,0 +1,320 @@
+"""The main job: plan, announce, execute, account."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from runner import __version__
+from runner.core.concentrations import MeasuredHour
+from runner.core.errors import RunnerError
+from runner.core.kept import KeptAnswer
+from runner.core.outcome import Outcome, State
+from runner.core.plan import Plan, Skip, plan_json
+from runner.core.recorded import by_station
+from runner.core.stations import Station
+from runner.core.text import counted
+from runner.core.verdict import Verdict
+from runner.jobs.backfill.asking import Source
+from runner.jobs.backfill.engine import Engine, Sink
+from runner.jobs.backfill.planning import Work, prepare
+from runner.jobs.backfill.progress import watch
+from runner.jobs.backfill.sink import DrySink, MongoSink
+from runner.jobs.opening import (
+    api_key,
+    budget_of,
+    history_source,
+    live_source,
+    open_client,
+    pacer_of,
+    replay_source,
+)
+from runner.jobs.report import note_attributions, reported
+from runner.jobs.validate import validate
+from runner.process.job import Job
+from runner.process.secrets import Secret, masked
+from runner.process.tables import console, plan_lines
+from runner.sources.aqicn.history import Keep
+from runner.sources.aqicn.live import AqicnLive
+from runner.sources.pacing import Pacing
+from runner.sources.patience import FailedTries
+from runner.store.budget import Budget
+from runner.store.database import Store, open_store
+from runner.store.outage import Outage
+
+if TYPE_CHECKING:
+    from runner.sources.openaq.rows import KeepMeasured
+
+log = structlog.get_logger()
+
+
+def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
+    """Fetch what the configuration asks for and is not covered yet.
+
+    Args:
+        job: the job.
+        only_failed: only stations that failed, each over the range it failed in.
+
+    Raises:
+        RunnerError: the job cannot begin.
+    """
+    key = api_key(job)
+    with open_store(job) as store:
+        work = prepare(job, store, only_failed=only_failed)
+        if work is None:
+            return job.outcome()
+        budget = budget_of(job, store, key)
+        _begin(job, store, work, budget)
+        outcome = _execute(job, store, work, key, budget)
+        note_attributions(job, outcome.attributions)
+        outcome = _validated(job, store, work, outcome)
+        if not job.config.dry_run:
+            _record_end(job, store, outcome)
+    log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
+    job.tell(outcome.summary())
+    if outcome.verdict:
+        job.tell("\n".join(outcome.verdict.lines))
+    if outcome.report:
+        job.tell("\n".join(outcome.report.lines))
+    return outcome
+
+
+def _validated(job: Job, store: Store, work: Work, outcome: Outcome) -> Outcome:
+    """Check what is stored now, unless the run wrote nothing or was stopped."""
+    if not job.config.quality.enabled or job.config.dry_run:
+        return outcome
+    if job.asks_present:
+        lines = ("Quality: not checked after one observation; job=validate checks a range",)
+        return replace(outcome, verdict=Verdict(lines=lines))
+    if job.stop.asked or outcome.error:
+        lines = ("Quality: not checked, because the run ended early; job=validate checks it",)
+        return replace(outcome, verdict=Verdict(lines=lines))
+    skipped = (Skip.UNKNOWN, Skip.NOT_OFFERED)
+    stations = [entry.station for entry in work.plan.stations if entry.skip not in skipped]
+    if job.config.worker is not None:  # the others check what they fetched
+        mine = (State.COMPLETED, State.FAILED)
+        stations = [item.station for item in outcome.stations if item.state in mine]
+        if not stations:
+            return outcome
+    verdict = validate(job, store, stations, outcome.to_json())
+    return reported(job, store, replace(outcome, verdict=verdict))
+
+
+def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
+    """Make collections and indexes, note the stations and the run, and announce what comes."""
+    plan, database = work.plan, work.database
+    if database.refusal:
+        raise database.refusal
+    if not job.config.dry_run:
+        database.make()
+        _note_stations(job, store, work.selection.stations)
+        again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
+        store.checkpoints.forget(again)
+        store.runs.started(job.run_id, _run_document(job, plan))
+    used = budget.used() if budget and plan.requests else None
+    lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]
+    job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
+    into = (
+        f", writing nothing to {job.database_name}"
+        if job.config.dry_run
+        else f" into {job.database_name}"
+    )
+    job.tell(f"  run       {job.run_id}{into}")
+    job.tell(f"  resume    {job.resume_command}")
+    log.info(
+        "run.started",
+        job=job.name,
+        source=job.source_kind,
+        database=job.database_name,
+        stations=len(plan.stations),
+        requests=plan.requests,
+        hours=plan.hours,
+        dry_run=job.config.dry_run,
+    )
+
+
+def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
+    if job.invents_readings:
+        stations = [replace(item, name=f"{item.name} (synthetic)") for item in stations]
+    refused = store.stations.ensure(stations).refused
+    if refused:
+        job.tell(
+            f"Not added to waqi_stations: {counted(len(refused), 'stations')}. Its validator asks"
+            " for more than is known of them (coordinates). Their readings are fetched all the"
+            " same."
+        )
+
+
+def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | None) -> Outcome:
+    plan = work.plan
+    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    pacer = pacer_of(job, budget, outage)
+    failed = FailedTries()
+    with _open_source(job, store, work, key, pacer, outage, failed) as source:
+        renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
+        alone = not job.context.shares_terminal
+        with renewing, watch(plan, console(stderr=True), alone=alone) as watcher:
+            executed = Engine(
+                plan,
+                source,
+                sink_of(job, store, source.name, outage),
+                watcher,
+                workers=job.config.backfill.workers,
+                stop=job.stop,
+                reject_share=job.config.limits.reject_share,
+                now=job.now,
+                shared=job.config.worker is not None,
+            ).execute()
+        return replace(
+            job.outcome(),
+            stations=executed.stations,
+            requests=pacer.permits,
+            budget_wait_s=pacer.waited_s,
+            failed_requests=failed.failed,
+            throttled_requests=failed.throttled,
+            observed=source.observed if isinstance(source, AqicnLive) else {},
+            rejects_not_kept=store.rejects.dropped,
+            error=executed.error.message if executed.error else "",
+            hint=executed.error.hint if executed.error else "",
+            attributions=_attributions(job, source),
+        )
+
+
+@contextmanager
+def _open_source(
+    job: Job,
+    store: Store,
+    work: Work,
+    key: Secret,
+    pacer: Pacing,
+    outage: Outage,
+    failed: FailedTries,
+) -> Iterator[Source]:
+    if work.files:
+        from runner.sources.openaq.archive import OpenAqArchive  # noqa: PLC0415 - for files only
+
+        if isinstance(work.files, OpenAqArchive):
+            work.files.keep = keep_measured(job, store, outage)
+        with closing(work.files) as files:
+            yield files
+    elif work.held:
+        yield replay_source(job, store, work.held)
+    elif job.source_kind == "openaq":
+        from runner.jobs.opening import open_openaq  # noqa: PLC0415 - for this source only
+
+        keep = keep_measured(job, store, outage)
+        with open_openaq(job, key, pacer, failed, keep) as openaq:
+            yield openaq
+    else:
+        names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
+        with open_client(job, pacer, names, failed) as client:
+            if job.asks_present:
+                yield live_source(job, client, key, store, outage)
+            else:
+                yield history_source(job, client, key, _keep(job, store, outage))
+
+
+def _attributions(job: Job, source: Source) -> tuple[dict[str, Any], ...]:
+    """Return whose measurements the source gave; nothing of sources that do not say."""
+    if not job.source_kind.startswith("openaq"):
+        return ()
+    from runner.jobs.opening import attributions_of  # noqa: PLC0415 - for these sources only
+
+    return tuple(attributions_of(source))
+
+
+def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
+    """Return how an answer is kept before its readings are stored; None where none is kept."""
+    days = job.config.source.raw_days
+    if job.config.dry_run or not job.config.source.keep_raw:
+        return None
+
+    def keep(station: Station, answer: KeptAnswer) -> None:
+        with store.leases.hold(station.idx):
+            store.raw.keep(job.run_id, station.idx, answer, days)
+
+    return lambda station, answer: outage.outlast(lambda: keep(station, answer))
+
+
+def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None:
+    """Return how concentrations are kept before their readings are; None where none are.
+
+    As with readings, only while the station is this run's.
+    """
+    if job.config.dry_run:
+        return None
+
+    def keep(station: Station, hours: Sequence[MeasuredHour]) -> None:
+        with store.leases.hold(station.idx):
+            store.concentrations.keep(job.run_id, station.idx, job.source_kind, hours, job.now())
+
+    return lambda station, hours: outage.outlast(lambda: keep(station, hours))
+
+
+def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
+    """Return where a run writes: the database, or nothing at all in a dry run.
+
+    Args:
+        job: for its settings.
+        store: the database.
+        source: the name of the source.
+        outage: waits while the database does not answer.
+    """
+    if job.config.dry_run:
+        return DrySink(store.readings)
+    return MongoSink(
+        store.readings,
+        store.rejects,
+        store.revisions,
+        store.checkpoints,
+        store.leases,
+        outage,
+        job.run_id,
+        source,
+        job.now,
+    )
+
+
+def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
+    return {
+        **run_identity(job),
+        "source": job.source_kind,
+        "origin": job.origin(entry.station.idx for entry in plan.stations),
+        "planned": plan_json(plan, job.wanted)["totals"],
+    }
+
+
+def run_identity(job: Job) -> dict[str, Any]:
+    """Return what the record of every run says: job, command, time, settings, versions."""
+    settings = json.dumps({**asdict(job.config), "worker": None}, sort_keys=True, default=str)
+    return {
+        "job": job.name,
+        "command": job.redact(job.command()),
+        "started_at": job.started_at,
+        "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
+        "versions": {"runner": __version__, "python": platform.python_version()},
+    }
+
+
+def _record_end(job: Job, store: Store, outcome: Outcome) -> None:
+    """Note the outcome in `ingest_runs`; a database that is gone costs a warning, not the summary.
+
+    Of the stations only the account is kept: their state is in `ingest_checkpoints` and in
+    outcome.json, and a document has a largest size. A run of the present has none to give: it was
+    asked for no range.
+    """
+    document = {name: value for name, value in outcome.to_json().items() if name != "stations"}
+    if not job.asks_present:
+        document["accounts"] = by_station(outcome.stations)
+    try:
+        store.runs.finished(outcome.run_id, masked(document, job.redact))
+    except RunnerError as error:
+        log.warning("run.not_recorded", error=error.message)

@@ -1,0 +1,298 @@
+"""Picks implementations for a job. The only place that does, with its parts `*_assembly.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.core.country import Country, country_of
+from runner.core.errors import AqicnClientError, ConfigError, SourceError
+from runner.process.job import Job, missing_key_message
+from runner.process.secrets import Secret
+from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.history import AqicnSource, Keep
+from runner.sources.aqicn.live import AqicnLive
+from runner.sources.http import HttpClient, Timeouts
+from runner.sources.pacing import Pacer, Pacing
+from runner.sources.patience import FailedTries, RetryPolicy
+from runner.sources.replay.source import ReplaySource
+from runner.store.budget import Budget, Limits
+from runner.store.database import Store
+from runner.store.outage import Outage
+from runner.store.raw import Held
+from runner.store.shared_pacer import SharedPacer
+
+if TYPE_CHECKING:
+    from runner.sources.airnow.source import AirNowSource
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runner.config.files import bundled_stations
+from runner.config.settings import Stations, StationSelector
+from runner.core.errors import OpenAqError
+from runner.core.plan import (
+    Cost,
+)
+from runner.core.stations import Box, Selection, Selector, select
+from runner.jobs.backfill.asking import Source
+from runner.sources.openaq.answers import OpenAqReader
+from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
+from runner.sources.openaq.archive import OpenAqArchive
+from runner.sources.openaq.rows import KeepMeasured, Terms
+
+if TYPE_CHECKING:
+    from runner.sources.airnow.source import AirNowSource
+    from runner.store.raw import Held
+
+
+def openaq_archive(job: Job) -> OpenAqArchive:
+    """Return the source that reads local copies of OpenAQ's archive; it keeps nothing yet."""
+    source = job.config.source
+    return OpenAqArchive(
+        Path(source.path or ""),
+        source.openaq.locations,
+        scale=source.openaq.scale,
+        least_coverage=source.openaq.least_coverage,
+        wanted=job.wanted,
+    )
+
+
+def openaq_cost(job: Job) -> Cost:
+    """Return how many requests OpenAQ takes, as far as it is known before its sensors are."""
+    openaq = job.config.source.openaq
+    return Cost(
+        of_window=requests_for,
+        of_station=lambda idx: LOOK_UPS * len(openaq.locations.get(idx, ())),
+        counted=f"{LOOK_UPS} a location, and one sensor a station that has every hour; "
+        "further sensors (pollutants, locations) add theirs, hours after their ends cost none",
+    )
+
+
+@contextmanager
+def open_openaq(
+    job: Job, key: Secret, pacer: Pacing, failed: FailedTries, keep: KeepMeasured | None = None
+) -> Iterator[OpenAqSource]:
+    """Open the OpenAQ API until the block ends.
+
+    Args:
+        job: for its settings.
+        key: the API key.
+        pacer: gives a permit for every request.
+        failed: counts the tries that came to nothing.
+        keep: keeps the concentrations; None where they are not kept.
+    """
+    settings = job.config.source.openaq
+    with openaq_client(job, key, pacer, failed) as (client, reader):
+        yield OpenAqSource(
+            client,
+            reader,
+            settings.locations,
+            scale=settings.scale,
+            terms=Terms(settings.least_coverage, settings.accept_flagged),
+            keep=keep,
+        )
+
+
+def attributions_of(source: Source) -> list[dict[str, Any]]:
+    """Return whose measurements a source gave, by place; nothing of sources that do not say."""
+    return source.attributions() if isinstance(source, OpenAqSource | OpenAqArchive) else []
+
+
+@contextmanager
+def openaq_client(
+    job: Job, key: Secret, pacer: Pacing, failed: FailedTries
+) -> Iterator[tuple[HttpClient, OpenAqReader]]:
+    """Open the way to OpenAQ until the block ends; arguments as in `open_openaq`."""
+    source = job.config.source
+    reader = OpenAqReader(key, pacer.pause, source.retry.backoff_s)
+    headers = {"X-API-Key": key}
+    with closing(http_client(job, source.base_url, pacer, failed, OpenAqError, headers)) as client:
+        yield client, reader
+
+
+def api_key(job: Job) -> Secret:
+    """Return the API key; a word in its place for sources that need none.
+
+    Raises:
+        ConfigError: it is needed and not set, or cannot be sent.
+    """
+    name = job.key_name
+    if name is None:
+        return Secret("sandbox-needs-no-key")
+    key = job.context.environment.secret(name)
+    if not key:
+        raise ConfigError(missing_key_message(name))
+    value = key.reveal()
+    if not value.isprintable() or value != value.encode("latin-1", "ignore").decode("latin-1"):
+        raise ConfigError(
+            f"{name} cannot be sent: it holds a line break, or a character that no key has",
+            hint="Copy the key again, on one line, into the environment or .env",
+        )
+    return key
+
+
+def airnow_files(directory: str | None, sites: Mapping[str, Any]) -> AirNowSource:
+    """Return the source that reads the AirNow files of a directory."""
+    from runner.sources.airnow.source import AirNowSource  # noqa: PLC0415 - brings polars
+
+    return AirNowSource(Path(directory or ""), sites)
+
+
+def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
+    """Return the budget that the job's requests come from; None where they need none.
+
+    A sandbox of the job's own has no key that others use, and without any limit there is nothing
+    to keep. Everybody else shares, with the embedded server, too: several processes may use it,
+    and a permit costs some 5 ms of the seconds between two requests. A dry run asks as others do.
+    """
+    limit = job.config.rate_limit
+    limited = limit.delay_s or limit.max_per_hour
+    if job.key_name is None or not limit.shared or not limited or not key:
+        return None
+    return store.budget(job.config.source.base_url, key)
+
+
+def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
+    """Return what hands out the job's permits: from a budget where there is one."""
+    if budget is None:
+        return Pacer(job.pace.delay_s, job.pace.max_per_hour, job.stop)
+    return SharedPacer(budget, Limits.of(job.pace), outage, job.stop)
+
+
+@contextmanager
+def open_client(
+    job: Job, pacer: Pacing, names: Mapping[int, str], failed: FailedTries
+) -> Iterator[HttpClient]:
+    """Open the way to the AQICN API, or to a sandbox that speaks it, until the block ends.
+
+    Args:
+        job: for its settings.
+        pacer: gives a permit for every request.
+        names: the stations a sandbox knows.
+        failed: counts the tries that came to nothing.
+    """
+    source = job.config.source
+    with ExitStack() as opened:
+        base_url = source.base_url
+        if job.source_kind == "sandbox":
+            from runner.sources.sandbox.opening import sandbox_server  # noqa: PLC0415 - a whole server
+
+            base_url = opened.enter_context(sandbox_server(job, names)).url
+        with closing(http_client(job, base_url, pacer, failed, AqicnClientError)) as client:
+            yield client
+
+
+def history_source(job: Job, client: HttpClient, key: Secret, keep: Keep | None) -> AqicnSource:
+    """Return the source that asks the configured history endpoint.
+
+    Args:
+        job: for its settings.
+        client: to the API.
+        key: the API key.
+        keep: keeps the answers; None where they are not kept.
+    """
+    history = job.config.source.history
+    return AqicnSource(
+        client,
+        key,
+        history_path=history.path,
+        start_param=history.start_param,
+        end_param=history.end_param,
+        token_param=history.token_param,
+        name=job.source_kind,
+        keep=keep,
+    )
+
+
+def live_source(
+    job: Job, client: HttpClient, key: Secret, store: Store, outage: Outage
+) -> AqicnLive:
+    """Return the source of the present observations."""
+
+    def is_taken(station_idx: int, hour: int) -> bool:
+        return outage.outlast(lambda: store.readings.has_off_hour(station_idx, hour))
+
+    return AqicnLive(client, key, job.now, is_taken)
+
+
+def wanted_country(job: Job) -> Country:
+    """Return the country that stations must lie in."""
+    chosen = job.config.country
+    return country_of(chosen.name, chosen.parts, chosen.words, chosen.others)
+
+
+def http_client(
+    job: Job,
+    base_url: str,
+    pacer: Pacing,
+    failed: FailedTries,
+    failure: type[SourceError],
+    secret_headers: Mapping[str, Secret] | None = None,
+) -> HttpClient:
+    """Return the way to a server, with the job's patience and pace; the caller closes it.
+
+    Args:
+        job: for its settings.
+        base_url: of the server.
+        pacer: gives a permit for every request.
+        failed: counts the tries that came to nothing.
+        failure: the error class for what goes wrong on the way.
+        secret_headers: sent with every request.
+    """
+    source = job.config.source
+    return HttpClient(
+        base_url,
+        pacer,
+        job.stop,
+        job.redact,
+        RetryPolicy(
+            source.retry.max_attempts,
+            source.retry.max_elapsed_s,
+            source.retry.backoff_s,
+            source.retry.backoff_max_s,
+            source.retry.throttled_max_s,
+        ),
+        Timeouts(source.connect_timeout_s, source.read_timeout_s),
+        failure=failure,
+        failed=failed,
+        secret_headers=secret_headers,
+    )
+
+
+def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
+    """Return the source that reads kept answers, named after those who gave them."""
+    reader = AnswerReader(api_key(job), job.config.source.history.path)
+    return ReplaySource(store.raw.find, reader, f"replay of {', '.join(held.sources)}")
+
+
+def choose_stations(job: Job, store: Store) -> Selection:
+    """Return the stations the configuration chooses.
+
+    Raises:
+        ConfigError: it chooses none.
+    """
+    chosen = job.config.stations
+    known, no_stations = store.stations.read()
+    return select(
+        ids=chosen.ids,
+        named=chosen.named,
+        selectors=[*map(selector_of, chosen.selectors.values())],
+        narrow=selector_of(chosen),
+        known=[replace(station, name=job.redact(station.name)) for station in known],
+        bundled=bundled_stations(),
+        no_stations=no_stations,
+    )
+
+
+def selector_of(setting: Stations | StationSelector) -> Selector:
+    """Return what a setting wants of a station."""
+    return Selector(setting.name, Box(*setting.bbox) if setting.bbox else None)
+
+
+def is_narrowed(job: Job) -> bool:
+    """Whether the person chose stations, rather than taking all of them by default."""
+    chosen = job.config.stations
+    everything = any(not (item.name or item.bbox) for item in chosen.selectors.values())
+    return bool(chosen.ids or chosen.name or chosen.bbox or not everything)

@@ -1,0 +1,13 @@
+"""job=retry: fetch failed stations again, each over the range it failed in."""
+
+from __future__ import annotations
+
+from runner.core.outcome import Outcome
+from runner.process.job import Job
+
+
+def run(job: Job) -> Outcome:
+    """Fetch failed stations again, each over the range it failed in."""
+    from runner.jobs.backfill.job import run_backfill  # noqa: PLC0415 - brings what asks an API
+
+    return run_backfill(job, only_failed=True)

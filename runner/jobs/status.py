@@ -1,0 +1,141 @@
+"""How far every station is, for machines: the JSON of `job=status output=json`.
+
+    {version, run_id, job: "status", command, created_at, database,
+     totals: {stations, states: {completed, in_progress, failed, unreadable, not_started}, leased,
+              covered_hours, missing_hours, readings_inserted},
+     unknown: [station index],
+     stations: [{station_idx, name, state, start, end, covered_start, covered_end, covered_hours,
+                 missing_hours, holes, readings_inserted, last_error, updated_at,
+                 lease: null or {run_id, expires_at}}]}
+
+Times are UTC, ISO 8601. `start` (included) and `end` (excluded) are the range asked for last;
+`missing_hours` are the hours of it that are not covered; `covered_*` and `holes` speak of all hours
+ever covered. `readings_inserted` counts the readings that runs put into the collection, each once.
+A checkpoint that cannot be understood is `unreadable`; `last_error` says why.
+
+Fields may be added within a version; one that is changed or taken away makes a new version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.checkpoint import UNREADABLE, Checkpoint, Holder, Status
+from runner.core.intervals import Interval, iso, subtract, total_hours
+from runner.core.outcome import Outcome
+from runner.core.stations import Station
+from runner.core.text import counted
+from runner.jobs.opening import choose_stations, is_narrowed
+from runner.process.job import Job
+from runner.process.secrets import masked
+from runner.process.tables import console, status_line, status_table
+from runner.store.database import open_store
+
+VERSION = 2
+NOT_STARTED = "not_started"
+_STATES = (*map(str, Status), UNREADABLE, NOT_STARTED)
+
+
+def status_json(
+    stations: Sequence[Station],
+    checkpoints: Mapping[int, Checkpoint],
+    holders: Mapping[int, Holder],
+    unknown: Iterable[int] = (),
+) -> dict[str, Any]:
+    """Return totals, unknown ids, and an entry for every station.
+
+    Args:
+        stations: in the order of the entries.
+        checkpoints: what is known of them, by station index.
+        holders: who works on them, by station index.
+        unknown: ids asked for that are no known station.
+    """
+    rows = [
+        _row(station, checkpoints.get(station.idx), holders.get(station.idx))
+        for station in stations
+    ]
+    states = Counter(row["state"] for row in rows)
+    return {
+        "totals": {
+            "stations": len(rows),
+            "states": {state: states[state] for state in _STATES},
+            "leased": sum(row["lease"] is not None for row in rows),
+            **{
+                name: sum(row[name] or 0 for row in rows)
+                for name in ("covered_hours", "missing_hours", "readings_inserted")
+            },
+        },
+        "unknown": [*unknown],
+        "stations": rows,
+    }
+
+
+def _row(station: Station, found: Checkpoint | None, holder: Holder | None) -> dict[str, Any]:
+    covered = found.covered if found else ()
+    return {
+        "station_idx": station.idx,
+        "name": station.name,
+        "state": found.state if found else NOT_STARTED,
+        "start": _iso(found.start_hour if found else None),
+        "end": _iso(found.target_end_hour if found else None),
+        "covered_start": iso(covered[0].start) if covered else None,
+        "covered_end": iso(covered[-1].end) if covered else None,
+        "covered_hours": total_hours(covered),
+        "missing_hours": _missing(found),
+        "holes": max(0, len(covered) - 1),
+        "readings_inserted": found.total.inserted if found else 0,
+        "last_error": found.error_message if found else None,
+        "updated_at": _moment(found.updated_at if found else None),
+        "lease": holder and {"run_id": holder.run_id, "expires_at": _moment(holder.expires_at)},
+    }
+
+
+def _missing(found: Checkpoint | None) -> int | None:
+    """Return the hours of the range asked for last that are not covered; None without a range."""
+    if found is None or found.start_hour is None or found.target_end_hour is None:
+        return None
+    wanted = Interval(found.start_hour, found.target_end_hour)
+    return total_hours(subtract((wanted,), found.covered))
+
+
+def _iso(hour: int | None) -> str | None:
+    return None if hour is None else iso(hour)
+
+
+def _moment(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def run(job: Job) -> Outcome:
+    """Show every station's state, progress, covered range and last error."""
+    with open_store(job) as store:
+        checkpoints = store.checkpoints.load(with_empty=False)
+        selection = choose_stations(job, store)
+        holders = store.leases.holders() if job.says_json else {}
+    chosen = {station.idx: station for station in selection.stations}
+    if not is_narrowed(job):
+        chosen.update({idx: chosen.get(idx, Station(idx)) for idx in checkpoints})
+    stations = [chosen[idx] for idx in sorted(chosen)]
+    if job.says_json:
+        document = status_json(stations, checkpoints, holders, selection.unknown)
+        head = {"version": VERSION, **job.identity, "database": job.database_name}
+        job.print_json({**head, **document})
+    else:
+        shown = {
+            idx: replace(found, error_message=masked(found.error_message, job.redact))
+            for idx, found in checkpoints.items()
+        }
+        console().print(status_table(stations, shown))
+    if selection.unknown:
+        job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
+    job.tell(
+        f"{counted(len(stations), 'stations')} in {job.database_name}: "
+        f"{status_line(stations, checkpoints)}"
+    )
+    return job.outcome()

@@ -1,0 +1,110 @@
+"""Whose readings these are: the terms of use ask that every page says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from runner.core.aqi import SCALES
+from runner.quality.report.html import Markup, paragraph
+from runner.quality.report.run_files import RunFiles
+
+_MOST = 200
+"""Places that are told; the file attributions.json has them all."""
+_NOT_SAID = "licence not stated: look it up at openaq.org before passing these readings on"
+_USUAL = "aqicn"
+USUAL_SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
+_OTHER_SCALE = (
+    "These indices are on the scale {scale}. What this report says of AQICN's scale, and the "
+    "concentrations that it computes back from indices, do not hold for them: those are in "
+    "ingest_concentrations."
+)
+
+
+def places(run: RunFiles, station_idx: int | None = None) -> Markup:
+    """Return a line for every place of a run, or of one station; nothing where none is known."""
+    told = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
+    lines = [paragraph(_line(one), "note") for one in told[:_MOST]]
+    lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(told)]
+    if len(told) > _MOST:
+        lines.append(paragraph(f"And {len(told) - _MOST:,} more in attributions.json.", "note"))
+    return sum(lines, Markup(""))
+
+
+def scale_in_words(run: RunFiles) -> str:
+    """Return the scale of a run's indices: AQICN's, unless its places tell another one."""
+    others = _other_scales(run.attributions)
+    if not others:
+        return USUAL_SCALE
+    titles = [SCALES[name].title if name in SCALES else name for name in others]
+    return f"hourly AQI on the scale {' and '.join(titles)}"
+
+
+def _other_scales(told: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(one["scale"]) for one in told if one.get("scale")} - {_USUAL})
+
+
+def _line(place: Mapping[str, Any]) -> str:
+    named = [str(place[key]) for key in ("name", "provider", "owner") if place.get(key)]
+    licences = [_licence(one) for one in place.get("licences") or () if isinstance(one, dict)]
+    return (
+        f"Station {place.get('station_idx')}: OpenAQ location {place.get('location')} "
+        f"({', '.join(dict.fromkeys(named))}); {'; '.join(licences) or _NOT_SAID}."
+    )
+
+
+def _licence(one: Mapping[str, Any]) -> str:
+    told = str(one.get("name") or "a licence without a name")
+    if one.get("attribution"):
+        told += f", attribution: {one['attribution']}"
+    if one.get("url"):
+        told += f" ({one['url']})"
+    period = [str(one[key]) for key in ("from", "to") if one.get(key)]
+    return told + (f", since {' to '.join(period)}" if period else "")
+
+
+_OF = {
+    "aqicn": (
+        "Readings: World Air Quality Index project (aqicn.org, waqi.info) and the agencies that "
+        "measured them. Not validated. They may not be passed on as cached or archived data."
+    ),
+    "airnow": (
+        "Readings: U.S. Department of State and U.S. EPA AirNow (airnow.gov). Not fully verified "
+        "or validated."
+    ),
+    "openaq": (
+        "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of those who "
+        "measured them, each under a licence of its own. As reported, not validated."
+    ),
+    "openaq_archive": (
+        "Readings: computed from the OpenAQ archive (openaq.org) and those who measured, each "
+        "under a licence of its own. As reported, not validated."
+    ),
+    "invented": "Synthetic readings of the sandbox: nothing was measured.",
+    "sandbox": (
+        "Readings: the sandbox, which invents them or plays files back; the record does not say "
+        "which. Do not take them for measured."
+    ),
+}
+_FLAWED = "Some were changed on purpose, see the top of the report."
+
+
+def providers(document: Mapping[str, Any]) -> Sequence[str]:
+    """Return whose the readings of a quality.json are; older ones name their source alone."""
+    found: Sequence[str] = (document.get("origin") or {}).get("providers") or ()
+    return found or [document["source"]]
+
+
+def flaws(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the flaws that a sandbox put into the readings of a quality.json."""
+    return (document.get("origin") or {}).get("flaws") or ()
+
+
+def attribution(document: Mapping[str, Any]) -> Markup:
+    """Return the lines for the foot of a page about the readings of a quality.json."""
+    told = [_OF.get(name, f"Readings: {name}.") for name in providers(document)]
+    if document["source"] == "sandbox" and "airnow" in providers(document):
+        told.append("Served by the sandbox, from files.")
+    if flaws(document):
+        told.append(_FLAWED)
+    return paragraph(" ".join(told), "note")

@@ -1,0 +1,184 @@
+"""What notebook 04 shows: the air itself, as far as these readings tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from runner.core.text import counted, harmless
+from runner.quality.report import charts as figures
+from runner.quality.report.attribution import attribution
+from runner.quality.report.html import Markup, heading, paragraph, percent, table
+from runner.quality.report.run_files import RunFiles, open_run
+from runner.quality.report.scale import breakpoints
+
+_MOST_STATIONS = 40
+_HOURS_OF_A_VALID_DAY = 18
+"""75 % of 24 hours (40 CFR 50, appendix N)."""
+_DAYS_OF_A_VALID_MONTH = 20
+
+LIMITS = (
+    ("WHO 2021 guideline", 15.0, "WHO global air quality guidelines 2021: 24-hour mean of PM2.5"),
+    ("QCVN 05:2023", 50.0, "QCVN 05:2023/BTNMT: 24-hour mean of PM2.5; 45 from 2026 on"),
+)
+"""Name, ug/m3, source."""
+
+
+@dataclass(frozen=True)
+class SummaryPage:
+    """The page; every method makes one piece of it.
+
+    Attributes:
+        run: the files.
+    """
+
+    run: RunFiles
+
+    @classmethod
+    def of(cls, run_dir: str | Path | None = None) -> SummaryPage:
+        """Open a run; by default the newest one.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return cls(open_run(run_dir))
+
+    def introduction(self) -> Markup:
+        """What the numbers are."""
+        document = self.run.document
+        counts, window = document["counts"], document["window"]
+        return (
+            heading("The air, as far as these readings tell")
+            + paragraph(
+                f"{counted(counts['readings'], 'readings')} of "
+                f"{counted(counts['stations'], 'stations')}, "
+                f"{window['start']} to {window['end']} (UTC), from {document['source']}. "
+                "Not validated by the agencies that measured them."
+            )
+            + paragraph(
+                "Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from "
+                f"its sub-index (scale {document['scale']}). Days and hours are {self.run.zone}. "
+                "A mean of indices is not the index of a mean: days are averaged in µg/m³."
+            )
+        )
+
+    def _names(self) -> pl.DataFrame:
+        listed = [
+            (one["station_idx"], f"{one['station_idx']} {harmless(one['name'] or '')}".strip()[:60])
+            for one in self.run.document["stations"]
+        ]
+        schema = {"station_idx": pl.Int64, "station": pl.String}
+        return pl.DataFrame(listed, schema=schema, orient="row")
+
+    def categories(self) -> Markup:
+        """Hours in every band, the stations with the dirtiest air first."""
+        held = self.run.table("category")
+        if not held.height or not held["hours"].sum():
+            return paragraph("There is no reading in the range.", "note")
+        order = (
+            held.group_by("station_idx")
+            .agg(
+                pl.col("hours").sum().alias("all"),
+                pl.col("hours").filter(~pl.col("category").is_in(["0-50", "51-100"])).sum()
+                .alias("bad"),
+            )
+            .filter(pl.col("all") > 0)
+            .sort((pl.col("bad") / pl.col("all")), "station_idx", descending=[True, False])
+        )  # fmt: skip
+        shown = order.head(_MOST_STATIONS).join(held, on="station_idx", maintain_order="left_right")
+        shares = shown.join(self._names(), on="station_idx", how="left", maintain_order="left")
+        chart = figures.shares_of_bands(
+            shares.select("station", "category", (pl.col("hours") / pl.col("all")).alias("share"))
+        )
+        left = order.height - _MOST_STATIONS
+        return (
+            chart + paragraph(f"Not shown: {counted(left, 'cleaner stations')}.")
+            if left > 0
+            else chart
+        )
+
+    def _valid_days(self) -> pl.DataFrame:
+        days = self.run.table("day")
+        if not days.height:
+            return days
+        return days.filter(pl.col("pm25_n") >= _HOURS_OF_A_VALID_DAY).sort("station_idx", "day")
+
+    def exceedances(self) -> Markup:
+        """Days above the limits."""
+        days = self._valid_days()
+        if not days.height:
+            return paragraph("No day has 18 hours of PM2.5.", "note")
+        value = pl.col("pm25_ugm3")
+        counted = (
+            days.group_by("station_idx", maintain_order=True)
+            .agg(
+                pl.len().cast(pl.Int64).alias("days"),
+                value.mean().alias("mean"),
+                *((value > limit).sum().cast(pl.Int64).alias(name) for name, limit, _s in LIMITS),
+            )
+            .join(self._names(), on="station_idx", how="left")
+            .sort("mean", "station_idx", descending=[True, False])
+        )
+        rows = [
+            (row["station"], row["days"], row["mean"],
+             *(f"{row[name]:,} ({percent(row[name] / row['days'])})" for name, _l, _s in LIMITS))
+            for row in counted.iter_rows(named=True)
+        ]  # fmt: skip
+        columns = [f"days above {limit:g} µg/m³ ({name})" for name, limit, _source in LIMITS]
+        sources = "; ".join(source for _name, _limit, source in LIMITS)
+        return table(("station", "valid days", "mean µg/m³", *columns), rows) + paragraph(
+            f"A valid day has {_HOURS_OF_A_VALID_DAY} hours of PM2.5. {sources}."
+        )
+
+    def hour_of_day(self) -> Markup:
+        """The daily course of the middle station."""
+        diurnal = self.run.table("diurnal")
+        if not diurnal.height or not diurnal["n"].sum():
+            return paragraph("There is no reading in the range.", "note")
+        course = (
+            diurnal.group_by("hod")
+            .agg(
+                pl.col("median").quantile(0.25, "linear").alias("q1"),
+                pl.col("median").median(),
+                pl.col("median").quantile(0.75, "linear").alias("q3"),
+            )
+            .sort("hod")
+            .with_columns(pl.lit(None, pl.Float64).alias("peers"))
+        )
+        return figures.by_hour_of_day(course, self.run.zone) + paragraph(
+            "Median of the stations' medians, between their quartiles."
+        )
+
+    def seasons(self) -> Markup:
+        """Mean PM2.5 of every month, over the stations that have enough days in it."""
+        days, every = self._valid_days(), self.run.table("month")
+        if not days.height:
+            return paragraph("No day has 18 hours of PM2.5.", "note")
+        month = pl.col("day").dt.strftime("%Y-%m").alias("month")
+        means = (
+            days.group_by("station_idx", month, maintain_order=True)  # sums depend on the order
+            .agg(pl.len().alias("days"), pl.col("pm25_ugm3").mean().alias("ugm3"))
+            .filter(pl.col("days") >= _DAYS_OF_A_VALID_MONTH)
+            .group_by("month", maintain_order=True)
+            .agg(pl.col("ugm3").mean(), pl.len().alias("stations"))
+        )
+        dense = every.select("month").unique().sort("month")
+        shown = dense.join(means, on="month", how="left", maintain_order="left")
+        if shown["ugm3"].null_count() == shown.height:
+            return paragraph(
+                f"No station has a month with {_DAYS_OF_A_VALID_MONTH} valid days.", "note"
+            )
+        return figures.by_month(shown) + paragraph(
+            f"Mean over the stations with at least {_DAYS_OF_A_VALID_MONTH} valid days in a month; "
+            "a month without a bar has no such station."
+        )
+
+    def scale(self) -> Markup:
+        """The scale behind the µg/m³: breakpoints and sources."""
+        return breakpoints()
+
+    def footer(self) -> Markup:
+        """Whose readings these are."""
+        return attribution(self.run.document)

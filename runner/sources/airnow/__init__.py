@@ -1,0 +1,1 @@
+"""source=airnow: hourly files of AirNow."""

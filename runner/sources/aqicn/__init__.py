@@ -1,0 +1,1 @@
+"""source=aqicn and source=aqicn_live: the API of AQICN."""

@@ -1,0 +1,1 @@
+"""source=openaq and source=openaq_archive: the API of OpenAQ and its daily files."""

@@ -1,0 +1,1 @@
+"""source=replay: answers that earlier runs kept."""

@@ -1,0 +1,117 @@
+"""The database of a job: connected, with its collections. A part of `runner.jobs.opening`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from pymongo.database import Database
+
+from runner.config.settings import Indexes
+from runner.process.job import Job
+from runner.process.secrets import Secret
+from runner.store.budget import Budget
+from runner.store.checkpoints import Checkpoints
+from runner.store.collection import Document, Kind
+from runner.store.concentrations import Concentrations
+from runner.store.connection import (
+    connect,
+    overruled_writes,
+    server_clock,
+    server_version,
+    store_errors,
+)
+from runner.store.flat_readings import FlatReadings
+from runner.store.leases import Leases
+from runner.store.leftovers import Leftovers
+from runner.store.queries import Queries
+from runner.store.raw import RawAnswers
+from runner.store.reading_document import ObjectIds
+from runner.store.readings import Readings
+from runner.store.rejects import Rejects
+from runner.store.revisions import Revisions
+from runner.store.runs import Runs
+from runner.store.shape import Shape, look
+from runner.store.stations import Stations
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The collections of one database, their shapes, and its server's clock and version.
+
+    Attributes:
+        overruled_writes: see `runner.store.connection.overruled_writes`.
+    """
+
+    stations: Stations
+    readings: Readings
+    checkpoints: Checkpoints
+    leases: Leases
+    rejects: Rejects
+    raw: RawAnswers
+    concentrations: Concentrations
+    leftovers: Leftovers
+    revisions: Revisions
+    runs: Runs
+    clock: Callable[[], datetime]
+    version: Callable[[], str]
+    flat: Callable[[Sequence[str], Collection[str]], FlatReadings]
+    queries: Queries
+    budget: Callable[[str, Secret], Budget]
+    look: Callable[[Sequence[str]], dict[str, Shape]]
+    overruled_writes: str
+
+
+@contextmanager
+def open_store(job: Job) -> Iterator[Store]:
+    """Connect to the configured database, or to the embedded server, until the block ends.
+
+    Raises:
+        StoreUnavailableError: it cannot be reached within `mongo.timeout_s`.
+        ConfigError: MONGO_URI cannot be read, or there is no server to embed.
+    """
+    mongo = job.config.mongo
+    uri = Secret("") if mongo.use_embedded else job.context.environment.secret("MONGO_URI")
+    with connect(
+        uri or None,
+        job.database_name,
+        timeout_s=mongo.timeout_s,
+        embedded_dir=Path(mongo.embedded.data_dir),
+        embedded_port=mongo.embedded.port,
+        embedded_binary=Path(mongo.embedded.binary) if mongo.embedded.binary else None,
+    ) as database:
+        leases = Leases(database, job.run_id, job.config.backfill.lease_s)
+        ids = ObjectIds()
+        yield Store(
+            Stations(database),
+            Readings(
+                database,
+                Kind(mongo.readings.kind.value),
+                ids,
+                with_indexes=mongo.indexes is not Indexes.none,
+            ),
+            Checkpoints(database, leases, ids.maker),
+            leases,
+            Rejects(database, job.config.limits.rejects),
+            RawAnswers(database),
+            Concentrations(database),
+            Leftovers(database),
+            Revisions(database),
+            Runs(database),
+            lambda: server_clock(database),
+            lambda: server_version(database),
+            partial(FlatReadings, database),
+            Queries(database),
+            partial(Budget, database),
+            partial(_look, database),
+            overruled_writes(database),
+        )
+
+
+def _look(database: Database[Document], names: Sequence[str]) -> dict[str, Shape]:
+    with store_errors("collections and indexes"):
+        return look(database, names)

@@ -1,0 +1,87 @@
+"""What the documents say is true: commands compose, settings and files exist."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.cli.main import main
+from runner.config.settings import Config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = (REPOSITORY / "README.md").read_text("utf-8")
+CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+COMMAND = re.compile(r"^(?:# )?(python -m runner\b.*)$", re.MULTILINE)
+
+
+def commands() -> Iterator[str]:
+    """Yield every command line of the documents and of the files' headers."""
+    texts = [README, CONTRIBUTING]
+    texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))]
+    texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "conf").rglob("*.yaml"))]
+    for text in texts:
+        for line in COMMAND.findall(text):
+            yield line.partition("  #")[0].strip()
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_every_command_in_the_documents_composes(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(command)[3:]
+    if "hydra/launcher=ray" in words and not importlib.util.find_spec("ray"):
+        pytest.skip("the extra ray is not installed")
+    if "--help" in words:
+        assert main(words) == 0
+        return
+    words = [word for word in words if word not in ("-m", "--multirun")]
+    sweeps = [word for word in words if "," in word and "[" not in word]
+    for sweep in sweeps:  # one option is enough to see that it composes; each has a test of its own
+        words[words.index(sweep)] = sweep.split(",")[0]
+    first = {"profile=glob(*)": "profile=none", "worker=range(8)": "worker=0"}
+    words = [first.get(word, word) for word in words]
+    assert main([*words, "--cfg", "job"]) == 0, capsys.readouterr().err
+
+
+def settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every setting with its default, as a person writes it."""
+    made = schema() if isinstance(schema, type) else schema
+    for item in fields(made):
+        value = getattr(made, item.name)
+        if is_dataclass(value):
+            yield from settings(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", value.name if isinstance(value, Enum) else value
+
+
+def test_the_reference_has_a_row_for_every_setting_and_no_other() -> None:
+    reference = README.partition("<!-- options")[2]
+    rows = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| (.*?) \|", reference, re.MULTILINE))
+    assert set(rows) == {name for name, _default in settings()}
+
+
+def test_make_demo_and_make_test_come_first() -> None:
+    lines = [line for line in README.splitlines() if line and not line.startswith(("#", "`"))]
+    assert lines[0].startswith("make demo ")
+    assert lines[1].startswith("make test ")
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/nightly.md", "docs/scale.md"]
+)
+def test_every_file_the_documents_name_exists(document: str) -> None:
+    text = (REPOSITORY / document).read_text("utf-8")
+    named = re.findall(r"`((?:conf|runner|tests|notebooks|docs|benchmarks)/[\w./-]*[\w/])`", text)
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_every_room_of_the_runner_is_on_the_map() -> None:
+    rooms = {path.name for path in (REPOSITORY / "runner").iterdir()} - {"__pycache__"}
+    missing = {room for room in rooms if f"{room}" not in CONTRIBUTING}
+    assert missing - {"__init__.py"} == set()
