@@ -33,6 +33,10 @@ def test_the_demo_finds_its_faults_where_they_are_and_succeeds(
     assert "deliberate (sandbox.flaws): flat line at 1584, spike at 13672, gap at 13687" in (
         done.stdout
     )
+    shown = (REPOSITORY / "README.md").read_text("utf-8").partition("and prints:\n\n```\n")[2]
+    block = shown.partition("```")[0]
+    assert block.startswith("====")
+    assert block in done.stdout
     directory = runner.run_dirs()[-1] / "quality"
     assert done.stdout.strip().splitlines()[-1] == f"Report: {directory / 'report.html'}"
     made = json.loads((directory / "quality.json").read_text("utf-8"))

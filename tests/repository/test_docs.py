@@ -17,13 +17,16 @@ from runner.config.settings import Config
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
 CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+DOCUMENTS = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
 COMMAND = re.compile(r"^(?:# )?(python -m runner\b.*)$", re.MULTILINE)
 
 
 def commands() -> Iterator[str]:
     """Yield every command line of the documents and of the files' headers."""
-    texts = [README, CONTRIBUTING]
-    texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))]
+    texts = [path.read_text("utf-8") for path in DOCUMENTS]
     texts += [path.read_text("utf-8") for path in sorted((REPOSITORY / "conf").rglob("*.yaml"))]
     for text in texts:
         for line in COMMAND.findall(text):
@@ -61,24 +64,42 @@ def settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def test_the_reference_has_a_row_for_every_setting_and_no_other() -> None:
-    reference = README.partition("<!-- options")[2]
+    reference = (REPOSITORY / "docs" / "settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| (.*?) \|", reference, re.MULTILINE))
     assert set(rows) == {name for name, _default in settings()}
 
 
-def test_make_demo_and_make_test_come_first() -> None:
-    lines = [line for line in README.splitlines() if line and not line.startswith(("#", "`"))]
-    assert lines[0].startswith("make demo ")
-    assert lines[1].startswith("make test ")
+def test_the_readme_is_one_page_and_begins_with_make_demo() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert len(README.split()) <= 1300
+    assert lines.index("make demo") < 30
+    assert len(CONTRIBUTING.splitlines()) <= 120
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/nightly.md", "docs/scale.md"]
-)
-def test_every_file_the_documents_name_exists(document: str) -> None:
-    text = (REPOSITORY / document).read_text("utf-8")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_the_documents_name_exists(document: Path) -> None:
+    text = document.read_text("utf-8")
     named = re.findall(r"`((?:conf|runner|tests|notebooks|docs|benchmarks)/[\w./-]*[\w/])`", text)
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_of_the_documents_leads_somewhere(document: Path) -> None:
+    text = document.read_text("utf-8")
+    links = re.findall(r"\]\((?!https?://)([^)#\s]+)", text)
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = REPOSITORY / "docs" / "index.md"
+    linked = {
+        (index.parent / link).resolve()
+        for link in re.findall(r"\]\(([^)#]+\.md)\)", index.read_text("utf-8"))
+    }
+    assert {path.resolve() for path in DOCUMENTS} - linked - {index.resolve()} == {
+        (REPOSITORY / "CONTRIBUTING.md").resolve()
+    }
 
 
 def test_every_room_of_the_runner_is_on_the_map() -> None:
