@@ -39,7 +39,7 @@ def kernel_environment(environment: Mapping[str, str], place: Path) -> dict[str,
         for name, value in environment.items()
         if name in _PASSED_ON or name.startswith("LC_")
     }
-    here = str(Path(__file__).resolve().parents[2])
+    here = str(Path(__file__).resolve().parents[3])
     paths = [here, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **kept,

@@ -37,7 +37,7 @@ _OURS = re.compile(rf"{PAGE}|01_validation_queries|03_station_-?\d+|04_air_quali
 @cache
 def builtin_notebooks() -> Path:
     """Return the directory of the notebooks: inside an installed package, else beside it."""
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[2]
     packaged = here / "notebooks"
     return packaged if packaged.is_dir() else here.parent / "notebooks"
 

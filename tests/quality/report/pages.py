@@ -10,7 +10,7 @@ from typing import Any
 
 from runner.quality.report.page import render
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "02_quality_report.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "02_quality_report.ipynb"
 SECTIONS = (
     "header", "verdict", "next", "ledger", "checks", "coverage", "gaps", "calendar", "categories",
     "diurnal", "stations", "provenance",

@@ -12,7 +12,7 @@ import pytest
 from tests.quality.faults import FAULTS
 from tests.quality.world import world
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SOURCES = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 

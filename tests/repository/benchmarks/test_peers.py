@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, table
 from benchmarks.load import against_dlt
 from benchmarks.measure import Cost, clean_environment
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PINNED = REPOSITORY / "benchmarks/requirements-dlt.txt"
 
 

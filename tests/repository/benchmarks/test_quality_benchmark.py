@@ -9,7 +9,7 @@ import pytest
 from benchmarks.performance import write_section
 from benchmarks.quality import Measured, broken_bounds, ratio, table
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = (
     "# Speed\n\n<!-- quality -->\nold\n<!-- end of quality -->\n\n<!-- x -->\n<!-- end of x -->\n"
 )

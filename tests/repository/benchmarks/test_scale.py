@@ -24,7 +24,7 @@ from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 
-SCALE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text("utf-8")
+SCALE = (Path(__file__).resolve().parents[3] / "docs" / "scale.md").read_text("utf-8")
 START = 464_592  # 2023-01-01T00:00Z
 WEEK = Interval(START, START + BATCH_HOURS)
 NOW = to_datetime(WEEK.end + 24)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.robustness.fuzz.__main__ import NAMES
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 pytestmark = [
     pytest.mark.slow,

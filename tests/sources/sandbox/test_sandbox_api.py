@@ -19,7 +19,7 @@ from runner.sources.sandbox.values import Record
 
 NOW = datetime(2025, 2, 14, 8, 20, tzinfo=UTC)
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh", -476599: "Phố Nguyễn Đình Thi"}
-PAYLOADS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "payloads" / "waqi"
+PAYLOADS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "payloads" / "waqi"
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))
 
 
