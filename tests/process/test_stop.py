@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import os, signal, sys
 from runner.core.errors import StoppedError
-from runner.shutdown import StopFlag, stop_on_signals
+from runner.process.stop import StopFlag, stop_on_signals
 """
 
 

@@ -56,7 +56,7 @@ def stopping(self, *args, **kwargs):
     return original(self, *args, **kwargs)
 
 setattr(owner, method, stopping)
-from runner.cli import script
+from runner.cli.main import script
 script()
 """
 LOOKED = "runner.store.readings:Readings._difference"

@@ -31,7 +31,7 @@ def watch(event, args):
         renamed.append(os.path.abspath(os.fsdecode(args[1])))
 sys.addaudithook(watch)
 atexit.register(lambda: open(os.environ["RENAMED"], "w").write(json.dumps(renamed)))
-from runner.cli import script
+from runner.cli.main import script
 script()
 """
 OF_OTHERS = {".hydra", "backfill.log"}  # Hydra's own files, and a log that grows line by line

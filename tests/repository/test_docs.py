@@ -106,4 +106,4 @@ def test_every_folder_of_the_runner_is_on_the_map_and_nothing_else_is_at_its_top
     top = {path.name for path in (REPOSITORY / "runner").iterdir()} - {"__pycache__"}
     line = re.search(r"^\*\*(cli -> .*)\*\*$", CONTRIBUTING, re.MULTILINE)
     assert line
-    assert top == {*re.findall(r"\w+", line[1]), "__init__.py", "__main__.py", "py.typed"}
+    assert top == {*re.findall(r"\w+", line[1]), "__init__.py", "__main__.py"}
