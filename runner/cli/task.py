@@ -31,7 +31,6 @@ from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.process.files import write_text
 from runner.process.job import JobContext
-from runner.process.lean import import_structlog
 from runner.process.secrets import Environment, Redactor
 from runner.process.shared import OWNER_ONLY, Process, tell
 from runner.process.terminal import keep_standard_streams
@@ -129,7 +128,6 @@ class JobTask:
             shares_terminal=self.parent != os.getpid(),
         )
         try:
-            import_structlog()
             from runner.jobs import registry as jobs  # noqa: PLC0415 - the configuration was wrong often enough by now
 
             return jobs.run(config, context)

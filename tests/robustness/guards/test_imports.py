@@ -19,8 +19,7 @@ OTHER_JOBS = (
 )
 SANDBOX = ("http.server", "runner.sources.sandbox", "runner.sources.sandbox.opening")
 OTHER_SOURCES = ("runner.jobs.opening", "runner.sources.openaq.api", "runner.sources.airnow.source")
-DRAWN_TRACEBACKS = ("rich.traceback", "rich.syntax", "pygments")
-MULTIRUN = ("runner.cli.sweep", "runner.cli.sweep", "joblib", "ray")
+MULTIRUN = ("runner.cli.sweep", "joblib", "ray")
 
 
 def reached(modules: list[str], unwanted: tuple[str, ...]) -> set[str]:
@@ -42,7 +41,7 @@ def test_help_needs_neither_hydra_nor_anything_that_does_a_job(watched: Watched)
 def test_status_needs_nothing_that_asks_an_api(watched: Watched) -> None:
     modules = watched("job=status")["modules"]
     everything = ("runner.jobs.backfill.job", "runner.quality", "runner.jobs.report", *REPORT, *API)
-    assert not reached(modules, (*everything, *OTHER_JOBS, *SANDBOX, *MULTIRUN, *DRAWN_TRACEBACKS))
+    assert not reached(modules, (*everything, *OTHER_JOBS, *SANDBOX, *MULTIRUN))
     assert {"pymongo", "runner.process.tables"} <= set(modules)
 
 
@@ -57,7 +56,7 @@ def test_a_backfill_needs_no_sandbox_no_other_source_and_no_report(watched: Watc
             "report=none",
             f"source.base_url={api.url}",
         )["modules"]
-    ours = ("runner.quality", "runner.quality.report.run_files", *OTHER_JOBS, *DRAWN_TRACEBACKS)
+    ours = ("runner.quality", "runner.quality.report.run_files", *OTHER_JOBS)
     everything = (*ours, *REPORT)
     assert not reached(modules, (*everything, *OTHER_SOURCES, *SANDBOX, *MULTIRUN))
     assert {"requests", "runner.sources.aqicn.history"} <= set(modules)
