@@ -14,7 +14,9 @@ from runner.core.errors import ConfigError
 from runner.core.outcome import Outcome
 from runner.core.stations import Station, fold
 from runner.core.text import harmless
-from runner.jobs.opening import api_key, budget_of, choose_stations, openaq_client, pacer_of
+from runner.jobs.choosing import choose_stations
+from runner.jobs.openaq_opening import openaq_client
+from runner.jobs.opening import api_key, budget_of, pacer_of
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.sources.openaq.answers import Page, pages

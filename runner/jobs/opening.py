@@ -26,90 +26,11 @@ from runner.store.shared_pacer import SharedPacer
 
 if TYPE_CHECKING:
     from runner.sources.airnow.source import AirNowSource
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from runner.config.files import bundled_stations
-from runner.config.settings import Stations, StationSelector
-from runner.core.errors import OpenAqError
-from runner.core.plan import (
-    Cost,
-)
-from runner.core.stations import Box, Selection, Selector, select
-from runner.jobs.backfill.asking import Source
-from runner.sources.openaq.answers import OpenAqReader
-from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
-from runner.sources.openaq.archive import OpenAqArchive
-from runner.sources.openaq.rows import KeepMeasured, Terms
 
 if TYPE_CHECKING:
     from runner.sources.airnow.source import AirNowSource
     from runner.store.raw import Held
-
-
-def openaq_archive(job: Job) -> OpenAqArchive:
-    """Return the source that reads local copies of OpenAQ's archive; it keeps nothing yet."""
-    source = job.config.source
-    return OpenAqArchive(
-        Path(source.path or ""),
-        source.openaq.locations,
-        scale=source.openaq.scale,
-        least_coverage=source.openaq.least_coverage,
-        wanted=job.wanted,
-    )
-
-
-def openaq_cost(job: Job) -> Cost:
-    """Return how many requests OpenAQ takes, as far as it is known before its sensors are."""
-    openaq = job.config.source.openaq
-    return Cost(
-        of_window=requests_for,
-        of_station=lambda idx: LOOK_UPS * len(openaq.locations.get(idx, ())),
-        counted=f"{LOOK_UPS} a location, and one sensor a station that has every hour; "
-        "further sensors (pollutants, locations) add theirs, hours after their ends cost none",
-    )
-
-
-@contextmanager
-def open_openaq(
-    job: Job, key: Secret, pacer: Pacing, failed: FailedTries, keep: KeepMeasured | None = None
-) -> Iterator[OpenAqSource]:
-    """Open the OpenAQ API until the block ends.
-
-    Args:
-        job: for its settings.
-        key: the API key.
-        pacer: gives a permit for every request.
-        failed: counts the tries that came to nothing.
-        keep: keeps the concentrations; None where they are not kept.
-    """
-    settings = job.config.source.openaq
-    with openaq_client(job, key, pacer, failed) as (client, reader):
-        yield OpenAqSource(
-            client,
-            reader,
-            settings.locations,
-            scale=settings.scale,
-            terms=Terms(settings.least_coverage, settings.accept_flagged),
-            keep=keep,
-        )
-
-
-def attributions_of(source: Source) -> list[dict[str, Any]]:
-    """Return whose measurements a source gave, by place; nothing of sources that do not say."""
-    return source.attributions() if isinstance(source, OpenAqSource | OpenAqArchive) else []
-
-
-@contextmanager
-def openaq_client(
-    job: Job, key: Secret, pacer: Pacing, failed: FailedTries
-) -> Iterator[tuple[HttpClient, OpenAqReader]]:
-    """Open the way to OpenAQ until the block ends; arguments as in `open_openaq`."""
-    source = job.config.source
-    reader = OpenAqReader(key, pacer.pause, source.retry.backoff_s)
-    headers = {"X-API-Key": key}
-    with closing(http_client(job, source.base_url, pacer, failed, OpenAqError, headers)) as client:
-        yield client, reader
 
 
 def api_key(job: Job) -> Secret:
@@ -265,34 +186,3 @@ def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
     """Return the source that reads kept answers, named after those who gave them."""
     reader = AnswerReader(api_key(job), job.config.source.history.path)
     return ReplaySource(store.raw.find, reader, f"replay of {', '.join(held.sources)}")
-
-
-def choose_stations(job: Job, store: Store) -> Selection:
-    """Return the stations the configuration chooses.
-
-    Raises:
-        ConfigError: it chooses none.
-    """
-    chosen = job.config.stations
-    known, no_stations = store.stations.read()
-    return select(
-        ids=chosen.ids,
-        named=chosen.named,
-        selectors=[*map(selector_of, chosen.selectors.values())],
-        narrow=selector_of(chosen),
-        known=[replace(station, name=job.redact(station.name)) for station in known],
-        bundled=bundled_stations(),
-        no_stations=no_stations,
-    )
-
-
-def selector_of(setting: Stations | StationSelector) -> Selector:
-    """Return what a setting wants of a station."""
-    return Selector(setting.name, Box(*setting.bbox) if setting.bbox else None)
-
-
-def is_narrowed(job: Job) -> bool:
-    """Whether the person chose stations, rather than taking all of them by default."""
-    chosen = job.config.stations
-    everything = any(not (item.name or item.bbox) for item in chosen.selectors.values())
-    return bool(chosen.ids or chosen.name or chosen.bbox or not everything)

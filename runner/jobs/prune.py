@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from runner.core.outcome import Outcome
 from runner.core.text import counted
-from runner.jobs.opening import choose_stations
+from runner.jobs.choosing import choose_stations
 from runner.process.job import Job
 from runner.process.tables import console, leftovers_table
 from runner.store.database import open_store

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from runner.core.outcome import Outcome
 from runner.core.text import counted
-from runner.jobs.opening import choose_stations, is_narrowed
+from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.process.secrets import masked
 from runner.process.tables import (

@@ -17,7 +17,7 @@ from runner.core.stations import Station
 from runner.jobs.backfill.database_plan import plan_database
 from runner.jobs.backfill.engine import Sink
 from runner.jobs.backfill.job import sink_of
-from runner.jobs.opening import choose_stations, is_narrowed
+from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.store.database import Store, open_store
 from runner.store.outage import Outage

@@ -29,7 +29,7 @@ from runner.core.text import counted
 from runner.jobs.backfill.database_plan import plan_database
 from runner.jobs.backfill.job import run_identity, sink_of
 from runner.jobs.backfill.sink import DrySink
-from runner.jobs.opening import choose_stations, is_narrowed
+from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.store.database import Store, open_store
 from runner.store.outage import Outage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.core.errors import ConfigError
 from runner.core.outcome import Outcome
 from runner.core.text import counted
-from runner.jobs.opening import choose_stations, is_narrowed
+from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.store.database import open_store
 

@@ -21,14 +21,8 @@ from runner.core.outcome import Outcome, duration_text
 from runner.core.sightings import Refused, Sighting, objection, placed
 from runner.core.stations import Box, Selector, Station
 from runner.core.text import counted, harmless
-from runner.jobs.opening import (
-    api_key,
-    budget_of,
-    open_client,
-    pacer_of,
-    selector_of,
-    wanted_country,
-)
+from runner.jobs.choosing import selector_of
+from runner.jobs.opening import api_key, budget_of, open_client, pacer_of, wanted_country
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.sources.aqicn.stations import AqicnStations, stations_of

@@ -29,7 +29,7 @@ from runner.core.intervals import Interval, iso, subtract, total_hours
 from runner.core.outcome import Outcome
 from runner.core.stations import Station
 from runner.core.text import counted
-from runner.jobs.opening import choose_stations, is_narrowed
+from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.process.secrets import masked
 from runner.process.tables import console, status_line, status_table

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runner.quality.policy import Policy
 
 from runner.core.outcome import Outcome
-from runner.jobs.opening import choose_stations
+from runner.jobs.choosing import choose_stations
 from runner.store.database import open_store
 
 log = structlog.get_logger()

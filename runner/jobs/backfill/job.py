@@ -208,7 +208,7 @@ def _open_source(
     elif work.held:
         yield replay_source(job, store, work.held)
     elif job.source_kind == "openaq":
-        from runner.jobs.opening import open_openaq  # noqa: PLC0415 - for this source only
+        from runner.jobs.openaq_opening import open_openaq  # noqa: PLC0415 - for this source only
 
         keep = keep_measured(job, store, outage)
         with open_openaq(job, key, pacer, failed, keep) as openaq:
@@ -226,7 +226,7 @@ def _attributions(job: Job, source: Source) -> tuple[dict[str, Any], ...]:
     """Return whose measurements the source gave; nothing of sources that do not say."""
     if not job.source_kind.startswith("openaq"):
         return ()
-    from runner.jobs.opening import attributions_of  # noqa: PLC0415 - for these sources only
+    from runner.jobs.openaq_opening import attributions_of  # noqa: PLC0415 - for these sources only
 
     return tuple(attributions_of(source))
 

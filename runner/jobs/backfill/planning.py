@@ -24,7 +24,7 @@ from runner.core.present import plan_present
 from runner.core.stations import Selection, site_of
 from runner.core.text import counted
 from runner.jobs.backfill.database_plan import DatabasePlan, plan_database
-from runner.jobs.opening import choose_stations
+from runner.jobs.choosing import choose_stations
 from runner.process.job import Job
 from runner.store import budget, stations
 from runner.store.database import Store
@@ -126,7 +126,7 @@ def _cost(job: Job) -> Cost:
     """Return how many requests the source takes."""
     if job.source_kind != "openaq":
         return ONE_A_WINDOW
-    from runner.jobs.opening import openaq_cost  # noqa: PLC0415 - brings what asks OpenAQ
+    from runner.jobs.openaq_opening import openaq_cost  # noqa: PLC0415 - brings what asks OpenAQ
 
     return openaq_cost(job)
 
@@ -222,7 +222,7 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
 def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
     source = job.config.source
     if job.source_kind == "openaq_archive":
-        from runner.jobs.opening import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
+        from runner.jobs.openaq_opening import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
 
         archive = openaq_archive(job)
         if not any(archive.offers(station.idx) for station in selection.stations):

@@ -18,7 +18,11 @@ OTHER_JOBS = (
     "runner.jobs.rescale",
 )
 SANDBOX = ("http.server", "runner.sources.sandbox", "runner.sources.sandbox.opening")
-OTHER_SOURCES = ("runner.jobs.opening", "runner.sources.openaq.api", "runner.sources.airnow.source")
+OTHER_SOURCES = (
+    "runner.jobs.openaq_opening",
+    "runner.sources.openaq.api",
+    "runner.sources.airnow.source",
+)
 MULTIRUN = ("runner.cli.sweep", "joblib", "ray")
 
 
@@ -40,7 +44,7 @@ def test_help_needs_neither_hydra_nor_anything_that_does_a_job(watched: Watched)
 
 def test_status_needs_nothing_that_asks_an_api(watched: Watched) -> None:
     modules = watched("job=status")["modules"]
-    everything = ("runner.jobs.backfill.job", "runner.quality", "runner.jobs.report", *REPORT, *API)
+    everything = ("runner.jobs.backfill.job", "runner.quality.checks", *REPORT, *API)
     assert not reached(modules, (*everything, *OTHER_JOBS, *SANDBOX, *MULTIRUN))
     assert {"pymongo", "runner.process.tables"} <= set(modules)
 
@@ -56,7 +60,7 @@ def test_a_backfill_needs_no_sandbox_no_other_source_and_no_report(watched: Watc
             "report=none",
             f"source.base_url={api.url}",
         )["modules"]
-    ours = ("runner.quality", "runner.quality.report.run_files", *OTHER_JOBS)
+    ours = ("runner.quality.checks", "runner.quality.report.run_files", *OTHER_JOBS)
     everything = (*ours, *REPORT)
     assert not reached(modules, (*everything, *OTHER_SOURCES, *SANDBOX, *MULTIRUN))
     assert {"requests", "runner.sources.aqicn.history"} <= set(modules)
