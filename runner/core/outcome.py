@@ -148,7 +148,8 @@ class Coverage:
         unasked = [f"not asked {self.not_asked:,}"] if self.not_asked else []
         asked = self.total - self.covered_before - self.unknown
         if asked == self.not_asked:
-            return ", ".join([f"nothing was left to fetch; {before}", *unasked, *theirs])
+            nothing = "nothing was asked for" if unasked else "nothing was left to fetch"
+            return ", ".join([f"{nothing}; {before}", *unasked, *theirs])
         parts = [f"empty at source {self.empty:,}", f"failed {self.failed:,}"]
         parts += [f"rejected {self.rejected:,}", *unasked]
         parts += [f"left {self.left:,}"] if self.left else []

@@ -143,6 +143,13 @@ def test_a_run_with_nothing_to_do_says_covered_not_zero_percent() -> None:
     assert made.success_rate == 100.0
 
 
+def test_hours_nobody_asked_for_do_not_count_as_nothing_left_to_fetch() -> None:
+    made = Coverage.of([station(1, State.COMPLETED, not_asked_hours=100)])
+    assert made.not_asked == made.total == 100
+    assert "nothing was left to fetch" not in str(made)
+    assert "not asked 100" in str(made)
+
+
 def test_the_json_form_is_json() -> None:
     made = json.loads(json.dumps(outcome(DONE).to_json()))
     assert (made["exit_code"], made["counts"]["completed"]) == (0, 1)

@@ -39,7 +39,7 @@ from runner.core.intervals import (
 from runner.core.outcome import State, StationOutcome
 from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
 from runner.core.present import tally_observation
-from runner.core.readings import Reading, Reject
+from runner.core.readings import Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.jobs.backfill.asking import Answered, Asker, Source
 from runner.process.stop import StopFlag
@@ -120,6 +120,20 @@ class Executed:
 
     stations: tuple[StationOutcome, ...]
     error: RunnerError | None = None
+
+
+class _UnusableAnswerError(SourceError):
+    """An answer that cannot be right; its rejects are kept all the same.
+
+    Attributes:
+        kept: counts of the rejects, for the account of the run.
+    """
+
+    def __init__(self, message: str, rejects: Sequence[Reject]) -> None:
+        super().__init__(message, scope=Scope.STATION)
+        partial = sum(reject.reason is Reason.SUB_INDEX_UNUSABLE for reject in rejects)
+        # Records that are no reading; the usable ones of the answer are neither stored nor counted.
+        self.kept = Tally(rejects=len(rejects), partial=partial, records=len(rejects) - partial)
 
 
 class Engine:
@@ -310,6 +324,8 @@ class Engine:
             logger.warning("station.lost", error=error.message)
             return replace(outcome, detail=error.message)
         except RunnerError as error:
+            if isinstance(error, _UnusableAnswerError):
+                outcome = replace(outcome, tally=outcome.tally + error.kept)
             if error.scope is not Scope.RUN:
                 return self._fail(entry, outcome, error)
             self._end_run(error)
@@ -363,11 +379,11 @@ class Engine:
         self._sink.store(station, window, [], answer.rejects)
         reasons = ", ".join(f"{reason} {times}" for reason, times in unusable.most_common(3))
         limit = f"more than limits.reject_share={self._reject_share:g}"
-        raise SourceError(
+        raise _UnusableAnswerError(
             f"{count} of {records} records of {window} are unusable ({reasons}), "
             f"{'so the window has no answer' if count == records else limit}; "
             "job=rejects shows them",
-            scope=Scope.STATION,
+            answer.rejects,
         )
 
     def _fail(

@@ -558,6 +558,10 @@ def test_an_answer_of_unusable_records_alone_fails_its_window_whatever_its_size(
     outcome = engine_over(refused, journal, plan_of(1), reject_share=share)
     assert (outcome.state, outcome.fetched_hours) == (State.FAILED, 0)
     assert f"{count} of {count} records" in outcome.detail
+    assert (outcome.tally.rejects, outcome.tally.records) == (
+        count,
+        count,
+    )  # kept and accounted for
     assert [event[0] for event in journal.events] == ["begin", "store", "fail", "leave"]
 
 
