@@ -141,7 +141,7 @@ class Attempt:
     removed: dict[datetime, Document] = field(default_factory=dict)
     seen: dict[datetime, frozenset[str]] = field(default_factory=dict)
 
-    def finds(self, _id: ObjectId | None, ts: datetime) -> None:
+    def finds(self, _id: Any, ts: datetime) -> None:
         """Note that a reading is stored: by us, if it was sent and the answer was lost."""
         if ts in self.updates or (_id in self.sent and ts in self.removed):
             self.done.setdefault(ts, "updated")
@@ -571,7 +571,8 @@ class Readings(Indexed):
             elif changes(document, reading, attempt.added_by_others(document)):
                 changed.append(_Changed(document, reading, text))
             else:
-                attempt.finds(object_id(text), reading["ts"])
+                # A time-series collection returns `ts` and `meta` before it.
+                attempt.finds(document["_id"], reading["ts"])
         return new, changed
 
     def _is_durable(

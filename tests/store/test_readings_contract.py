@@ -13,7 +13,7 @@ from pymongo.database import Database
 from runner.core.intervals import Interval, hour_of, to_datetime, union
 from runner.core.readings import Reading
 from runner.store.collection import Kind
-from runner.store.readings import NAME, Readings, Written
+from runner.store.readings import NAME, Attempt, Readings, Written
 from runner.store.revisions import NAME as REVISIONS
 from runner.store.revisions import Revisions
 
@@ -73,6 +73,16 @@ def readings(request: pytest.FixtureRequest, database: Documents) -> Readings:
 
 def is_series(database: Documents) -> bool:
     return bool(list(database.list_collections(filter={"name": NAME, "type": "timeseries"})))
+
+
+def test_inserts_whose_answer_was_lost_count_as_inserted(
+    database: Documents, readings: Readings
+) -> None:
+    readings.upsert(HANOI, WEEK, week()[:10])
+    first = database[NAME].find({"meta.station_idx": HANOI}).sort("ts").limit(3)
+    lost = Attempt(sent={item["_id"]: item["ts"] for item in first})
+    written = readings.upsert(HANOI, WEEK, week()[:12], lost)
+    assert written == Written(inserted=5, unchanged=7)
 
 
 def stored(database: Documents) -> list[dict[str, Any]]:
