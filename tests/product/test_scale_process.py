@@ -40,7 +40,8 @@ def test_standard_output_is_one_json_document_and_words_go_beside_it(
     )
     done = runner("job=status", "output=json")
     made = json.loads(done.stdout)
-    assert (made["version"], made["job"], made["database"]) == (1, "status", fleet.name)
+    assert (made["version"], made["job"], made["database"]) == (2, "status", fleet.name)
+    assert all("readings_inserted" in row for row in made["stations"])  # what made it version 2
     assert made["totals"]["stations"] == len(made["stations"]) == STATIONS
     leased = [row for row in made["stations"] if row["lease"]]
     assert [row["station_idx"] for row in leased] == [working["station_idx"]]
