@@ -20,8 +20,8 @@ from pymongo import MongoClient
 from benchmarks.arithmetic import TEN_YEARS
 from benchmarks.fleet import Document, populate
 from benchmarks.measure import Cost, best_cost, clean_environment, cost_of, machine
+from runner.config.backfill import Backfill
 from runner.config.read import date_range
-from runner.config.settings import Backfill
 from runner.store.embedded import embedded
 
 YEARS = 10

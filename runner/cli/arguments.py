@@ -15,9 +15,9 @@ from runner.config.files import (
     profile_slips,
     standard_checks,
 )
+from runner.config.job import JobName
 from runner.config.keys import known_keys, mapping_of, text_keys, unknown_key
 from runner.config.quality import no_such_check
-from runner.config.settings import JobName
 from runner.core.errors import ConfigError
 from runner.process.secrets import Environment
 

@@ -21,10 +21,10 @@ Examples
   python -m runner source=airnow source.path=DIR backfill.start_date=2016-01-01"""
 
 SETTINGS = (
-    ("stations.ids=[]", "exactly these stations, as stations.ids=[8641,8767]"),
+    ("stations.ids=null", "exactly these stations, as stations.ids=[8641,8767]"),
     ("backfill.start_date=null", "first hour: 2022-01-01, 2022-01-01T05:00 (UTC), or with +07:00"),
     ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
-    ("backfill.years=2", "calendar years back from the end; start_date comes first"),
+    ("backfill.last=2 years", "the range unless start_date, years or days says where to begin"),
     ("backfill.batch_size=168", "hours a request"),
     ("backfill.mode=resume", "gaps: covered hours without a reading; missing: both; refetch: all"),
     ("rate_limit.delay_s=4", "seconds between two requests"),

@@ -19,8 +19,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.resolvers.oc import env as environment_variable
 
-from runner.config.rules import KEYS, LOOPBACK
 from runner.config.settings import Config
+from runner.config.source import KEYS, LOOPBACK
 from runner.core.errors import ConfigError
 from runner.process.secrets import NAMES, Redactor
 

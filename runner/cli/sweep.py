@@ -34,11 +34,10 @@ from runner.cli import sweep_files
 from runner.cli import workers as engines
 from runner.cli.arguments import Arguments, quoted
 from runner.cli.compose import CONFIG_NAME, opened_hydra
-from runner.cli.private import check_typed
+from runner.cli.reading import read_job
 from runner.cli.summary import JobState, PlannedJob, Summary, SweepPlan
 from runner.cli.task import JobTask
 from runner.cli.workers import launch_apart
-from runner.config.read import read
 from runner.core.errors import ConfigError, Exit
 from runner.process.files import write_text
 from runner.process.job import PROGRAM
@@ -193,7 +192,7 @@ def _plan(
         label = " ".join(item for item in overrides if item.partition("=")[0] in swept)
         label = label or " ".join(overrides)
         try:
-            directory = _check(hydra, config, number, overrides)
+            directory = _check(hydra, config, number, overrides, arguments.private_dir)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             told = replace(arguments, overrides=tuple(overrides)).explain(error)
             wrong.append(f"job {number} ({label}): {told}")
@@ -218,7 +217,13 @@ def _plan(
     )
 
 
-def _check(hydra: Hydra, config: DictConfig, number: int, overrides: Sequence[str]) -> str:
+def _check(
+    hydra: Hydra,
+    config: DictConfig,
+    number: int,
+    overrides: Sequence[str],
+    private_dir: Path | None,
+) -> str:
     """Return where the job's files go; raises what is wrong with its configuration."""
     composed = hydra.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
@@ -229,7 +234,7 @@ def _check(hydra: Hydra, config: DictConfig, number: int, overrides: Sequence[st
         settings = composed.copy()
         with open_dict(settings):
             del settings["hydra"]
-        check_typed(read(settings, datetime.now(UTC)), overrides)
+        read_job(settings, overrides, private_dir)
     finally:
         HydraConfig.instance().set_config(config)
     return directory

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,10 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.cli import sweep_files
 from runner.cli.arguments import Arguments
-from runner.cli.private import check_typed, keep_secrets_out
+from runner.cli.private import keep_secrets_out
+from runner.cli.reading import read_job
 from runner.cli.summary import SweepPlan
 from runner.cli.workers import worker_stop
-from runner.config.read import read
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.process.files import write_text
@@ -107,8 +106,7 @@ class JobTask:
     def _attempt(self, process: Process, cfg: DictConfig, run_dir: Path) -> Outcome:
         overrides = overrides_of_job()
         try:
-            config = read(cfg, datetime.now(UTC))
-            check_typed(config, overrides)
+            config = read_job(cfg, overrides, self.arguments.private_dir)
         except (OmegaConfBaseException, ConfigError) as error:
             refusal = (
                 error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,9 @@ PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
 PACKAGE_LINE = "# @package _global_"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """For our own files: in C where PyYAML has it, ten times as fast."""
+
+
+_ABSENT = object()
 
 
 @cache
@@ -114,6 +117,31 @@ def check_private(directory: Path) -> None:
                     f"{path}\nhas the name of a built-in file, which would be used:\n{builtin}",
                     hint="Rename yours",
                 )
+
+
+def file_that_says(key: str, directory: Path, choices: Mapping[str, str]) -> Path | None:
+    """Return the private file that sets a key; None if none of the chosen ones does.
+
+    Args:
+        key: dotted.
+        directory: of private files.
+        choices: option of each group, or several as `[one,other]`.
+    """
+    for group in reversed(GROUPS):  # a profile comes last, and changes all others
+        for name in re.findall(r"[^\s,\[\]]+", choices.get(group, "")):
+            path = directory / group / f"{name}.yaml"
+            if not path.is_file():
+                continue
+            text = path.read_text(encoding="utf-8-sig")
+            content: Any = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+            names = key.partition("[")[0].split(".")
+            if not text.startswith(PACKAGE_LINE):
+                names = names[1:] if names[0] == group else []
+            for part in names:
+                content = content.get(part, _ABSENT) if isinstance(content, dict) else _ABSENT
+            if names and content is not _ABSENT:
+                return path
+    return None
 
 
 def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | None:

@@ -1,65 +1,211 @@
-"""The settings of the quality checks; a part of `runner.config.settings`."""
+"""How readings are checked: `quality=NAME`."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from runner.config.files import standard_checks
-from runner.core.verdict import NEVER, threshold
+from runner.config.section import Section, setting
+from runner.core.verdict import NEVER, Threshold, threshold
 
 _NO_RUN = ("previous", "none")
+_LESS_IS_WORSE = frozenset({"C00"})
+_A_DAY = frozenset({"C06", "E01"})
+"""Checks whose parameter `hours` is hours of one day."""
+
+_PARAMS: dict[str, tuple[float, float, str]] = {
+    "capture": (0, 1, "a share"),
+    "share": (0, 1, "a share"),
+    "days": (1, 36_600, "days"),
+    "factor": (1, 1000, "a factor"),
+    "from": (0, 23, "hours of the day"),
+    "hours": (1, 8784, "hours"),
+    "peers": (1, 1000, "stations"),
+    "to": (0, 23, "hours of the day"),
+    **dict.fromkeys(("pm25", "pm10", "no2", "so2", "o3", "co"), (2, 8784, "hours")),
+}
+"""Lowest and highest value of checks' parameters, and what they count; others are 0 or more."""
+
+_LOW_AND_HIGH = frozenset("thpw")
+"""Parameters that are a lowest and a highest value: of V04, weather."""
 
 
-def broken_quality_rules(quality: Quality) -> Iterator[str]:
-    """Yield a line for every value that is not possible: key, value, what is allowed."""
-    standard = standard_checks()
-    for check_id, rule in quality.checks.items():
-        key = f"quality.checks.{check_id}"
-        if check_id in standard:
-            yield from _rule(key, rule, standard[check_id].get("params", {}))
-        else:
-            yield f"{key}: {no_such_check(check_id, standard)}"
-    for number, item in enumerate(quality.accepted):
-        yield from _accepted(f"quality.accepted[{number}]", item, standard)
-    if quality.compare not in _NO_RUN and not (Path(quality.compare) / "quality").is_dir():
-        yield (
-            f"quality.compare={quality.compare}: allowed are previous, none, and the directory of "
-            "a run with a folder quality"
-        )
-    chosen = quality.run_dir
-    if chosen is not None and not (Path(chosen) / "quality" / "quality.json").is_file():
-        yield f"quality.run_dir={chosen}: allowed is a run's directory, with quality/quality.json"
-    for idx, path in quality.external.items():
-        if not Path(path).is_file():
-            yield f"quality.external: {idx}: there is no such file: {path}"
+class FailOn(Enum):
+    """What makes exit code 3; spelt as typed in `quality.fail_on=NAME`."""
+
+    fail = "fail"
+    warn = "warn"
+    never = "never"
+
+
+class Expected(Enum):
+    """The hours that a station should have; spelt as typed in `quality.expected=NAME`."""
+
+    window = "window"
+    active = "active"
+
+
+class CheckRule(Section):
+    """How one check is judged; what is None is as in conf/quality/standard.yaml."""
+
+    enabled: bool = setting(True, "make this check")
+    warn: str | None = setting(
+        None,
+        "more than this count, or than this share of what was looked at (`5`, `0.5%`), is a "
+        "warning; `never` for none",
+    )
+    fail: str | None = setting(None, "likewise, a failure")
+    params: dict[str, Any] = setting({}, "parameters of the check itself")
+
+
+class Accepted(Section):
+    """A finding that is known: it stays visible, and does not count until its day."""
+
+    check: str = setting("", "id of the check")
+    until: str = setting("", "last day on which it counts, as `2026-01-31`")
+    reason: str = setting("", "why the finding is accepted")
+    station: int | None = setting(None, "id of the station; empty: all")
+
+
+class Quality(Section):
+    """Checks of the readings after a run."""
+
+    enabled: bool = setting(
+        True,
+        "check what is stored after a run; `quality=off` does not",
+    )
+    fail_on: FailOn = setting(
+        FailOn.fail, "what makes exit code 3: `fail`, `warn` (a warning, too) or `never`"
+    )
+    expected: Expected = setting(
+        Expected.window,
+        "hours a station should have: `window` (all asked for) or `active` (from its first to its "
+        "last reading)",
+    )
+    utc_offset_hours: int = setting(
+        7,
+        "hours that local time is ahead of UTC, for days and hours of the day",
+        ge=-12,
+        le=14,
+        unit="hours ahead of UTC",
+    )
+    samples: int = setting(
+        10, "examples of each finding in quality.json", ge=0, le=1000, unit="examples"
+    )
+    most_failures: int = setting(
+        5000, "rows kept of each finding in `failures/`", ge=0, le=1_000_000, unit="rows"
+    )
+    keep_readings: bool = setting(True, "keep the extracted readings after the checks")
+    compare: str = setting(
+        "previous",
+        "with the `previous` run of the same stations and range, with `none`, or with the run in a "
+        "directory",
+    )
+    run_dir: str | None = setting(
+        None,
+        "`job=validate` judges what the run in this directory extracted, without a database; "
+        "empty: what is stored",
+    )
+    external: dict[int, str] = setting(
+        {}, "station id to the path of a WAQI daily CSV, to compare with"
+    )
+    checks: dict[str, CheckRule] = setting(
+        {},
+        "check id to `enabled`, `warn`, `fail`, `params`; `conf/quality/standard.yaml` has "
+        "them all",
+    )
+    accepted: list[Accepted] = setting(
+        [],
+        "findings known: `check`, `station` (empty: all), `until` (last day it counts), `reason`",
+    )
+
+    def broken(self) -> Iterator[str]:
+        """Yield a line for every rule that is broken."""
+        standard = standard_checks()
+        for check_id, rule in self.checks.items():
+            key = f"quality.checks.{check_id}"
+            if check_id in standard:
+                yield from _rule(key, rule, standard[check_id], check_id)
+            else:
+                yield f"{key}: {no_such_check(check_id, standard)}"
+        for number, item in enumerate(self.accepted):
+            yield from _accepted(f"quality.accepted[{number}]", item, standard)
+        if self.compare not in _NO_RUN and not (Path(self.compare) / "quality").is_dir():
+            yield (
+                f"quality.compare={self.compare}: allowed are previous, none, and the directory of "
+                "a run with a folder quality"
+            )
+        chosen = self.run_dir
+        if chosen is not None and not (Path(chosen) / "quality" / "quality.json").is_file():
+            yield (
+                f"quality.run_dir={chosen}: allowed is a run's directory, with quality/quality.json"
+            )
+        for idx, path in self.external.items():
+            if not Path(path).is_file():
+                yield f"quality.external: {idx}: there is no such file: {path}"
 
 
 def no_such_check(check_id: str, standard: Mapping[str, Any]) -> str:
-    """Return what to tell about a check that does not exist."""
+    """Return what to say about a check that does not exist."""
     close = difflib.get_close_matches(check_id.upper(), standard, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]}?" if close else ""
     return f"there is no such check{meant} (conf/quality/standard.yaml has all)"
 
 
-def _rule(key: str, rule: CheckRule, params: Mapping[str, Any]) -> Iterator[str]:
-    for name, text in (("warn", rule.warn), ("fail", rule.fail)):
+def _rule(key: str, rule: CheckRule, standard: Mapping[str, Any], check_id: str) -> Iterator[str]:
+    said = {name: getattr(rule, name) for name in ("warn", "fail")}
+    texts = {
+        name: str(standard.get(name, NEVER) if text is None else text)
+        for name, text in said.items()
+    }
+    bounds: dict[str, Threshold | None] = {}
+    for name, text in texts.items():
         try:
-            if text is not None:
-                threshold(text)
+            bounds[name] = threshold(text)
         except ValueError:
             yield f"{key}.{name}={text}: write a count (5), a share (0.5%, up to 100%), or {NEVER}"
+    less_is_worse = check_id in _LESS_IS_WORSE
+    if _is_late(bounds.get("warn"), bounds.get("fail"), less_is_worse=less_is_worse):
+        yield (
+            f"{key}.warn={texts['warn']}: it must not be {'below' if less_is_worse else 'above'} "
+            f"fail={texts['fail']}, or it fails before it warns; change one, or write {NEVER}"
+        )
+    params = standard.get("params", {})
     for name, value in rule.params.items():
         if name not in params:
             has = ", ".join(params) or "none"
             yield f"{key}.params: there is no parameter {name}; it has: {has}"
         elif not _is_alike(value, params[name]):
             yield f"{key}.params.{name}={value}: write it as {params[name]}"
+        else:
+            yield from _bounds(f"{key}.params.{name}", check_id, name, value)
+
+
+def _is_late(warn: Threshold | None, fail: Threshold | None, *, less_is_worse: bool) -> bool:
+    """Whether a check would fail before it warns.
+
+    A count and a share are not compared: what the share is of is known only after the run.
+    """
+    if warn is None or fail is None or warn.is_share is not fail.is_share:
+        return False
+    return warn.value < fail.value if less_is_worse else warn.value > fail.value
+
+
+def _bounds(key: str, check_id: str, name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        if name in _LOW_AND_HIGH and value[0] > value[1]:
+            yield f"{key}={value}: the lower bound comes first, as [{value[1]}, {value[0]}]"
+    elif name in _PARAMS and value is not None:
+        lowest, highest, unit = _PARAMS[name]
+        if name == "hours" and check_id in _A_DAY:
+            highest, unit = 24, "hours of a day"
+        if not lowest <= value <= highest:
+            yield f"{key}={value}: allowed are {lowest:,} to {highest:,} ({unit})"
 
 
 def _is_alike(value: Any, model: Any) -> bool:
@@ -87,87 +233,3 @@ def _accepted(key: str, item: Accepted, standard: Mapping[str, Any]) -> Iterator
         yield f"{key}.until={item.until}: write the last day it counts, as 2026-01-31"
     if not item.reason.strip():
         yield f"{key}.reason: say why the finding is accepted"
-
-
-class FailOn(Enum):
-    """What makes exit code 3; spelt as typed in `quality.fail_on=NAME`."""
-
-    fail = "fail"
-    warn = "warn"
-    never = "never"
-
-
-class Expected(Enum):
-    """The hours that a station should have; spelt as typed in `quality.expected=NAME`."""
-
-    window = "window"
-    active = "active"
-
-
-@dataclass(slots=True)
-class CheckRule:
-    """How one check is judged; what is None is as in conf/quality/standard.yaml.
-
-    Attributes:
-        enabled: whether it is made.
-        warn: more than this count, or than this share of what was looked at (`5`, `0.5%`), is a
-            warning; `never` for none.
-        fail: likewise, a failure.
-        params: of the check itself.
-    """
-
-    enabled: bool = True
-    warn: str | None = None
-    fail: str | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Accepted:
-    """A finding that is known: it stays visible, and does not count until its day.
-
-    Attributes:
-        check: id of the check.
-        until: the last day on which it counts, ISO date.
-        reason: why.
-        station: the station; None for all.
-    """
-
-    check: str = ""
-    until: str = ""
-    reason: str = ""
-    station: int | None = None
-
-
-@dataclass(slots=True)
-class Quality:
-    """Checks of the readings after a run.
-
-    Attributes:
-        enabled: whether they are made.
-        fail_on: what makes exit code 3.
-        expected: hours a station should have: all asked for, or from its first to last reading.
-        utc_offset_hours: hours that local time is ahead of UTC, for days and hours of the day.
-        samples: examples of each finding in quality.json.
-        most_failures: rows kept of each finding in failures/.
-        keep_readings: keep the extracted readings after the checks.
-        compare: `previous`, `none`, or the directory of a run.
-        run_dir: `job=validate` judges what the run in this directory extracted; None for the
-            database.
-        external: station index to a WAQI daily CSV.
-        checks: id to rule; standard.yaml states all of them.
-        accepted: findings that are known.
-    """
-
-    enabled: bool = True
-    fail_on: FailOn = FailOn.fail
-    expected: Expected = Expected.window
-    utc_offset_hours: int = 7
-    samples: int = 10
-    most_failures: int = 5000
-    keep_readings: bool = True
-    compare: str = "previous"
-    run_dir: str | None = None
-    external: dict[int, str] = field(default_factory=dict)
-    checks: dict[str, CheckRule] = field(default_factory=dict)
-    accepted: list[Accepted] = field(default_factory=list)

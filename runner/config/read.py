@@ -3,47 +3,45 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
-
-from runner.config.rules import broken_rules
-from runner.config.settings import Backfill, Config
+from runner.config.backfill import Backfill, keep_typed
+from runner.config.problems import examine
+from runner.config.settings import Config
 from runner.core.errors import ConfigError
 from runner.core.intervals import EPOCH, Interval, hour_of, iso, to_datetime
 
-_MOST_TOLD = 5
-"""Broken rules told at once."""
 
-ConfigStore.instance().store(name="base_schema", node=Config)
-
-
-def read(cfg: DictConfig, now: datetime) -> Config:
+def read(
+    given: Mapping[str, Any],
+    now: datetime,
+    *,
+    typed: frozenset[str] = frozenset(),
+    where: Callable[[str], str] = lambda _key: "",
+    model: type[Config] = Config,
+) -> Config:
     """Return the configuration as objects, after checking every value and the range of hours.
 
     Args:
-        cfg: as Hydra composed it, unresolved.
+        given: plain values, as they were composed.
         now: the present, aware.
+        typed: dotted keys of the command line, which beat what files say.
+        where: from the dotted key of a wrong setting to `FILE: `; empty if no file says it.
+        model: declares the settings.
 
     Raises:
-        ConfigError: values out of range; up to five are told at once.
-        OmegaConfBaseException: an interpolation or a type does not work out.
+        ConfigError: everything that is wrong, a line each.
     """
-    try:
-        config = OmegaConf.to_object(cfg)
-    except AttributeError as error:  # a key the schema does not have, smuggled in with +
-        raise ConfigError(f"unknown setting: {error}") from None
-    if not isinstance(config, Config):
-        raise ConfigError("the configuration lacks its schema: keep `- base_schema` in config.yaml")
-    broken = list(broken_rules(config))
-    if not broken:
-        date_range(config.backfill, now)
-        return config
-    more = len(broken) - _MOST_TOLD
-    if more > 0:
-        broken[_MOST_TOLD - 1 :] = [f"and {more + 1} more settings are not possible"]
-    raise ConfigError("\n".join(broken))
+    backfill = given.get("backfill")
+    if isinstance(backfill, dict):
+        given = {**given, "backfill": keep_typed(backfill, typed)}
+    config, problems = examine(given, model)
+    if problems:
+        raise ConfigError("\n".join(where(problem.key) + problem.text for problem in problems))
+    date_range(config.backfill, now)
+    return config
 
 
 def date_range(backfill: Backfill, now: datetime) -> Interval:

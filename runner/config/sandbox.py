@@ -1,74 +1,143 @@
-"""The settings of flaws in the sandbox's readings; a part of `runner.config.settings`."""
+"""The settings of the sandbox: the loopback server that speaks the API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator
+from pathlib import Path
 
-from runner.core.flaw import LONGEST_H, is_day
-
-
-class FlawKind(Enum):
-    """What is wrong with the readings; spelt as typed. `sources/sandbox/flaws.py` makes them."""
-
-    flat_line = "flat_line"
-    spike = "spike"
-    gap = "gap"
-    dash = "dash"
-    level = "level"
-
+from runner.config.section import Section, setting
+from runner.core.flaw import LONGEST_H, Kind, is_day
 
 _WITH_VALUE = {
-    FlawKind.spike: ("an index, as 480", 0, 10_000),
-    FlawKind.level: ("a factor, as 1.8", 0.01, 100),
+    Kind.SPIKE: ("an index, as 480", 0, 10_000),
+    Kind.LEVEL: ("a factor, as 1.8", 0.01, 100),
 }
 
 
-def broken_flaw_rules(flaws: Sequence[Flaw]) -> Iterator[str]:
-    """Yield a line for every value that is not possible: key, value, what is allowed."""
-    for number, flaw in enumerate(flaws):
-        key = f"sandbox.flaws[{number}]"
-        if flaw.station == 0:
-            yield f"{key}.station: say which station, by its index"
-        if not is_day(flaw.day):
-            yield f"{key}.day={flaw.day}: write 08-20 for every year, 2024-08-20 for one"
-        if not 0 <= flaw.hour <= 23:  # noqa: PLR2004 - of a day
-            yield f"{key}.hour={flaw.hour}: allowed are 0 to 23 (hours of the day)"
-        if not 1 <= flaw.hours <= LONGEST_H:
-            yield f"{key}.hours={flaw.hours}: allowed are 1 to {LONGEST_H:,} (hours)"
-        yield from _value(f"{key}.value", flaw)
+class Flaw(Section):
+    """A fault in the readings that the sandbox serves, on purpose."""
+
+    station: int = setting(0, "index of the station")
+    kind: Kind = setting(
+        Kind.GAP,
+        "`flat_line` repeats the first hour's values, `spike` sets the index, `gap` has no record, "
+        "`dash` has no index, `level` multiplies the index",
+    )
+    day: str = setting(
+        "", "day on which it begins, in Vietnam: `08-20` for every year, `2024-08-20` for one"
+    )
+    hour: int = setting(
+        0, "hour at which it begins, in Vietnam", ge=0, le=23, unit="hours of the day"
+    )
+    hours: int = setting(24, "how long it lasts", ge=1, le=LONGEST_H, unit="hours")
+    value: float | None = setting(
+        None, "the index of a spike, the factor of a level; empty for the others"
+    )
+
+
+class Faults(Section):
+    """What the sandbox does wrong, on purpose."""
+
+    rate_429: float = setting(
+        0.0, "share of requests answered 429", ge=0, le=1, unit="share of the requests"
+    )
+    rate_5xx: float = setting(
+        0.0, "share answered 500, 502 or 503", ge=0, le=1, unit="share of the requests"
+    )
+    rate_timeout: float = setting(
+        0.0, "share not answered for `hold_s`", ge=0, le=1, unit="share of the requests"
+    )
+    rate_truncated: float = setting(
+        0.0, "share answered with half a body", ge=0, le=1, unit="share of the requests"
+    )
+    rate_over_quota: float = setting(
+        0.0,
+        'share answered 200 with "Over quota" inside',
+        ge=0,
+        le=1,
+        unit="share of the requests",
+    )
+    rate_wrong: float = setting(
+        0.0,
+        "share answered 200 with other hours, another station, or no JSON",
+        ge=0,
+        le=1,
+        unit="share of the requests",
+    )
+    latency_ms: float = setting(
+        0.0, "milliseconds before every answer", ge=0, le=3_600_000, unit="milliseconds"
+    )
+    hold_s: float = setting(60.0, "seconds a timeout lasts", ge=0, le=3600, unit="seconds")
+    retry_after_s: int = setting(
+        1, "seconds a 429 asks to wait, whole", ge=0, le=3600, unit="seconds"
+    )
+    quota_per_hour: int = setting(
+        0,
+        "requests per hour before 429; 0 for no quota",
+        ge=0,
+        le=10_000_000,
+        unit="requests; 0 for no quota",
+    )
+
+    def broken(self) -> Iterator[str]:
+        """Yield a line if more than every request would go wrong."""
+        total = self.rate_429 + self.rate_5xx + self.rate_timeout + self.rate_truncated
+        if total + self.rate_over_quota + self.rate_wrong > 1 + 1e-9:
+            yield (
+                "sandbox.faults: the rates add up to more than 1, that is, to more than every "
+                "request"
+            )
+
+
+class Sandbox(Section):
+    """The loopback server that speaks the API."""
+
+    seed: int = setting(1, "of the invented readings and the faults")
+    replay: str | None = setting(
+        None, "directory of AirNow files to serve; empty: invented readings"
+    )
+    missing_share: float = setting(
+        0.02,
+        "share of the invented hours without a record",
+        ge=0,
+        le=0.05,
+        unit="share of the hours",
+    )
+    flaws: list[Flaw] = setting(
+        [],
+        "what is wrong with the readings, on purpose: `station`, `kind` (`flat_line`, `spike`, "
+        "`gap`, `dash`, `level`), `day` (`08-20` every year, or `2024-08-20`; in Vietnam), `hour`, "
+        "`hours`, `value` (index of a spike, factor of a level)",
+    )
+    port: int = setting(
+        0,
+        "of `job=sandbox` on 127.0.0.1; 0 for any free one",
+        ge=0,
+        le=65_535,
+        unit="a TCP port; 0 for any free one",
+    )
+    faults: Faults = setting(Faults(), "what is wrong with the answers, on purpose")
+
+    def broken(self) -> Iterator[str]:
+        """Yield a line for every rule that is broken."""
+        if self.replay is not None and not Path(self.replay).is_dir():
+            yield f"sandbox.replay={self.replay}: there is no such directory"
+        for number, flaw in enumerate(self.flaws):
+            key = f"sandbox.flaws[{number}]"
+            if flaw.station == 0:
+                yield f"{key}.station: say which station, by its index"
+            if not is_day(flaw.day):
+                yield f"{key}.day={flaw.day}: write 08-20 for every year, 2024-08-20 for one"
+            yield from _value(f"{key}.value", flaw)
 
 
 def _value(key: str, flaw: Flaw) -> Iterator[str]:
     if flaw.kind not in _WITH_VALUE:
         if flaw.value is not None:
-            yield f"{key}={flaw.value:g}: a {flaw.kind.name} has no value; leave it out"
+            yield f"{key}={flaw.value:g}: a {flaw.kind} has no value; leave it out"
         return
     wanted, lowest, highest = _WITH_VALUE[flaw.kind]
     if flaw.value is None:
-        yield f"{key}: a {flaw.kind.name} needs {wanted}"
-    elif not lowest <= flaw.value <= highest:  # not: nan is never between
+        yield f"{key}: a {flaw.kind} needs {wanted}"
+    elif not lowest <= flaw.value <= highest:
         yield f"{key}={flaw.value:g}: allowed are {lowest:,} to {highest:,} ({wanted})"
-
-
-@dataclass(slots=True)
-class Flaw:
-    """A fault in the readings that the sandbox serves, on purpose.
-
-    Attributes:
-        station: its index.
-        kind: flat_line repeats the first hour's values, spike sets the index, gap has no record,
-            dash has no index, level multiplies the index.
-        day: on which it begins, in Vietnam: `08-20` for every year, `2024-08-20` for one.
-        hour: at which it begins, 0..23, in Vietnam.
-        hours: how long it lasts.
-        value: the index of a spike, the factor of a level; None for the others.
-    """
-
-    station: int = 0
-    kind: FlawKind = FlawKind.gap
-    day: str = ""
-    hour: int = 0
-    hours: int = 24
-    value: float | None = None

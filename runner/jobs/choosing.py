@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.config.files import bundled_stations
-from runner.config.settings import Stations, StationSelector
+from runner.config.stations import Stations, StationSelector
 from runner.core.stations import Box, Selection, Selector, select
 from runner.process.job import Job
 from runner.store.database import Store

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,7 +270,7 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     backfill, source = job.config.backfill, job.config.source
     named = (backfill.start_date, backfill.end_date, backfill.years, backfill.days)
     subject = {
-        "stations": asdict(job.config.stations),
+        "stations": job.config.stations.model_dump(),
         "range": [*named[:2], *(named[2:] if named[0] is None else ())],
         "source": job.source_kind,
         "path": source.path,

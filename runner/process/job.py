@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from runner.config.job import Output
 from runner.config.read import date_range
-from runner.config.rules import KEYS
-from runner.config.settings import Config, Output
-from runner.core.flaw import Flaw, Kind
+from runner.config.settings import Config
+from runner.config.source import KEYS
+from runner.core.flaw import Flaw
 from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
-from runner.core.plan import Pace
+from runner.core.plan import Mode, Pace
 from runner.core.present import hours_asked
 from runner.process.files import write_text
 from runner.process.secrets import Redactor, masked
@@ -161,7 +162,7 @@ class Job:
     @property
     def resume_command(self) -> str:
         """The command that goes on where this job ends; it refetches nothing a second time."""
-        refetches = self.config.backfill.mode.name == "refetch"
+        refetches = self.config.backfill.mode is Mode.REFETCH
         return self.command("backfill.mode=resume") if refetches else self.command()
 
     @property
@@ -178,7 +179,7 @@ class Job:
     def flaws(self) -> list[Flaw]:
         """What is wrong with the sandbox's readings, on purpose."""
         return [
-            Flaw(one.station, Kind(one.kind.value), one.day, one.hour, one.hours, one.value or 0.0)
+            Flaw(one.station, one.kind, one.day, one.hour, one.hours, one.value or 0.0)
             for one in self.config.sandbox.flaws
         ]
 
@@ -204,7 +205,7 @@ class Job:
                 for flaw in self.flaws if flaw.station_idx in chosen
                 for when in flaw.within(self.wanted)
             ]  # fmt: skip
-            faults = asdict(self.config.sandbox.faults)
+            faults = self.config.sandbox.faults.model_dump()
             faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
         return {"providers": providers, "flaws": flaws, "api_fails_on_purpose": faulty}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pymongo.database import Database
 
-from runner.config.settings import Indexes
+from runner.config.mongo import CollectionKind, Indexes
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.store.budget import Budget
@@ -75,6 +75,7 @@ def open_store(job: Job) -> Iterator[Store]:
         ConfigError: MONGO_URI cannot be read, or there is no server to embed.
     """
     mongo = job.config.mongo
+    as_timeseries = mongo.readings.kind is CollectionKind.timeseries
     uri = Secret("") if mongo.use_embedded else job.context.environment.secret("MONGO_URI")
     with connect(
         uri or None,
@@ -90,7 +91,7 @@ def open_store(job: Job) -> Iterator[Store]:
             Stations(database),
             Readings(
                 database,
-                Kind(mongo.readings.kind.value),
+                Kind.TIME_SERIES if as_timeseries else Kind.REGULAR,
                 ids,
                 with_indexes=mongo.indexes is not Indexes.none,
             ),

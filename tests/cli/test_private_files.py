@@ -75,7 +75,6 @@ SLIPS: dict[str, tuple[str, str]] = {
 
 TOLD_BY_KEY = {
     "no such option",
-    "value out of range",
     "environment variable",
     "brace left open",
     "impossible date",

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from hydra import compose, initialize_config_dir
 
+from runner.cli.reading import read_job
 from runner.config.files import builtin_dir
-from runner.config.read import read
 from runner.config.settings import Config
 
 NOW = datetime(2025, 6, 15, 10, 30, tzinfo=UTC)
@@ -23,6 +23,6 @@ def composed() -> Compose:
 
     def compose_and_read(*overrides: str) -> Config:
         with initialize_config_dir(str(builtin_dir()), version_base="1.3"):
-            return read(compose("config", overrides=list(overrides)), NOW)
+            return read_job(compose("config", overrides=list(overrides)), overrides, now=NOW)
 
     return compose_and_read

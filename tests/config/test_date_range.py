@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from runner.config.backfill import Backfill
 from runner.config.read import date_range
-from runner.config.settings import Backfill
 from runner.core.errors import ConfigError
 from runner.core.intervals import hour_of, to_datetime
 

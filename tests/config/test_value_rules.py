@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from runner.config.rules import RANGES
+from runner.config.keys import bounds_of, declared
 from runner.config.settings import Config
 from runner.core.errors import ConfigError
 
@@ -55,9 +56,9 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["+stations.named={4000000000: far}"], "stations.named: 4000000000"),
         (["stations.bbox=[1,2,3]"], "south,west,north,east"),
         (["stations.bbox=[21,105,20,106]"], "south,west,north,east"),
-        (["stations.bbox=[nan,105,20,106]"], "south,west,north,east"),
-        (["backfill.days=7"], "exclude each other"),
-        (["backfill=last_30_days", "backfill.years=3"], "exclude each other"),
+        (["stations.bbox=[nan,105,20,106]"], "stations.bbox[0]=nan is not a number"),
+        (["backfill.days=7", "backfill.years=3"], "exclude each other"),
+        (["backfill.last=2 weeks"], "write 2 years or 30 days"),
         (["worker=-1"], "worker=-1: allowed are 0 to"),
         (["worker=1", "backfill.mode=gaps"], "worker=1: workers share"),
         (["worker=1", "backfill.lookback_hours=1"], "worker=1: workers share"),
@@ -95,7 +96,10 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["sandbox.flaws=[{station: 1, day: 08-20, value: 5}]"], "a gap has no value"),
         (["sandbox.flaws=[{station: 1, day: 08-20, kind: spike}]"], "a spike needs an index"),
         (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: 0}]"], "allowed are 0.01"),
-        (["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: nan}]"], "allowed are 0.01"),
+        (
+            ["sandbox.flaws=[{station: 1, day: 08-20, kind: level, value: nan}]"],
+            "=nan is not a number",
+        ),
         (["job=validate", "quality.run_dir=nowhere"], "a run's directory, with quality/"),
         (["quality.run_dir=nowhere"], "only job=validate"),
     ],
@@ -109,16 +113,60 @@ def test_impossible_settings_are_refused(
     assert "secret" not in refused.value.message
 
 
-def test_several_mistakes_are_told_at_once_in_five_lines(composed: Compose) -> None:
-    wrong = [f"{key}=-1" for key in RANGES if key.startswith(("backfill.", "sandbox."))]
+def bounded() -> list[str]:
+    """Return the keys of all settings that have bounds."""
+    return [key for key, field in declared() if bounds_of(field)]
+
+
+def test_all_mistakes_of_a_command_line_are_shown_at_once_each_with_its_key_and_bounds(
+    composed: Compose,
+) -> None:
+    assert len(bounded()) > 40
     with pytest.raises(ConfigError) as refused:
-        composed(*wrong)
+        composed(*(f"{key}=-13" for key in bounded()))
     lines = refused.value.message.splitlines()
-    assert len(lines) == 5
-    assert lines[-1].startswith("and ")
+    for key in bounded():
+        (line,) = [line for line in lines if line.startswith(f"{key}=-13")]
+        assert re.match(r".*: allowed are -?[\d,.]+ to [\d,.]+ \(\w.*\)$", line)
+
+
+def test_wrong_types_bounds_unknown_keys_and_broken_rules_are_shown_together(
+    composed: Compose,
+) -> None:
     with pytest.raises(ConfigError) as refused:
-        composed("backfill.batch_size=0", "backfill.workers=0")
-    assert len(refused.value.message.splitlines()) == 2
+        composed(
+            "backfill.batch_size=0",
+            "backfill.workers=many",
+            "+mongo.collection=x",
+            "log_level=LOUD",
+            "stations.ids=[5,5]",
+            "dry_run=perhaps",
+            "worker=1",
+            "backfill.mode=gaps",
+        )
+    assert sorted(refused.value.message.splitlines()) == [
+        "backfill.batch_size=0: allowed are 1 to 8,784 (hours)",
+        "backfill.workers=many is not a whole number",
+        "dry_run=perhaps: allowed are true and false",
+        "log_level=LOUD: allowed are DEBUG, INFO, WARNING, ERROR",
+        (
+            "no group or key 'mongo.collection'; mongo has: database, timeout_s, outage_limit_s, "
+            "use_embedded, indexes, readings, embedded"
+        ),
+        "stations.ids: 5 stands there 2 times; name it once",
+        (
+            "worker=1: workers share hours that are not covered, each is asked for once; so no "
+            "dry_run, backfill.mode=resume and backfill.lookback_hours=0 only"
+        ),
+    ]
+
+
+def test_a_rule_about_a_value_that_is_wrong_by_itself_is_not_shown_on_top(
+    composed: Compose,
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        composed("source=airnow", "source.path=[1]")
+    assert refused.value.message == "source.path=[1] is not a single value"
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,9 @@ def test_a_check_that_breaks_is_an_error_of_its_own_and_fails_the_gate(
 def test_an_accepted_finding_stays_visible_and_counts_again_after_its_day(
     tmp_path: Path, until: str, station: int | None, status: str
 ) -> None:
-    settings = Quality(accepted=[Accepted("C04", until, "under repair", station)])
+    settings = Quality(
+        accepted=[Accepted(check="C04", until=until, reason="under repair", station=station)]
+    )
     faulty = world(tmp_path)
     FAULTS["C04"].inject(faulty)
     made = faulty.check(policy_of(settings, standard_checks(), NOW.date()))

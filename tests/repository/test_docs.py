@@ -4,15 +4,12 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from runner.cli.main import main
-from runner.config.settings import Config
+from runner.config.keys import declared, is_section
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -52,21 +49,10 @@ def test_every_command_in_the_documents_composes(
     assert main([*words, "--cfg", "job"]) == 0, capsys.readouterr().err
 
 
-def settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every setting with its default, as a person writes it."""
-    made = schema() if isinstance(schema, type) else schema
-    for item in fields(made):
-        value = getattr(made, item.name)
-        if is_dataclass(value):
-            yield from settings(value, f"{prefix}{item.name}.")
-        else:
-            yield f"{prefix}{item.name}", value.name if isinstance(value, Enum) else value
-
-
 def test_the_reference_has_a_row_for_every_setting_and_no_other() -> None:
     reference = (REPOSITORY / "docs" / "settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| (.*?) \|", reference, re.MULTILINE))
-    assert set(rows) == {name for name, _default in settings()}
+    assert set(rows) == {key for key, field in declared() if not is_section(field)}
 
 
 def test_the_readme_is_one_page_and_begins_with_make_demo() -> None:

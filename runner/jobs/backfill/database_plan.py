@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.config.settings import Indexes
+from runner.config.mongo import Indexes
 from runner.core.errors import ConfigError, RunnerError, UnsupportedCollectionError
 from runner.core.intervals import Interval, hour_of, iso
 from runner.core.text import counted

@@ -7,7 +7,7 @@ import json
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -294,7 +294,7 @@ def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
 
 def run_identity(job: Job) -> dict[str, Any]:
     """Return what the record of every run says: job, command, time, settings, versions."""
-    settings = json.dumps({**asdict(job.config), "worker": None}, sort_keys=True, default=str)
+    settings = json.dumps({**job.config.model_dump(), "worker": None}, sort_keys=True, default=str)
     return {
         "job": job.name,
         "command": job.redact(job.command()),

@@ -14,7 +14,6 @@ from runner.core.plan import (
     ONE_A_WINDOW,
     PLAN_VERSION,
     Cost,
-    Mode,
     Plan,
     Skip,
     build_plan,
@@ -80,7 +79,7 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
             f"MONGO_URI says {store.overruled_writes}: not followed. Every write waits for the"
             " journals of a majority of the servers (w=majority, journal=true)."
         )
-    mode = Mode(job.config.backfill.mode.value)
+    mode = job.config.backfill.mode
     checkpoints = store.checkpoints.load(
         [station.idx for station in selection.stations], with_empty=mode.looks_for_gaps
     )
@@ -204,7 +203,7 @@ def _check_clock(job: Job, store: Store) -> None:
 def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict[int, Intervals]:
     """Return, by station index, the hours to be asked for again; {} unless gaps are wanted."""
     settings = job.config.backfill
-    if not Mode(settings.mode.value).looks_for_gaps:
+    if not settings.mode.looks_for_gaps:
         return {}
     days = settings.recheck_empty_after_days
     asked_since = hour_of(job.started_at) - 24 * days + (days == 0)  # 0: also those of this hour

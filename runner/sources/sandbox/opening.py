@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     return Sandbox(
         names,
         Flawed(values, job.flaws),
-        Faults(**asdict(settings.faults), seed=settings.seed),
+        Faults(**settings.faults.model_dump(), seed=settings.seed),
         port=settings.port,
         openaq=openaq_side(job, names),
     )
