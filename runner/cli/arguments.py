@@ -108,8 +108,9 @@ class Arguments:
     @property
     def for_hydra(self) -> list[str]:
         """The arguments as Hydra's parser wants them: flags first."""
-        private = ["--config-dir", str(self.private_dir)] if self.private_dir else []
-        return [*private, *self.flags, *self.overrides]
+        place = quoted(f"private://{self.private_dir}")  # runner/cli/yaml_source.py
+        private = [f"hydra.searchpath=[{place}]"] if self.private_dir else []
+        return [*self.flags, *self.overrides, *private]
 
     @property
     def is_sweep(self) -> bool:

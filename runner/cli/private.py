@@ -120,7 +120,7 @@ def _slips(path: Path, relative: Path) -> Iterator[str]:
     if path.stat().st_size > LARGEST_FILE:
         yield f"larger than {LARGEST_FILE >> 20} MB"
         return
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     if any(map(_PACKAGE.match, text.splitlines())):
         yield "its @package is Hydra's own section"
     try:

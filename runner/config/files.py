@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -70,7 +70,7 @@ def options(directory: Path) -> Iterator[Option]:
 
 
 def _description(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("# @package"):
@@ -133,7 +133,7 @@ def file_that_says(key: str, directory: Path, choices: Mapping[str, str]) -> Pat
             if not path.is_file():
                 continue
             text = path.read_text(encoding="utf-8-sig")
-            content: Any = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+            content: Any = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe one
             names = key.partition("[")[0].split(".")
             if not text.startswith(PACKAGE_LINE):
                 names = names[1:] if names[0] == group else []
@@ -144,6 +144,40 @@ def file_that_says(key: str, directory: Path, choices: Mapping[str, str]) -> Pat
     return None
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping; YAML itself would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        seen: set[Hashable] = set()
+        for key_node, _value in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen and key != "<<":
+                raise yaml.constructor.ConstructorError(
+                    "while constructing a mapping",
+                    node.start_mark,
+                    f"found duplicate key {key_node.value}",
+                    key_node.start_mark,
+                )
+            seen |= {key} if isinstance(key, Hashable) else set()
+        return super().construct_mapping(node, deep)
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        return str(node.value)
+
+
+# A date is text here, as for OmegaConf: 2022-13-01 is refused in the words of its setting.
+_StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", _StrictLoader.construct_text)
+
+
+def refuse_duplicates(file: TextIO) -> None:
+    """Refuse YAML in which a key stands twice, whatever its type: a name, a station id, true.
+
+    Raises:
+        yaml.YAMLError: naming file, line and key; also for what is no YAML.
+    """
+    yaml.load(file, Loader=_StrictLoader)  # noqa: S506 - a safe one
+
+
 def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | None:
     """Return the file of an option that ends in `.yml`, where Hydra looks for `.yaml` only."""
     candidates = [directory / group / f"{name}.yml" for directory in directories]
@@ -152,11 +186,11 @@ def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | N
 
 def profile_slips(path: Path) -> Iterator[str]:
     """Yield what people get wrong in a profile file, each with the way to write it."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     if re.sub(r"\s", "", text.lstrip().split("\n")[0]) != re.sub(r"\s", "", PACKAGE_LINE):
         yield f"{path}: the first line must be\n{PACKAGE_LINE}"
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe one
     except yaml.YAMLError:
         return  # told with line and column when the file is composed
     entries = content.get("defaults", []) if isinstance(content, dict) else []

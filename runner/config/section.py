@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -112,6 +113,10 @@ def _is_number(annotation: Any) -> bool:
     return kinds <= {int, float}
 
 
+def _no_switch(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _station_index(idx: int) -> int:
     if idx not in INT32 or idx == 0:
         msg = f"{idx} is no station index ({INT32[0]} to {INT32[-1]}, not 0)"
@@ -119,5 +124,5 @@ def _station_index(idx: int) -> int:
     return idx
 
 
-StationIndex = Annotated[int, AfterValidator(_station_index)]
+StationIndex = Annotated[int, AfterValidator(_station_index), BeforeValidator(_no_switch)]
 """An index of AQICN: int32, negative for citizen stations."""

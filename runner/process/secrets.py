@@ -119,7 +119,11 @@ class Environment:
         `.env` values are not exported, so child processes do not inherit them.
         """
         dotenv = (directory or Path.cwd()) / ".env"
-        found = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
+        found = (
+            dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
+            if dotenv.is_file()
+            else {}
+        )
         merged = {name: value for name, value in found.items() if value}
         merged.update({name: value for name, value in os.environ.items() if value.strip()})
         return cls(merged, dotenv)

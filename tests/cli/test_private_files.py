@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,46 @@ def test_a_file_that_is_not_utf8_is_named(run: Run, private: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("group", "text", "key"),
+    [
+        ("profile", f"{HEAD}dry_run: true\ndry_run: false\n", "dry_run"),
+        ("profile", f"{HEAD}quality:\n  external: {{8641: a.csv, 8641: b.csv}}\n", "8641"),
+        ("profile", f"{HEAD}quality: {{checks: {{C04: {{params: {{1.5: 1, 1.5: 2}}}}}}}}\n", "1.5"),
+        ("profile", f"{HEAD}true: 1\nyes: 2\n", "yes"),
+        ("profile", f"{HEAD}null: 1\n~: 2\n", "~"),
+        ("stations", "named:\n  12: One\n  0xC: Two\n", "0xC"),
+        ("stations", "named:\n  -12: One\n  12: Two\n  -12: Three\n", "-12"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_whatever_its_type(
+    run: Run, private: Path, group: str, text: str, key: str
+) -> None:
+    path = private / group / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    ran = run(f"{group}=mine")
+    ran.refused(f"found duplicate key {key}", str(path), "line ")
+    run("--cfg", "job", f"{group}=mine").refused(f"found duplicate key {key}", str(path))
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(run: Run, private: Path) -> None:
+    (private / "stations" / "mine.yaml").write_text("named:\n  12: Mine\n", "utf-8-sig")
+    weekly = f"{HEAD}# Weekly\ndefaults:\n  - override /stations: mine\nbackfill:\n  days: 7\n"
+    (private / "profile" / "weekly.yaml").write_text(weekly, "utf-8-sig")
+    ran = run("--cfg", "job", "profile=weekly")
+    assert "days: 7" in ran.out
+    assert "12: Mine" in ran.out
+    assert "  weekly            Weekly" in run("--help").out
+    (private / "profile" / "weekly.yaml").write_text(f"{HEAD}yeers: 7\n", "utf-8-sig")
+    run("profile=weekly").refused("weekly.yaml", "no group or key 'yeers'")
+
+
+def test_a_byte_order_mark_opens_no_way_to_hydra(run: Run, private: Path) -> None:
+    text = "# @package hydra\nsweeper: {_target_: os.system}\n"
+    (private / "profile" / "mine.yaml").write_text(text, "utf-8-sig")
+    run("profile=mine").refused("mine.yaml")
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("named:\n  '12': Mine\n", "12 must be a number, without quotes"),
@@ -146,6 +187,33 @@ def test_private_files_compose_and_may_state_only_what_they_change(run: Run, pri
     assert ran.code == 0
     for line in ("days: 7", "years: null", "batch_size: 168", "12: Mine", "12488:"):
         assert line in ran.out
+
+
+DAYS = "backfill:\n  days: 3\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "typed", "start"),
+    [
+        (DAYS, [], "2025-01-07"),
+        (f"defaults:\n  - override /backfill: three_years\n{DAYS}", [], "2025-01-07"),
+        (DAYS, ["backfill.years=1"], "2024-01-10"),
+        (DAYS, ["backfill.start_date=2024-05-05"], "2024-05-05"),
+        ("backfill:\n  start_date: 2020-01-01\n", ["backfill.days=2"], "2025-01-08"),
+        ("defaults:\n  - override /backfill: last_30_days\n", ["backfill.years=2"], "2023-01-10"),
+        ("backfill:\n  start_date: 2020-01-01\n", [], "2020-01-01"),
+    ],
+)
+def test_what_is_typed_beats_a_profile_and_a_profile_beats_the_range_of_an_option(
+    run: Run, private: Path, profile: str, typed: list[str], start: str
+) -> None:
+    (private / "profile" / "mine.yaml").write_text(HEAD + profile, encoding="utf-8")
+    ran = run(
+        *("profile=mine", "job=plan", "output=json", "mongo.use_embedded=true"),
+        *("stations.ids=[8641]", "source=sandbox", "backfill.end_date=2025-01-10", *typed),
+    )
+    assert ran.code == 0, ran
+    assert json.loads(ran.out)["range"]["start"].startswith(start)
 
 
 def test_config_dir_works_like_the_variable_and_comes_first(

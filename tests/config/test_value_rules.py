@@ -51,6 +51,23 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
     [
         (["stations.ids=[5,6,5]"], "stations.ids: 5 stands there 2 times"),
         (["stations.ids=[2147483648]"], "2147483648 is no station index"),
+        (["stations.ids=[]"], "stations.ids=[]: name at least one, or leave it out"),
+        (["mongo.database=admin"], "belong to MongoDB itself"),
+        (["mongo.database=local"], "belong to MongoDB itself"),
+        (["mongo.database=Config"], "belong to MongoDB itself"),
+        (["quality.checks.C01.params.capture=1.1"], "capture=1.1: allowed are 0 to 1 (a share)"),
+        (["quality.checks.X03.params.share=95"], "share=95: allowed are 0 to 1 (a share)"),
+        (["quality.checks.C06.params.hours=25"], "hours=25: allowed are 1 to 24 (hours of a day)"),
+        (["quality.checks.T05.params.from=24"], "from=24: allowed are 0 to 23"),
+        (["quality.checks.T04.params.peers=0"], "peers=0: allowed are 1 to 1,000 (stations)"),
+        (["quality.checks.V04.params.t=[45,-5]"], "the lower bound comes first, as [-5, 45]"),
+        (["quality.checks.C02.warn=51%"], "C02.warn=51%: it must not be above fail=50%"),
+        (["quality.checks.C00.warn=70%"], "C00.warn=70%: it must not be below fail=75%"),
+        (["quality.checks.K01.warn=1"], "K01.warn=1: it must not be above fail=0"),
+        (["+quality.checks={C02: {fail: 5%}}"], "C02.warn=10%: it must not be above fail=5%"),
+        (["stations.ids=[true]"], "stations.ids[0]=true is not a whole number"),
+        (["backfill.workers=true"], "backfill.workers=true is not a whole number"),
+        (["rate_limit.delay_s=false"], "rate_limit.delay_s=false is not a number"),
         (["stations.ids=[0]"], "0 is no station index"),
         (["job.output=json"], "job=status and job=plan have"),
         (["+stations.named={4000000000: far}"], "stations.named: 4000000000"),
@@ -240,3 +257,28 @@ def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path:
     (tmp_path / "Hanoi_PM2.5_2018_YTD.CSV").touch()
     config = composed("source=airnow", f"source.path={tmp_path}", f"sandbox.replay={tmp_path}")
     assert config.source.sites["Hanoi"] == 8641
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "quality.checks.C02.warn=50%",
+        "quality.checks.C00.warn=75%",
+        "quality.checks.R01.fail=0.5%",  # a count and a share cannot be compared
+        "quality.checks.K01.warn=0",
+        "quality.checks.T01.params.pm25=2",
+        "mongo.database=administration",
+        "backfill.batch_size='24'",
+    ],
+)
+def test_values_at_the_bounds_pass(composed: Compose, override: str) -> None:
+    composed(override)
+
+
+@pytest.mark.parametrize("typed", ["days=3", "years=1", "start_date=2025-01-01"])
+@pytest.mark.parametrize("option", ["two_years", "last_30_days"])
+def test_what_is_typed_beats_the_default_range(composed: Compose, option: str, typed: str) -> None:
+    backfill = composed(f"backfill={option}", f"backfill.{typed}").backfill
+    given = {"days": backfill.days, "years": backfill.years, "start_date": backfill.start_date}
+    key, _, value = typed.partition("=")
+    assert {name: str(said) for name, said in given.items() if said is not None} == {key: value}
