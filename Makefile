@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray chaos check fuzz format clean bench bench-peers bench-quick bench-plan bench-quality simulate
+.PHONY: help demo test test-lowest test-ray chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality simulate
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -75,6 +75,9 @@ SECONDS ?= 60
 fuzz: $(READY)  ## Draw other examples for all property tests, then fuzz the four readers by coverage, SECONDS each (Linux, x86-64)
 	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -n 3 -m hypothesis --timeout=0
 	$(BIN)/python -m tests.robustness.fuzz --seconds $(SECONDS)
+
+schema: $(READY)  ## Write conf/schema/ and the table of docs/settings.md anew, from the declarations
+	$(BIN)/python -m runner.config.schema
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

@@ -11,13 +11,11 @@ from pathlib import Path
 from runner.config.files import (
     GROUPS,
     PRIVATE_DIR_VARIABLE,
+    SCHEMAS,
     builtin_dir,
     profile_slips,
     standard_checks,
 )
-from runner.config.job import JobName
-from runner.config.keys import known_keys, mapping_of, text_keys, unknown_key
-from runner.config.quality import no_such_check
 from runner.core.errors import ConfigError
 from runner.process.secrets import Environment
 
@@ -96,7 +94,8 @@ class Arguments:
         overrides: the other words, KEY=VALUE each.
         private_dir: directory of private YAML files, if any.
         repeated: flags that belong to the command that repeats the job.
-        wants: "help", "version" or "run".
+        wants: "help", "version", "schema" or "run".
+        schema: name of the schema that is wanted.
     """
 
     flags: tuple[str, ...]
@@ -104,6 +103,7 @@ class Arguments:
     private_dir: Path | None
     repeated: tuple[str, ...]
     wants: str = "run"
+    schema: str = "profile"
 
     @property
     def for_hydra(self) -> list[str]:
@@ -155,12 +155,14 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
             _check_override(word)
     sweep = _SWEEP & set(line.flags)
     private = line.private_dir or environment.get(PRIVATE_DIR_VARIABLE)
+    quote = line.wants == "run" and not sweep
     return Arguments(
         tuple(line.flags),
-        tuple(line.words if sweep else map(_in_quotes, line.words)),
+        tuple(map(_in_quotes, line.words) if quote else line.words),
         Path(private).expanduser().absolute() if private else None,
         (f"--config-dir={line.private_dir}",) if line.private_dir else (),
         line.wants,
+        line.schema,
     )
 
 
@@ -173,6 +175,7 @@ class _Line:
     old: list[tuple[str, str]] = field(default_factory=list)
     private_dir: str = ""
     wants: str = "run"
+    schema: str = "profile"
 
     def take(self, word: str, rest: list[str]) -> None:
         """Sort a word; words of the rest that belong to it are taken, too."""
@@ -184,6 +187,9 @@ class _Line:
         flag = _modern(typed)
         if flag in ("--help", "-h", "--version"):
             self.wants = "version" if flag == "--version" else "help"
+        elif flag == "--schema":
+            self.wants = "schema"
+            self.schema = _schema_named(value if has_value else _value_if_any(rest))
         elif flag in _OLD_FLAGS:
             values = [value] if has_value else _values(rest)
             shown = word if has_value else " ".join([word, *values])
@@ -215,6 +221,16 @@ def _values(rest: list[str]) -> list[str]:
     return values
 
 
+def _value_if_any(rest: list[str]) -> str:
+    return rest.pop(0) if rest and not _is_flag(rest[0]) and "=" not in rest[0] else "profile"
+
+
+def _schema_named(name: str) -> str:
+    if name not in SCHEMAS:
+        raise ConfigError(f"--schema {name}: there are {', '.join(SCHEMAS)}")
+    return name
+
+
 def _value_of(flag: str, rest: list[str]) -> str:
     allowed = _WITH_VALUE[flag]
     if rest and (not allowed or rest[0] in allowed) and not _is_flag(rest[0]):
@@ -244,7 +260,13 @@ def _modern(flag: str) -> str:
 
 
 def _unknown_flag(flag: str) -> ConfigError:
-    known = [name for name in (*_ALONE, *_WITH_VALUE, "--help", "--version") if name[1] == "-"]
+    from runner.config.keys import known_keys  # noqa: PLC0415 - brings pydantic, which --help does without
+
+    known = [
+        name
+        for name in (*_ALONE, *_WITH_VALUE, "--help", "--version", "--schema")
+        if name[1] == "-"
+    ]
     close = difflib.get_close_matches(flag, known, n=1, cutoff=0.75)
     name = flag.lstrip("-").replace("-", "_")
     settings = [key for key in (*known_keys(), "profile") if key.rpartition(".")[2] == name]
@@ -259,6 +281,8 @@ def _unknown_flag(flag: str) -> ConfigError:
 
 def _in_quotes(word: str) -> str:
     """Quote a value that Hydra takes only in quotes: stations.name=Hà Nội, a path with {feed}."""
+    from runner.config.keys import text_keys  # noqa: PLC0415 - as above
+
     key, _, value = word.partition("=")
     if not value or value[0] in "\"'[{" or "\\" in value or "${" in value:
         return word
@@ -289,6 +313,8 @@ def _check_override(word: str) -> None:
     if "~" in prefix:
         raise ConfigError(f"{word}: settings cannot be taken away; see --help for their values")
     if not has_value:
+        from runner.config.job import JobName  # noqa: PLC0415 - as above
+
         job = f"job={key}" if key in JobName.__members__ else "KEY=VALUE, as job=status"
         raise ConfigError(f"'{word}' is not a setting; write {job}", hint="See --help")
     if key in GROUPS:
@@ -311,6 +337,9 @@ def _check_hydra(key: str) -> None:
 
 
 def _check_key(word: str, key: str, prefix: str) -> None:
+    from runner.config.keys import known_keys, mapping_of, unknown_key  # noqa: PLC0415 - as above
+    from runner.config.quality import no_such_check  # noqa: PLC0415 - as above
+
     mapping = mapping_of(key)
     if mapping is None:
         if key not in known_keys():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from runner.config.files import GROUPS, options
+from runner.config.files import GROUPS, builtin_schema, options
 
 INTRODUCTION = """\
 Loads hourly air-quality readings of past years from a slow, rate-limited API into MongoDB.
@@ -21,23 +24,26 @@ Examples
   python -m runner source=airnow source.path=DIR backfill.start_date=2016-01-01"""
 
 SETTINGS = (
-    ("stations.ids=null", "exactly these stations, as stations.ids=[8641,8767]"),
-    ("backfill.start_date=null", "first hour: 2022-01-01, 2022-01-01T05:00 (UTC), or with +07:00"),
-    ("backfill.end_date=null", "the hour after the last one; null: now, less lag_hours"),
-    ("backfill.last=2 years", "the range unless start_date, years or days says where to begin"),
-    ("backfill.batch_size=168", "hours a request"),
-    ("backfill.mode=resume", "gaps: covered hours without a reading; missing: both; refetch: all"),
-    ("rate_limit.delay_s=4", "seconds between two requests"),
-    ("quality.fail_on=fail", "exit code 3 when a check fails; warn: also on a warning; never"),
-    ("dry_run=false", "true: fetch and validate, write nothing to the database"),
-    ("log_level=INFO", "DEBUG, INFO, WARNING or ERROR"),
+    "stations.ids",
+    "backfill.start_date",
+    "backfill.end_date",
+    "backfill.last",
+    "backfill.batch_size",
+    "backfill.mode",
+    "rate_limit.delay_s",
+    "quality.fail_on",
+    "dry_run",
+    "log_level",
 )
-"""Settings a person changes most, with their defaults, and what they mean."""
+"""Settings a person changes most; what they mean comes from their declarations."""
+_WIDTH = 120
+_MARGIN = 33
 
 ENDING = """\
 Environment, or a file .env in the working directory
   AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
+  --schema [GROUP] print the JSON Schema of a profile or a group: editors check YAML with it
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
   3 the quality gate failed | 4 incomplete, 129, 130, 143 stopped by a signal: both resumable"""
 
@@ -57,6 +63,22 @@ def help_page(directories: Sequence[Path]) -> str:
         lines = [f"  {option.name:<{width}}{option.description}".rstrip() for option in inside]
         groups += [f"{group}=  {question}", *lines]
     parts.append("\n".join(groups))
-    shown = [f"  {setting:<31}{meaning}" for setting, meaning in SETTINGS]
-    parts.append("\n".join(["Settings and their defaults (all of them: --cfg job)", *shown]))
+    head = "Settings and their defaults (all of them: --cfg job, docs/settings.md)"
+    parts.append("\n".join([head, *map(_setting, SETTINGS)]))
     return "\n\n".join([*parts, ENDING])
+
+
+def _setting(key: str) -> str:
+    """Return a setting with its default and its sentence, over several lines if need be."""
+    declared: Any = builtin_schema()
+    for name in key.split("."):
+        declared = declared["properties"][name]
+    default = declared.get("default")
+    if default == []:  # a list that must not be empty if it is given: nothing given is null
+        default = None
+    typed = f"{default:g}" if isinstance(default, float) else json.dumps(default).strip('"')
+    meaning = textwrap.wrap(declared["description"].replace("`", ""), _WIDTH - _MARGIN)
+    first, *more = meaning
+    return "\n".join(
+        [f"  {f'{key}={typed}':<{_MARGIN - 2}}{first}", *(" " * _MARGIN + line for line in more)]
+    )

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from runner import __version__
-from runner.cli.arguments import parse
+from runner.cli.arguments import Arguments, parse
 from runner.cli.help import help_page
 from runner.config.files import check_private
 from runner.core.errors import ConfigError, Exit
@@ -71,11 +71,19 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
         process.tell(error)
         return Exit.CONFIGURATION
     if arguments.wants != "run":
-        version = f"runner {__version__}"
-        sys.stdout.write(
-            (version if arguments.wants == "version" else help_page(arguments.directories)) + "\n"
-        )
+        sys.stdout.write(_shown(arguments) + "\n")
         return Exit.DONE
     from runner.cli.command import Command, compose_and_run  # noqa: PLC0415 - brings Hydra
 
     return compose_and_run(Command(argv, arguments, process))
+
+
+def _shown(arguments: Arguments) -> str:
+    """Return what a flag asks for instead of a run."""
+    if arguments.wants == "version":
+        return f"runner {__version__}"
+    if arguments.wants == "schema":
+        from runner.config.schema import schema_text  # noqa: PLC0415 - brings pydantic
+
+        return schema_text(arguments.schema).rstrip()
+    return help_page(arguments.directories)

@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from runner.config.files import refuse_duplicates
+from runner.config.files import load_yaml
 
 _PACKAGE = re.compile(r"\s*#\s*@package\s+(\S+)\s*(?:\n|$)")
 
@@ -40,7 +40,7 @@ class PrivateYaml(ConfigSource):
         with path.open(encoding="utf-8-sig") as file:
             package = _PACKAGE.match(file.read())
             file.seek(0)
-            refuse_duplicates(file)
+            load_yaml(file)  # for what it refuses
             file.seek(0)
             content = OmegaConf.load(file)
         header = {"package": package[1] if package else None}

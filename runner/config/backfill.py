@@ -21,8 +21,7 @@ class Backfill(Section):
 
     start_date: str | None = setting(
         None,
-        "first hour, `2022-01-01` or `2022-01-01T05:00`, UTC unless it names a zone; beats `years` "
-        "and `days`",
+        "first hour, `2022-01-01` or `2022-01-01T05:00+07:00` (else UTC); beats `years` and `days`",
     )
     end_date: str | None = setting(
         None, "the hour after the last one; empty: the newest hour allowed"
@@ -38,9 +37,8 @@ class Backfill(Section):
         unit="days",
     )
     last: str | None = setting(
-        None,
-        "the range if none of `start_date`, `years` and `days` is given: `2 years` or `30 days`, "
-        "back from the end",
+        "2 years",
+        "the range unless `start_date`, `years` or `days` says another: `2 years` or `30 days`",
     )
     batch_size: int = setting(168, "hours in one request", ge=1, le=8784, unit="hours")
     workers: int = setting(
@@ -51,8 +49,8 @@ class Backfill(Section):
     )
     mode: Mode = setting(
         Mode.RESUME,
-        "`resume`: hours that are not covered; `gaps`: covered hours without a reading; `missing`: "
-        "both; `refetch`: everything again",
+        "`resume`: hours not covered; `gaps`: covered without a reading; `missing`: both; "
+        "`refetch`: all",
     )
     lookback_hours: int = setting(
         0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ GROUPS = {
 }
 """The groups a person chooses from, and the question each answers."""
 
+SCHEMAS = (*GROUPS, "config")
+"""JSON Schemas in conf/schema/: of the files of a group, and of conf/config.yaml."""
+
 PRIVATE_DIR_VARIABLE = "RUNNER_CONF_DIR"
 PACKAGE_LINE = "# @package _global_"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,6 +47,14 @@ def builtin_dir() -> Path:
     here = Path(__file__).resolve().parents[1]
     packaged = here / "conf"
     return packaged if packaged.is_dir() else here.parent / "conf"
+
+
+@cache
+def builtin_schema() -> dict[str, Any]:
+    """Return the generated schema of all settings: quicker to read than to declare them."""
+    text = (builtin_dir() / "schema" / "profile.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +145,7 @@ def file_that_says(key: str, directory: Path, choices: Mapping[str, str]) -> Pat
             if not path.is_file():
                 continue
             text = path.read_text(encoding="utf-8-sig")
-            content: Any = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe one
+            content: Any = load_yaml(text)
             names = key.partition("[")[0].split(".")
             if not text.startswith(PACKAGE_LINE):
                 names = names[1:] if names[0] == group else []
@@ -169,13 +181,13 @@ class _StrictLoader(yaml.SafeLoader):
 _StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", _StrictLoader.construct_text)
 
 
-def refuse_duplicates(file: TextIO) -> None:
-    """Refuse YAML in which a key stands twice, whatever its type: a name, a station id, true.
+def load_yaml(file: TextIO | str) -> Any:
+    """Return YAML as plain values; a key that stands twice is refused, whatever its type.
 
     Raises:
         yaml.YAMLError: naming file, line and key; also for what is no YAML.
     """
-    yaml.load(file, Loader=_StrictLoader)  # noqa: S506 - a safe one
+    return yaml.load(file, Loader=_StrictLoader)  # noqa: S506 - a safe one
 
 
 def wrong_ending(directories: Sequence[Path], group: str, name: str) -> Path | None:
@@ -190,7 +202,7 @@ def profile_slips(path: Path) -> Iterator[str]:
     if re.sub(r"\s", "", text.lstrip().split("\n")[0]) != re.sub(r"\s", "", PACKAGE_LINE):
         yield f"{path}: the first line must be\n{PACKAGE_LINE}"
     try:
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a safe one
+        content = load_yaml(text)
     except yaml.YAMLError:
         return  # told with line and column when the file is composed
     entries = content.get("defaults", []) if isinstance(content, dict) else []

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
 
 from runner.config.files import standard_checks
 from runner.config.section import Section, setting
@@ -50,16 +52,20 @@ class Expected(Enum):
     active = "active"
 
 
+_Bound = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
+"""A threshold as text; YAML may have it as a number."""
+
+
 class CheckRule(Section):
     """How one check is judged; what is None is as in conf/quality/standard.yaml."""
 
     enabled: bool = setting(True, "make this check")
-    warn: str | None = setting(
+    warn: _Bound | None = setting(
         None,
         "more than this count, or than this share of what was looked at (`5`, `0.5%`), is a "
         "warning; `never` for none",
     )
-    fail: str | None = setting(None, "likewise, a failure")
+    fail: _Bound | None = setting(None, "likewise, a failure")
     params: dict[str, Any] = setting({}, "parameters of the check itself")
 
 

@@ -62,7 +62,7 @@ class Config(Section):
     )
     dry_run: bool = setting(
         False,
-        "fetch and validate, write nothing to the database but the requests in the shared budget",
+        "fetch and validate; write nothing but the requests in the shared budget",
     )
     log_level: LogLevel = setting(LogLevel.INFO, "`DEBUG`, `INFO`, `WARNING` or `ERROR`")
 

@@ -54,9 +54,8 @@ def test_help_gives_five_examples_that_compose(run: Run, page: str, tmp_path: Pa
 
 def test_help_states_the_defaults_as_they_are(run: Run, page: str) -> None:
     composed = yaml.safe_load(run("--cfg", "job").out)
-    for setting, _meaning in SETTINGS:
-        assert setting in page
-        key, _, value = setting.partition("=")
+    for key in SETTINGS:
+        (value,) = re.findall(rf"^  {key}=(.*?)  ", page, re.MULTILINE)
         found = composed
         for part in key.split("."):
             found = found[part]
@@ -73,6 +72,21 @@ def test_help_is_given_wherever_it_is_asked_for(run: Run, page: str, cwd: Path) 
     assert run("-h").out == page
     assert run("stations=hanoi", "--years", "3", "--help").out == page
     assert list(cwd.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["--schema"], "profile"), (["--schema", "backfill"], "backfill"), (["--schema=job"], "job")],
+)
+def test_a_schema_is_printed_for_an_editor(run: Run, words: list[str], name: str) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (builtin_dir() / "schema" / f"{name}.json").read_text("utf-8")
+
+
+def test_a_schema_that_does_not_exist_is_refused_and_none_is_an_option(run: Run) -> None:
+    run("--schema", "hanoi").refused("there are job, stations")
+    run("schema=profile").refused("no group or key 'schema'")
 
 
 def test_version_is_told(run: Run) -> None:
