@@ -18,7 +18,6 @@ class JobName(Enum):
     rejects = "rejects"
     dedupe = "dedupe"
     replay = "replay"
-    rescale = "rescale"
     prune = "prune"
     match = "match"
     validate = "validate"
@@ -41,8 +40,7 @@ class Job(Section):
     confirm: bool = setting(
         False,
         "`true` lets `job=reset` forget the progress of every station, `job=dedupe` remove "
-        "doubles, `job=prune` remove what is old, and `job=rescale` change readings; "
-        "also typed `confirm=true`",
+        "doubles, and `job=prune` remove what is old; also typed `confirm=true`",
     )
     rejects: bool = setting(
         False,

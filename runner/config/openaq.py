@@ -18,8 +18,7 @@ class OpenAq(Section):
     )
     scale: str = setting(
         "aqicn",
-        "the scale of the sub-indices: `aqicn`, `epa_2012`, `epa_2024` or `vn_aqi`; `job=rescale` "
-        "brings stored ones to it",
+        "the scale of the sub-indices: `aqicn`, `epa_2012`, `epa_2024` or `vn_aqi`",
     )
     least_coverage: float = setting(
         75.0,

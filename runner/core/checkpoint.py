@@ -210,24 +210,10 @@ class Progress(NamedTuple):
             covered=union((*self.covered, *hours)), empty=without_hours(self.empty, read)
         )
 
-    def after_changes(
-        self, filled: Collection[int], emptied: Collection[int], asked: int
-    ) -> Progress:
-        """Return the progress after covered hours gained a reading, or lost it to a reject.
-
-        Args:
-            filled: hours with a reading now.
-            emptied: hours whose reading is rejected now; only covered ones count.
-            asked: the present hour.
-        """
-        empty = without_hours(self.empty, filled)
-        gone = intersect(self.covered, _hours(emptied))
-        for piece in gone:
-            empty = note_empties(empty, piece, range(*piece), asked)
-        rest = self._without(union(_hours((*filled, *emptied))))
-        return rest._replace(
-            covered=self.covered, empty=empty, rejected=union((*rest.rejected, *gone))
-        )
+    def after_filling(self, hours: Collection[int]) -> Progress:
+        """Return the progress after covered hours gained a reading."""
+        rest = self._without(union(_hours(hours)))
+        return rest._replace(covered=self.covered, empty=without_hours(self.empty, hours))
 
     def settle(self, kept: Collection[int]) -> Progress:
         """Return the progress with the rejected hours that an older version did not note.

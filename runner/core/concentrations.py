@@ -4,7 +4,7 @@ A source that serves concentrations hands over every measured hour of every sens
 and pollutant one of them decides: that of the location named first, there that of the newest sensor
 (the highest id), because sensors are replaced. Sub-indices are computed from those by
 `indices_of`. All concentrations are kept, also those that did not decide, so that the
-indices can be computed again on another scale (`runner.core.rescaling`).
+indices can be computed again on another scale.
 """
 
 from __future__ import annotations
@@ -203,17 +203,7 @@ def settle(
         scale: a key of SCALES.
         window: the hours, by label, that records are wanted of.
     """
-    return compute(_decided(measured, locations), scale, window)
-
-
-def compute(hours: Sequence[MeasuredHour], scale: str, window: Interval) -> Settled:
-    """Return the records of a window on a scale; of its hours also what they gave.
-
-    Args:
-        hours: of one station and source, sorted; also those before the window.
-        scale: a key of SCALES.
-        window: the hours, by label, that records are wanted of.
-    """
+    hours = _decided(measured, locations)
     series: Series = defaultdict(dict)
     for one in hours:
         for item in one.measured:

@@ -351,22 +351,10 @@ def run(job: Job) -> Outcome:
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
         outcome_of_run = recorded_outcome(job, store, selection.stations)
-        note_attributions(job, _on_stored_scale(store, (outcome_of_run or {}).get("attributions")))
+        note_attributions(job, (outcome_of_run or {}).get("attributions") or ())
         verdict = validate(job, store, selection.stations, outcome_of_run)
         outcome = reported(job, store, replace(job.outcome(), verdict=verdict))
     return _told(job, outcome)
-
-
-def _on_stored_scale(
-    store: Store, attributions: Sequence[dict[str, Any]] | None
-) -> list[dict[str, Any]]:
-    """Return attributions as recorded, with the scale that job=rescale may have changed since."""
-    told = [*(attributions or ())]
-    scales = store.concentrations.scales({one["station_idx"] for one in told}) if told else {}
-    return [
-        one | {"scale": ", ".join(sorted(scales.get(one["station_idx"], {one.get("scale", "")})))}
-        for one in told
-    ]
 
 
 def _told(job: Job, outcome: Outcome) -> Outcome:

@@ -37,7 +37,6 @@ from runner.core.errors import CheckpointChangedError, FailedElsewhereError, Sto
 from runner.core.intervals import (
     Interval,
     Intervals,
-    hour_of,
     to_datetime,
     total_hours,
 )
@@ -288,12 +287,7 @@ class Checkpoints(Indexed):
         )
 
     def note_filled(
-        self,
-        station_idx: int,
-        hours: Collection[int],
-        gained: Tally,
-        now: datetime,
-        emptied: Collection[int] = (),
+        self, station_idx: int, hours: Collection[int], gained: Tally, now: datetime
     ) -> None:
         """Record that covered hours have a reading now; they are not empty any more.
 
@@ -302,7 +296,6 @@ class Checkpoints(Indexed):
             hours: those hours.
             gained: added to the totals.
             now: the present, aware.
-            emptied: hours whose reading is rejected now; only covered ones count.
 
         Raises:
             LeaseError: another run works on the station by now.
@@ -311,7 +304,7 @@ class Checkpoints(Indexed):
         before = self.load([station_idx]).get(station_idx)
         if before is None or before.unreadable:
             return
-        state = _state(before.progress.after_changes(hours, emptied, hour_of(now)))
+        state = _state(before.progress.after_filling(hours))
         counts = {field: getattr(gained, name) for name, field in COUNTERS.items()}
         counts["writer.inserted"] = gained.inserted
         changes = {**state, "last_updated": now}

@@ -1,23 +1,18 @@
 """`ingest_concentrations`: what was measured, beside the indices that were computed from it.
 
     {_id, station_idx, ts, source, scale, gave: {aqi, iaqi}, local: {s, tz},
-     measured: [{pollutant, value, unit, location, sensor, coverage, decides}], run_id, stored_at,
-     next: {scale, gave}}
+     measured: [{pollutant, value, unit, location, sensor, coverage, decides}], run_id, stored_at}
 
 One document a station, hour and source, with every sensor that measured; `decides` marks those that
 the indices of `waqi_station_readings` come from, `scale` names how, `gave` is what was computed
 (null where the scale has no index). `scale` is null where no reading comes from the document: the
 hour was asked for because later ones depend on it, or its reading is another's. An hour that is
 fetched again replaces its document. Dates are UTC; `ts` is that of the reading.
-
-`next` is there while `job=rescale` changes the reading, and after one that was killed: the reading
-is then what one of the two says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,15 +20,13 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
 
 from runner.core.concentrations import Measured, MeasuredHour
-from runner.core.intervals import Interval, hour_of, to_datetime
-from runner.core.rescaling import Change, KeptHour
+from runner.core.intervals import Interval, to_datetime
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 from runner.store.shape import Index, Indexed
 
 NAME = "ingest_concentrations"
 
-_MEASURED = ("pollutant", "value", "unit", "location", "sensor", "coverage")
 _KEY = ("station_idx", "ts", "source")
 
 
@@ -88,7 +81,9 @@ class Concentrations(Indexed):
                 changes.append(ReplaceOne(key, {**key, **document}, upsert=True))
             else:
                 changes.append(UpdateOne(key, {"$setOnInsert": document}, upsert=True))
-        self._write(changes)
+        if changes:
+            with store_errors(NAME):
+                self._collection.bulk_write(changes, ordered=False)
 
     def on_another_scale(self, station_ids: Collection[int], scale: str) -> tuple[int, str] | None:
         """Return a station with indices on another scale, and that scale; None if there is none.
@@ -111,75 +106,6 @@ class Concentrations(Indexed):
         with store_errors(NAME):
             return {*self._collection.distinct("station_idx", chosen)}
 
-    def scales(
-        self, station_ids: Collection[int] | None = None
-    ) -> dict[int, dict[str, tuple[int, Interval]]]:
-        """Return how many hours have indices on which scale, and from when to when, by station.
-
-        Args:
-            station_ids: the stations; None for all.
-
-        Raises:
-            StoreError: MongoDB could not answer.
-        """
-        chosen: Document = {"scale": {"$ne": None}}
-        if station_ids is not None:
-            chosen["station_idx"] = {"$in": [*station_ids]}
-        group = {
-            "_id": {"station_idx": "$station_idx", "scale": "$scale"},
-            "hours": {"$sum": 1},
-            "first": {"$min": "$ts"},
-            "last": {"$max": "$ts"},
-        }
-        found: dict[int, dict[str, tuple[int, Interval]]] = {}
-        with store_errors(NAME):
-            for one in self._collection.aggregate([{"$match": chosen}, {"$group": group}]):
-                extent = Interval(hour_of(one["first"]), hour_of(one["last"]) + 1)
-                of_station = found.setdefault(one["_id"]["station_idx"], {})
-                of_station[str(one["_id"]["scale"])] = (one["hours"], extent)
-        return found
-
-    def of(self, station_idx: int, window: Interval) -> list[KeptHour]:
-        """Return what is kept of a window, sorted by hour.
-
-        Raises:
-            StoreError: MongoDB could not answer.
-        """
-        with store_errors(NAME):
-            found = self._collection.find(_in(station_idx, window)).sort("ts")
-            return [*map(_kept, found)]
-
-    def intend(self, changes: Iterable[Change]) -> None:
-        """Note what the readings of some hours are, and what they are about to become.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        self._write(
-            [
-                UpdateOne({"_id": one.kept.key}, {"$set": {**_on(one.now), "next": _on(one.new)}})
-                for one in changes
-            ]
-        )
-
-    def settle(self, hours: Iterable[tuple[KeptHour, MeasuredHour]]) -> None:
-        """Note what the readings of some hours are now; without a scale: another's.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        self._write(
-            [
-                UpdateOne({"_id": kept.key}, {"$set": _on(hour), "$unset": {"next": ""}})
-                for kept, hour in hours
-            ]
-        )
-
-    def _write(self, changes: list[ReplaceOne[Document] | UpdateOne]) -> None:
-        if changes:
-            with store_errors(NAME):
-                self._collection.bulk_write(changes, ordered=False)
-
     def count(self, station_idx: int, window: Interval) -> int:
         """Return how many hours of a window have kept concentrations.
 
@@ -199,32 +125,6 @@ def _on(hour: MeasuredHour) -> Document:
     """Return the fields that say how the reading of an hour was computed."""
     gave = hour.gave and {name: hour.gave[name] for name in ("aqi", "iaqi")}
     return {"scale": hour.scale or None, "gave": gave}
-
-
-def _kept(document: Document) -> KeptHour:
-    """Read a document; one of an older version does not say what it gave."""
-    hour, local = hour_of(document["ts"]), document["local"]
-    measured = tuple(
-        Measured(hour=hour, local=local, **{name: one[name] for name in _MEASURED})
-        for one in document["measured"]
-    )
-    deciding = {one["pollutant"]: one["sensor"] for one in document["measured"] if one["decides"]}
-    one = MeasuredHour(hour, measured, deciding, document["scale"] or "")
-    told = [part for part in (document, document.get("next", {})) if "gave" in part]
-    return KeptHour(
-        key=document["_id"],
-        source=document["source"],
-        stored_at=document["stored_at"],
-        measured=one,
-        may_be=tuple(
-            replace(
-                one,
-                scale=part["scale"] or "",
-                gave=part["gave"] and {**part["gave"], "time": local},
-            )
-            for part in told
-        ),
-    )
 
 
 def _told(one: Measured, hour: MeasuredHour) -> dict[str, Any]:

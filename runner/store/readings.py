@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from bson import ObjectId, decode
-from pymongo import DeleteMany, UpdateOne
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
@@ -373,29 +373,6 @@ class Readings(Indexed):
     def can_replace(self) -> bool:
         """Whether a stored reading can be replaced or removed; known after `check` or `ensure`."""
         return self._can_replace
-
-    def take_out(self, readings: Sequence[Reading]) -> int:
-        """Delete documents that still say what is given; return how many there were.
-
-        Args:
-            readings: as stored; only where `can_replace`.
-
-        Raises:
-            StoreError: MongoDB could not do it.
-        """
-        deletions = [
-            DeleteMany(
-                {
-                    "meta.station_idx": reading["meta"]["station_idx"],
-                    **{name: reading[name] for name in ("ts", "aqi", "time", "iaqi")},
-                }
-            )
-            for reading in readings
-        ]
-        if not deletions:
-            return 0
-        with store_errors(NAME):
-            return self._collection.bulk_write(deletions, ordered=False).deleted_count
 
     def _expect(self, station_idx: int, *, all_new: bool) -> None:
         """Remember what the station's next window will be like.

@@ -10,7 +10,6 @@ from pymongo.database import Database
 
 from runner.core.concentrations import Measured, MeasuredHour
 from runner.core.intervals import Interval, to_datetime
-from runner.core.rescaling import Change
 from runner.store.concentrations import Concentrations
 
 HOUR = 420_000
@@ -46,11 +45,6 @@ def test_an_hour_that_is_fetched_again_replaces_its_document_of_that_source_alon
         (21633, 12.0, True),
         (21632, 35.5, False),
     ]
-    read = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert {one.source: one.measured for one in read} == {
-        "openaq": second,
-        "openaq_archive": first,
-    }
     assert kept.count(8641, Interval(HOUR, HOUR + 1)) == 2
     assert kept.count(8641, Interval(HOUR + 1, HOUR + 2)) == 0
 
@@ -78,53 +72,13 @@ def test_an_hour_without_a_scale_takes_the_place_of_none_that_has_one(
     before = MeasuredHour(HOUR, (measured(12.0),), {"pm25": 21632})
     gave = {"aqi": 100, "iaqi": {"pm25": {"v": 100}}, "time": measured(35.5).local}
     loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn", gave)
-    kept.keep("run-1", 8641, "openaq", [before], NOW)
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert (found.measured, found.may_be) == (before, (before,))
-    assert kept.scales() == {}
-    kept.keep("run-2", 8641, "openaq", [loaded], NOW)
-    kept.keep("run-3", 8641, "openaq", [before], NOW)
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert found.may_be == (loaded,)
-    assert kept.of(8641, Interval(HOUR + 1, HOUR + 2)) == []
-    assert kept.scales([8641]) == {8641: {"aqicn": (1, Interval(HOUR, HOUR + 1))}}
-
-
-def test_until_a_change_is_settled_both_what_was_and_what_will_be_are_known(
-    database: Database[dict[str, Any]],
-) -> None:
-    kept = Concentrations(database)
-    gave = {"aqi": 100, "iaqi": {"pm25": {"v": 100}}, "time": measured(35.5).local}
-    loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn", gave)
-    kept.keep("run-1", 8641, "openaq", [loaded], NOW)
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    none = replace(loaded, scale="epa_2024", gave=None)
-    change = Change(found, loaded, none, None, None)
-    kept.intend([change])
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert found.may_be == (loaded, none)
-    assert kept.on_another_scale([8641], "epa_2024") == (8641, "aqicn")
-    other = replace(loaded, scale="vn_aqi", gave={**gave, "aqi": 70})
-    kept.intend([replace(change, now=none, new=other)])  # cut off, and begun for another scale
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert found.may_be == (none, other)
-    kept.settle([(found, other)])
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert found.may_be == (other,)
-    assert kept.on_another_scale([8641], "vn_aqi") is None
-    kept.settle([(found, replace(loaded, scale="", gave=None))])
-    assert kept.scales() == {}
-    assert kept.on_another_scale([8641], "aqicn") is None
-
-
-def test_a_document_that_does_not_say_what_it_gave_is_read_all_the_same(
-    database: Database[dict[str, Any]],
-) -> None:
-    kept = Concentrations(database)
-    kept.keep("r", 8641, "openaq", [MeasuredHour(HOUR, (measured(1.0),), {}, "aqicn")], NOW)
-    database["ingest_concentrations"].update_one({}, {"$unset": {"gave": ""}})
-    (found,) = kept.of(8641, Interval(HOUR, HOUR + 1))
-    assert (found.measured.scale, found.may_be) == ("aqicn", ())
+    for number, (hour, scale, value) in enumerate(
+        [(before, None, 12.0), (loaded, "aqicn", 35.5), (before, "aqicn", 35.5)]
+    ):
+        kept.keep(f"run-{number}", 8641, "openaq", [hour], NOW)
+        (found,) = database["ingest_concentrations"].find()
+        assert (found["scale"], found["measured"][0]["value"]) == (scale, value)
+    assert found["gave"] == {"aqi": 100, "iaqi": {"pm25": {"v": 100}}}
 
 
 def test_other_scales_are_found_without_reading_what_is_on_this_one(

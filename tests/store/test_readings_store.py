@@ -664,15 +664,3 @@ def test_a_window_costs_one_look_and_at_most_one_write_of_a_kind(
         watched.upsert(HANOI, WEEK, week(100))
     commands = [name for name in spy.commands if name != "endSessions"]
     assert commands == ["find", "insert", "find", "find", "update"]
-
-
-def test_only_a_document_that_still_says_what_it_said_is_taken_out(
-    readings: Readings, database: Documents
-) -> None:
-    readings.upsert(HANOI, WEEK, week())
-    gone = stored(database)[:3]
-    database[NAME].update_one({"ts": gone[1]["ts"]}, {"$set": {"aqi": 77}})
-    assert readings.take_out([*gone]) == 2  # type: ignore[list-item]
-    assert next(item["aqi"] for item in stored(database)) == 77
-    assert len(stored(database)) == 166
-    assert readings.take_out([]) == 0

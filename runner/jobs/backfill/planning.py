@@ -254,7 +254,6 @@ def _refuse_two_scales(job: Job, store: Store, chosen: Sequence[int]) -> None:
     is_openaq = job.source_kind.startswith("openaq")
     scale = job.config.source.openaq.scale if is_openaq else AQICN.name
     there = store.concentrations.on_another_scale(chosen, scale)
-    can_rescale = there is not None
     if there is None and scale != AQICN.name:
         ours = store.concentrations.on_scale(chosen, scale)
         others = (idx for idx in chosen if idx not in ours and store.readings.has_any(idx))
@@ -263,15 +262,10 @@ def _refuse_two_scales(job: Job, store: Store, chosen: Sequence[int]) -> None:
         return
     idx, other = there
     same = f"Write source.openaq.scale={other}, or take" if is_openaq else "Take"
-    rescale = (
-        f"; or bring what is stored to {scale}: job=rescale source=openaq"
-        f" source.openaq.scale={scale}"
-    )
     raise ConfigError(
         f"station {idx} has indices on the scale {other}: others on {scale} beside them would look"
         " like other air",
-        hint=f"{same} another database for {scale}, as mongo.database={job.database_name}_{scale}"
-        + (rescale if can_rescale else ""),
+        hint=f"{same} another database for {scale}, as mongo.database={job.database_name}_{scale}",
     )
 
 

@@ -15,7 +15,6 @@ OTHER_JOBS = (
     "runner.jobs.stations",
     "runner.jobs.match",
     "runner.jobs.replay",
-    "runner.jobs.rescale",
 )
 SANDBOX = ("http.server", "runner.sources.sandbox", "runner.sources.sandbox.opening")
 OTHER_SOURCES = (
