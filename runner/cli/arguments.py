@@ -81,7 +81,7 @@ _SPELLINGS = {
 }
 
 
-_SHORT = {"confirm": "job.confirm", "rejects": "job.rejects", "output": "job.output"}
+_SHORT = {"confirm": "job.confirm", "output": "job.output"}
 """Settings of jobs that are typed without their group: `job=prune confirm=true`."""
 
 
@@ -181,6 +181,11 @@ class _Line:
         """Sort a word; words of the rest that belong to it are taken, too."""
         if not _is_flag(word):
             name, has_value, value = word.partition("=")
+            if name in ("rejects", "job.rejects"):  # job=replay once demanded it
+                raise ConfigError(
+                    f"{word} is not a setting; leave it out: job=replay tries the rejected records"
+                    " again, and source=replay reads kept answers again"
+                )
             self.words.append(f"{_SHORT.get(name, name)}{has_value}{value}")
             return
         typed, has_value, value = word.partition("=")

@@ -42,10 +42,6 @@ class Job(Section):
         "`true` lets `job=reset` forget the progress of every station, `job=dedupe` remove "
         "doubles, and `job=prune` remove what is old; also typed `confirm=true`",
     )
-    rejects: bool = setting(
-        False,
-        "`true`: `job=replay` tries the refused records again; also typed `rejects=true`",
-    )
     output: Output = setting(
         Output.table,
         "`json`: `job=status` and `job=plan` print one document for machines, alone on standard "

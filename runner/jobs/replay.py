@@ -1,4 +1,4 @@
-"""`job=replay rejects=true`: kept rejects are tried again after a fix; no API is asked."""
+"""`job=replay`: try kept rejects again after a fix, without asking the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from runner.core.checkpoint import Tally
-from runner.core.errors import ConfigError, LeaseError
+from runner.core.errors import LeaseError
 from runner.core.intervals import Interval, hour_of
 from runner.core.outcome import Outcome, State, StationOutcome
 from runner.core.plan import Skip
@@ -54,15 +54,8 @@ def run(job: Job) -> Outcome:
     that one stays: it is what the source said in its place, or later. Either way the reject goes.
 
     Raises:
-        ConfigError: it is not said that rejects are meant.
         RunnerError: MongoDB could not do it.
     """
-    if not job.config.job.rejects:
-        raise ConfigError(
-            "job=replay: say what to try again",
-            hint="job=replay rejects=true tries the refused records; kept answers are replayed by\n"
-            "source=replay backfill.mode=refetch",
-        )
     with open_store(job) as store:
         replay = _Replay(job, store)
         with nullcontext() if job.config.dry_run else store.leases.renewing():

@@ -52,6 +52,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["stations.selectors.x.name=y"], "stations.name and stations.bbox"),
     (["source.sites.Hue=12488"], "write +source.sites.Hue="),
     (["profile.dry_run=true"], "did you mean 'dry_run'?"),
+    (["job=replay", "rejects=true"], "leave it out: job=replay tries the rejected records again"),
+    (["job=replay", "job.rejects=true"], "source=replay reads kept answers again"),
     (["status"], "write job=status"),
     (["help"], "--help"),
     (["source=airnow"], "source.path=DIR"),

@@ -160,7 +160,7 @@ def test_rejects_that_are_readings_after_a_fix_are_stored_and_the_others_stay(
         rejects.update_one({"_id": minus[number]["_id"]}, change)
     readings.insert_one({"ts": minus[2]["ts"], "meta": {"station_idx": 1584}, "aqi": 46})
     total, stored = rejects.count_documents({}), readings.count_documents({})
-    ask = ("job=replay", "rejects=true", CLOSED)
+    ask = ("job=replay", CLOSED)
     dry = runner(*ask, "dry_run=true").stdout
     assert "2 would become readings, 1 were settled" in dry
     assert (rejects.count_documents({}), readings.count_documents({})) == (total, stored)
@@ -188,16 +188,10 @@ def test_rejects_of_a_station_that_another_run_has_are_left(
     database["ingest_rejects"].update_many(
         {"reason": "aqi_negative"}, {"$set": {"raw.current_aqi": 45}}
     )
-    done = runner("job=replay", "rejects=true", expect=4)
+    done = runner("job=replay", expect=4)
     assert "leased by run another-run" in done.stdout
     assert database["ingest_rejects"].count_documents({"reason": "aqi_negative"}) == 24
     assert database["waqi_station_readings"].count_documents({"aqi": 45}) >= 24
-
-
-def test_replay_alone_says_what_it_can_do(runner: Runner) -> None:
-    refused = runner("job=replay", expect=2)
-    assert "rejects=true" in refused.stderr
-    assert "source=replay backfill.mode=refetch" in refused.stderr
 
 
 def test_prune_shows_first_and_removes_only_what_is_old(runner: Runner, database: Mongo) -> None:
