@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality simulate
+.PHONY: help demo test test-lowest test-ray chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -60,9 +60,6 @@ bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over
 	$(BIN)/python -m benchmarks.plan
 bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks.quality --report docs/performance.md
-
-simulate: $(READY)  ## Ten years of 12,000 stations fetched by 16 runs, with faults and quotas, in a minute
-	$(BIN)/python -m benchmarks.simulate_fleet
 
 check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .

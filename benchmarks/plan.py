@@ -17,14 +17,17 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
-from benchmarks.arithmetic import TEN_YEARS
 from benchmarks.fleet import Document, populate
 from benchmarks.measure import Cost, best_cost, clean_environment, cost_of, machine
 from runner.config.backfill import Backfill
 from runner.config.read import date_range
+from runner.core.intervals import Interval, hour_of
 from runner.store.embedded import embedded
 
 YEARS = 10
+TEN_YEARS = Interval(
+    hour_of(datetime(2015, 1, 1, tzinfo=UTC)), hour_of(datetime(2025, 1, 1, tzinfo=UTC))
+)
 MOST_S = 3.0
 MOST_MB = 300.0
 """What a plan of 12,000 stations and ten years may cost on the machine of docs/scale.md."""
