@@ -61,11 +61,12 @@ bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over
 bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks.quality --report docs/performance.md
 
-check: $(READY)  ## Lint, types, import rules, known vulnerabilities (where they can be looked up)
+check: $(READY)  ## Lint, types, import rules, dead code, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 	$(BIN)/python .ci/audit.py
 
 SECONDS ?= 60

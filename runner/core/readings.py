@@ -19,7 +19,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, TypedDict, TypeGuard
 
 from runner.core.intervals import EPOCH, Interval, Intervals
@@ -301,7 +300,6 @@ def _sub_indices(value: Any) -> tuple[dict[str, SubIndex], bool]:
     return usable, len(usable) < len(value)
 
 
-@lru_cache(maxsize=256)  # a source has a dozen of them, an hour after hour
 def _is_sub_index_key(key: str) -> bool:
     return _SUB_INDEX_KEY.fullmatch(key) is not None
 
@@ -336,7 +334,6 @@ def _moment(time: Any) -> tuple[datetime, int, LocalTime] | None:
     return None if instant is None else (*instant, written)
 
 
-@lru_cache(maxsize=4096)  # the stations of a run go through the same hours together
 def _instant(text: str, tz: str) -> tuple[datetime, int] | None:
     """Return the instant of a wall clock in UTC, and its hour since 1970; None if it is none."""
     offset = _offset(tz)

@@ -11,7 +11,7 @@ from functools import cached_property
 import polars as pl
 
 from runner.core.causes import MISSING, Cause, decide
-from runner.core.intervals import Interval, hour_of, intersect
+from runner.core.intervals import Interval, intersect
 from runner.core.stations import Station
 from runner.quality.ledger import StationLedger
 
@@ -304,11 +304,6 @@ class StationData:
         """Hours at the end of the window without a reading."""
         last = int(self.held[-1]) if self.held.len() else self.scope.window.start - 1
         return self.scope.window.end - 1 - last
-
-    @property
-    def now_hour(self) -> int:
-        """The present hour."""
-        return hour_of(self.scope.now)
 
 
 def month() -> pl.Expr:

@@ -1,8 +1,7 @@
 """Air-quality indices: concentrations to sub-indices by named scales, each with its source.
 
 `SCALES[name].sub_index(pollutant, value, unit, averaging)`; the index of the air is
-`SCALES[name].aqi(...)`, the largest. Whole columns: `runner.core.aqi.columns`, which needs polars
-and is imported by itself.
+`SCALES[name].aqi(...)`, the largest.
 
 - `breakpoints`: one table, forwards and backwards
 - `scale`: the tables of an authority under one name

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from runner.core.aqi import SCALES
-from runner.core.aqi.columns import index_of, nowcast_of
 from runner.core.readings import Reason
 from runner.sources.airnow.files import read_file
+from tests.core.aqi.columns import index_of, nowcast_of
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "airnow"
 YEARS = (

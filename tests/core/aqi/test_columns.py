@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from runner.core.aqi import Breakpoints, nowcast
-from runner.core.aqi.columns import index_of, nowcast_of
+from tests.core.aqi.columns import index_of, nowcast_of
 from tests.core.aqi.every_table import TABLES, points
 
 
