@@ -25,7 +25,6 @@ import structlog
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import default_headers, select_proxy
-from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from runner import __version__
@@ -38,8 +37,6 @@ from runner.sources.patience import (
     Patience,
     RetryPolicy,
     Throttle,
-    error_of,
-    is_retriable,
 )
 
 if TYPE_CHECKING:
@@ -290,25 +287,22 @@ class HttpClient:
             logger.debug("request.answered", attempt=patience.tries + 1, elapsed_ms=elapsed_ms)
             return result
 
-        def before_sleep(state: RetryCallState) -> None:
-            error, wait_s = error_of(state), round(state.upcoming_sleep, 3)
-            logger.info(
-                "request.failed", attempt=patience.tries, error=error.message, wait_s=wait_s
-            )
-            if error.unreachable and patience.tries == 1:
-                log.warning("source.unreachable", error=error.message, wait_s=wait_s)
-            if isinstance(error, ThrottledError) and self._pacer.pause(wait_s):
-                log.warning("source.throttled", error=error.message, wait_s=wait_s)
-
-        retrying = Retrying(
-            retry=retry_if_exception(is_retriable),
-            wait=patience.wait,
-            stop=patience.is_over,
-            before_sleep=before_sleep,
-            sleep=self._stop.sleep,
-            retry_error_callback=patience.give_up,
-        )
-        return retrying(attempt)
+        while True:
+            try:
+                return attempt()
+            except SourceError as error:
+                if error.scope is not Scope.RETRY:
+                    raise
+                wait_s = patience.wait_s(error)
+                shown_s = round(wait_s, 3)
+                logger.info(
+                    "request.failed", attempt=patience.tries, error=error.message, wait_s=shown_s
+                )
+                if error.unreachable and patience.tries == 1:
+                    log.warning("source.unreachable", error=error.message, wait_s=shown_s)
+                if isinstance(error, ThrottledError) and self._pacer.pause(shown_s):
+                    log.warning("source.throttled", error=error.message, wait_s=shown_s)
+            self._stop.sleep(wait_s)
 
     def _ask(self, path: str, params: Mapping[str, str], secrets: Mapping[str, Secret]) -> Reply:
         """Ask once, straight through the adapter.

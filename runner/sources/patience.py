@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from threading import Lock
-
-from tenacity import RetryCallState, wait_random_exponential
+from typing import NoReturn
 
 from runner.core.errors import Scope, SourceError, ThrottledError
 
@@ -86,39 +86,34 @@ class Patience:
         """Tries that came to nothing."""
         return self._failures + self._refusals
 
-    def wait(self, state: RetryCallState) -> float:
-        """Return the seconds to wait, after counting the failure."""
-        error = error_of(state)
+    def wait_s(self, error: SourceError) -> float:
+        """Count a failed try; return the seconds to wait before the next.
+
+        Raises:
+            SourceError: no further try; for the station, or for the run if everyone is throttled.
+        """
         throttled = isinstance(error, ThrottledError)
         self._failures += not throttled
         self._refusals += throttled
-        counted = RetryCallState(state.retry_object, None, (), {})
-        counted.attempt_number = self._refusals if throttled else self._failures
-        longest_s = self._policy.backoff_max_s
-        wait_s = wait_random_exponential(self._policy.backoff_s, longest_s)(counted)
-        if isinstance(error, ThrottledError) and error.retry_after_s is not None:
-            return error.retry_after_s + min(wait_s, 1.0)  # not all at the same instant
-        if throttled:
-            return wait_s
+        tries = self._refusals if throttled else self._failures
+        policy = self._policy
+        # Full jitter; the exponent is bounded, since 2**1100 is no float.
+        longest_s = min(policy.backoff_s * 2.0 ** min(tries - 1, 60), policy.backoff_max_s)
+        wait_s = random.uniform(0, longest_s)  # noqa: S311 - no secret
+        if isinstance(error, ThrottledError):
+            asked_s = error.retry_after_s
+            least_s = wait_s if asked_s is None else asked_s
+            if self._throttle.lasts_s() + least_s > policy.throttled_max_s:
+                self._give_up(error)
+            # Not all at the same instant.
+            return wait_s if asked_s is None else asked_s + min(wait_s, 1.0)
         self.spent_s += wait_s
+        if self._failures >= policy.max_attempts or self.spent_s > policy.max_elapsed_s:
+            self._give_up(error)
         return wait_s
 
-    def is_over(self, state: RetryCallState) -> bool:
-        """Return whether to give up rather than wait."""
-        error = error_of(state)
-        if isinstance(error, ThrottledError):
-            wait_s = state.upcoming_sleep if error.retry_after_s is None else error.retry_after_s
-            return self._throttle.lasts_s() + wait_s > self._policy.throttled_max_s
-        policy = self._policy
-        return self._failures >= policy.max_attempts or self.spent_s > policy.max_elapsed_s
-
-    def give_up(self, state: RetryCallState) -> None:
-        """Raise the last error, saying how often it was tried.
-
-        Raises:
-            SourceError: for the station; for the run where everyone is throttled.
-        """
-        error = error_of(state)
+    def _give_up(self, error: SourceError) -> NoReturn:
+        """Raise the last error, with the number of tries and what to do."""
         if isinstance(error, ThrottledError):
             error.scope = Scope.RUN
             error.hint = (
@@ -138,17 +133,3 @@ class Patience:
             error.hint = error.hint or (_UNREACHABLE if error.unreachable else "")
         error.args = (error.message,)
         raise error
-
-
-def error_of(state: RetryCallState) -> SourceError:
-    """Return the error of the try just made."""
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, SourceError):
-        msg = f"only source errors are tried again, not {error!r}"
-        raise TypeError(msg)
-    return error
-
-
-def is_retriable(error: BaseException) -> bool:
-    """Whether trying again may help."""
-    return isinstance(error, SourceError) and error.scope is Scope.RETRY
