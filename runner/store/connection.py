@@ -28,17 +28,15 @@ from pymongo.errors import (
 
 from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
 from runner.process.secrets import Secret
-from runner.store.collection import DURABLE, LATEST
+from runner.store.collection import DURABLE, ILLEGAL_OPERATION, LATEST, UNAUTHORIZED
 from runner.store.embedded import LOG_NAME, embedded
 from runner.store.refusals import describe_refused, reasons_of
 
 APP_NAME = "airquality-runner"
 """The name under which the server's log and `currentOp` show our connections."""
 
-_UNAUTHORIZED = 13
 _LOGIN_REFUSED = {11, 18, 8000}
 _NO_SPACE = {14031, 12502}
-_ILLEGAL_OPERATION = 20
 _DOCUMENT_TOO_LARGE = 10334
 _STEPPING_DOWN = {91, 189, 10107, 11600, 11602, 13435, 13436}
 """Codes of a server that shuts down or is no primary any more (MongoDB's error_codes.yml). Within a
@@ -189,7 +187,7 @@ def server_version(database: Database[dict[str, Any]]) -> str:
         try:
             return str(database.client.server_info()["version"])
         except OperationFailure as error:
-            if error.code != _UNAUTHORIZED:
+            if error.code != UNAUTHORIZED:
                 raise
             return "unknown"
 
@@ -237,7 +235,7 @@ def _retry_refused(error: PyMongoError) -> bool:
     It does (4.17 to 4.20 at least) after a connection that was closed while it was being made, and
     hides that error behind this one. Nothing was written.
     """
-    is_it = isinstance(error, OperationFailure) and error.code == _ILLEGAL_OPERATION
+    is_it = isinstance(error, OperationFailure) and error.code == ILLEGAL_OPERATION
     return is_it and "does not support retryable writes" in str(error)
 
 
@@ -265,11 +263,11 @@ def _store_error(what: str, error: PyMongoError) -> StoreError:
         ):
             refused = dict(error.details or {})
     needed = _needed(text)
-    if code == _UNAUTHORIZED and "requires authentication" in text:
+    if code == UNAUTHORIZED and "requires authentication" in text:
         return StoreError(
             f"{what}: MongoDB requires a login, and MONGO_URI names no user", hint=_CHECK_URI
         )
-    if code == _UNAUTHORIZED or needed:
+    if code == UNAUTHORIZED or needed:
         return StoreError(
             f"{what}: the user of MONGO_URI needs {needed or 'more rights'}",
             hint="The role readWrite on the database has what a run needs",
