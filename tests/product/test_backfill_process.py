@@ -142,6 +142,7 @@ def test_a_killed_run_costs_at_most_the_windows_in_flight(
     runner: Runner, sandbox_database: Mongo
 ) -> None:
     slow = (*SANDBOX, "backfill.batch_size=24", "rate_limit.delay_s=0.05", "backfill.workers=2")
+    slow = (*slow, "backfill.lease_s=2")
     process = runner.start(*slow)
     readings = sandbox_database["waqi_station_readings"]
     wait_for(lambda: readings.estimated_document_count() > 50)

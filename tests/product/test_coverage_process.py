@@ -223,7 +223,7 @@ def test_a_station_whose_reading_the_validator_refuses_fails_and_the_others_go_o
 def test_the_state_counts_readings_once_after_a_refetch_and_a_kill(
     runner: Runner, sandbox_database: Mongo
 ) -> None:
-    slow = ("backfill.batch_size=24", "rate_limit.delay_s=0.05")
+    slow = ("backfill.batch_size=24", "rate_limit.delay_s=0.05", "backfill.lease_s=2")
     process = runner.start(*SOURCE, *QUARTER, *slow)
     wait_for(lambda: sandbox_database[COLLECTION].estimated_document_count() > 100)
     stop(process, signal.SIGKILL)

@@ -31,7 +31,7 @@ _CHOSEN = (
     ("primary killed, rolled back", Bed.THREE, "timeseries"),
 )
 """Of the faults that take long; `make chaos` has them all, on every bed."""
-_TOGETHER = 10
+_TOGETHER = 4
 
 
 def _cases() -> list[Case]:
