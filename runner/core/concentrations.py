@@ -163,7 +163,8 @@ class Settled:
     Attributes:
         records: in AQICN's shape, one an hour that has an index of the air, sorted by hour.
         hours: all concentrations, sorted by hour; also those before the window.
-        rejects: hours that were measured, and have no index on the scale.
+        rejects: hours that were measured and have no index on the scale, or no sub-index for a
+            value below zero.
     """
 
     records: list[dict[str, Any]]
@@ -221,7 +222,27 @@ def settle(
         else:
             settled.records.append(record)
             settled.hours.append(replace(one, scale=scale, gave=record))
+            if left_out := _left_out(one, series, scale, record):
+                settled.rejects.append(left_out)
     return settled
+
+
+def _left_out(
+    one: MeasuredHour, series: Series, scale: str, record: Mapping[str, Any]
+) -> Reject | None:
+    """Return a reject for the values below zero that the scale has no sub-index for, if any."""
+    if SCALES[scale].takes_below_zero:
+        return None
+    values = {
+        pollutant: list(series[pollutant][one.hour])
+        for pollutant, _mean in SCALES[scale].tables
+        if pollutant in one.deciding
+        and pollutant not in record["iaqi"]
+        and series[pollutant][one.hour][0] < 0
+    }
+    if not values:
+        return None
+    return Reject(Reason.SUB_INDEX_UNUSABLE, {"scale": scale, "below_zero": values}, one.hour)
 
 
 def _decided(measured: Iterable[Measured], locations: Sequence[int]) -> list[MeasuredHour]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from runner.core.checkpoint import Checkpoint, Tally
-from runner.core.intervals import Interval, hour_of, to_datetime
+from runner.core.intervals import Interval, Intervals, hour_of, to_datetime
 from runner.core.plan import Pace, Plan, Skip, StationPlan, Why
 from runner.core.readings import Reason, Reject, moment_in
 from runner.core.stations import Station
@@ -84,15 +84,27 @@ def plan_present(
     return Plan(tuple(entries), window.hours, pace)
 
 
-def tally_observation(read: Collection[int], rejects: Sequence[Reject], repaired: int) -> Tally:
-    """Account for the one observation that was asked for; `read` are hours with a reading."""
+def tally_observation(
+    read: Collection[int], rejects: Sequence[Reject], repaired: int, not_asked: Intervals = ()
+) -> Tally:
+    """Account for the one observation of a station.
+
+    Args:
+        read: hours with a reading.
+        rejects: what the source or the runner refused.
+        repaired: records whose hour label was corrected by a documented rule.
+        not_asked: not empty if the observation belongs to another writer, so that the source said
+            nothing of the hour this run wanted.
+    """
+    unasked = bool(not_asked) and not read
     return Tally(
         rejects=len(rejects),
         repaired=repaired,
         rejected_hours=int(bool(rejects) and not read),
-        empty_hours=int(not rejects and not read),
+        empty_hours=int(not rejects and not read and not unasked),
         windows=1,
-        empty_windows=int(not read),
+        empty_windows=int(not read and not unasked),
+        unasked_windows=int(unasked),
         partial=sum(reject.reason is Reason.SUB_INDEX_UNUSABLE for reject in rejects),
     )
 

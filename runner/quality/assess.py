@@ -72,7 +72,7 @@ def assess(
         previous=previous,
     )
     results = judge(inspected.tallies, policy)
-    write_aggregates(directory, inspected)
+    write_aggregates(directory, inspected, redact)
     worst = set(_worst(results))
     write_hours(directory, (hour_grid(load(one)) for one in stations if one.idx in worst))
     made = document(

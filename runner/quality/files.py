@@ -64,17 +64,28 @@ def read_spreadsheet_safe(path: Path, schema_overrides: Mapping[str, Any]) -> pl
     )
 
 
-def write_aggregates(directory: Path, inspected: Inspected) -> None:
-    """Write agg/*.parquet except the hours, and gaps.csv."""
+def write_aggregates(directory: Path, inspected: Inspected, redact: Callable[[str], str]) -> None:
+    """Write agg/*.parquet except the hours, and gaps.csv.
+
+    Args:
+        directory: `quality/` of the run.
+        inspected: the tables.
+        redact: takes secrets out of names and messages, as older versions stored them.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     place = directory / "agg"
     place.mkdir(parents=True, exist_ok=True)
+    texts = pl.col(pl.String).map_elements(redact, return_dtype=pl.String)
+    stations = inspected.stations.with_columns(texts)
     days = inspected.days.with_columns(pl.col("day").cast(pl.Date))
     causes = inspected.stretches.select(
         "station_idx", utc("start").alias("start"), utc("end").alias("end"), "cause"
     )
     station_first = ("station_idx", pl.exclude("station_idx"))
     for name, table in (
-        ("stations", inspected.stations),
+        ("stations", stations),
         ("day", days.select(*station_first)),
         ("month", inspected.months.select(*station_first)),
         ("diurnal", inspected.diurnal.select(*station_first)),
@@ -82,7 +93,7 @@ def write_aggregates(directory: Path, inspected: Inspected) -> None:
         ("cause", causes),
     ):
         _write_parquet(place / f"{name}.parquet", table)
-    named = inspected.stations.select("station_idx", "name", pl.col("error").alias("detail"))
+    named = stations.select("station_idx", "name", pl.col("error").alias("detail"))
     gaps = inspected.gaps.join(named, on="station_idx", how="left", maintain_order="left")
     gaps = gaps.sort("hours", "station_idx", "start", descending=[True, False, False]).select(
         "station_idx",

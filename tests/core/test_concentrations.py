@@ -76,6 +76,15 @@ def test_an_hour_without_an_index_is_a_reject_and_its_concentrations_are_kept() 
     assert reject.raw == {"scale": "aqicn", "measured": {"co": [0.4, "ppm"]}}
 
 
+def test_a_value_below_zero_beside_a_reading_is_a_reject_and_takes_no_reading_away() -> None:
+    below = replace(PM25, value=-0.8)
+    settled = settle([below, replace(PM25, pollutant="pm10", value=20.0)], [7441], "aqicn", WINDOW)
+    assert [sorted(record["iaqi"]) for record in settled.records] == [["pm10"]]
+    (reject,) = settled.rejects
+    assert (reject.reason, reject.hour) == (Reason.SUB_INDEX_UNUSABLE, HOUR)
+    assert reject.raw == {"scale": "aqicn", "below_zero": {"pm25": [-0.8, "ug/m3"]}}
+
+
 @pytest.mark.parametrize(
     ("pollutant", "value", "unit", "usable"),
     [

@@ -141,8 +141,10 @@ def test_a_stopped_run_saves_and_the_next_one_resumes_to_the_same_end(
 def test_a_killed_run_costs_at_most_the_windows_in_flight(
     runner: Runner, sandbox_database: Mongo
 ) -> None:
-    slow = (*SANDBOX, "backfill.batch_size=24", "rate_limit.delay_s=0.05", "backfill.workers=2")
-    slow = (*slow, "backfill.lease_s=2")
+    slow = (
+        *(*SANDBOX, "backfill.batch_size=24", "rate_limit.delay_s=0.05"),
+        *("backfill.workers=2", "backfill.lease_s=2"),
+    )
     process = runner.start(*slow)
     readings = sandbox_database["waqi_station_readings"]
     wait_for(lambda: readings.estimated_document_count() > 50)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import polars as pl
 import pytest
 from pymongo.database import Database
 
@@ -87,3 +88,26 @@ def test_no_secret_in_anything_a_run_produces(
         assert leaks == set()
     finally:
         admin.command("dropUser", user)
+
+
+def test_a_secret_that_an_older_version_left_in_a_checkpoint_reaches_no_file(
+    runner: Runner, database: Database[dict[str, Any]]
+) -> None:
+    with Sandbox({1584: "Da Nang", 13658: "B"}, Climatology(1), token=KEY) as api:
+        ask = (*ASK, *FAST, f"source.base_url={api.url}")
+        runner(*ask, AQICN_API_KEY=KEY)
+    failed = {"status": "failed", "error_message": f"the API says 'Invalid key {KEY}'"}
+    changed = database["ingest_checkpoints"].update_one({"station_idx": 1584}, {"$set": failed})
+    assert changed.modified_count == 1
+    judged = ("job=validate", "quality=standard", "quality.fail_on=never", "report=html")
+    words = [word for word in (*ask, *judged) if word not in ("quality=off", "report=none")]
+    done = runner(*words, AQICN_API_KEY=KEY)
+    assert KEY not in done.stdout + done.stderr
+    run = runner.run_dirs()[-1]
+    assert "Invalid key" in (run / "quality" / "quality.json").read_text("utf-8")
+    stations = pl.read_parquet(run / "quality" / "agg" / "stations.parquet")
+    assert any("Invalid key" in text for text in stations["error"])
+    assert not [text for text in stations["error"] if KEY in text]
+    assert [
+        file for file in run.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()
+    ] == []

@@ -133,6 +133,16 @@ def test_unknown_ids_are_refused_when_nothing_else_is_asked_for(runner: Runner) 
     assert "Unknown station ids: 424242" in told
 
 
+def test_an_unknown_id_is_fetched_once_it_is_named_as_the_summary_says(runner: Runner) -> None:
+    ask = ("source=sandbox", "stations.ids=[424242,1584]", *WEEK, *FAST)
+    done = runner(*ask, expect=4)
+    assert "Unknown station ids, not fetched: 424242" in done.stdout
+    named = next(word for word in done.stdout.split("'") if word.startswith("+stations.named="))
+    again = runner(*ask, named.replace("12345", "424242"))
+    assert "Unknown station ids" not in again.stdout
+    assert "Completed stations: 1" in again.stdout
+
+
 def test_the_sandbox_serves_until_it_is_stopped(runner: Runner) -> None:
     import requests
 

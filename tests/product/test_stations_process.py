@@ -154,6 +154,8 @@ def test_the_present_is_collected_hour_by_hour_and_covers_no_other_hour(
         left = runner(*ask, expect=4, AQICN_API_KEY=KEY)
         assert "1 offline, 2 left to the live job" in left.stdout
         assert "backfill.lag_hours=0" in left.stdout
+        account = runner.last_json("outcome.json")["coverage"]
+        assert (account["empty"], account["not_asked"]) == (1, 2)  # offline; the live job's
         assert readings_of(database) == []
         clock[0] = now - timedelta(hours=2)
         first = runner(*ask, "backfill.lag_hours=0", expect=4, AQICN_API_KEY=KEY)

@@ -97,12 +97,15 @@ def test_what_is_no_new_reading_is_counted_and_never_one(said: dict[str, Any], k
         made = to_readings(answer.records, 1583, DAY, NOW)
         assert made.readings == []
         assert source.observed == {kind: 1}
+        assert answer.not_asked == ()
         assert bool(made.rejects) == (kind in ("unusable", "without a value"))
 
 
 def test_the_newest_hours_are_left_to_a_live_job_where_the_window_ends_before() -> None:
     with live(says(feed())) as (source, _server):
-        assert source.fetch(HANOI, Interval(THIS - 25, THIS - 1)).records == []
+        window = Interval(THIS - 25, THIS - 1)
+        answer = source.fetch(HANOI, window)
+        assert (answer.records, answer.not_asked) == ([], (window,))
         assert source.observed == {"left to the live job": 1}
 
 
@@ -117,6 +120,7 @@ def test_a_citizen_stations_minute_goes_to_its_hour_unless_another_writer_has_it
         assert server.asked[0].path == "/feed/A476599/"
         if taken:
             assert (made.readings, source.observed) == ([], {"stored by another writer": 1})
+            assert answer.not_asked == (DAY,)
         else:
             (reading,) = made.readings
             assert reading["ts"] == datetime(2026, 1, 5, 5, tzinfo=UTC)

@@ -151,7 +151,7 @@ class Asker:
         )
         return Answered(
             records=len(answer.records),
-            refused=len(answer.rejects),
+            refused=sum(item.reason is not Reason.SUB_INDEX_UNUSABLE for item in answer.rejects),
             repeated=made.repeated,
             hours=frozenset(made.hours),
             readings=made.readings,

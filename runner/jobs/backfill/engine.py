@@ -347,7 +347,7 @@ class Engine:
         written = self._sink.store(station, window, answer.readings, answer.rejects)
         made = answer.hours, answer.rejects, answer.repaired
         tally = (
-            tally_observation(*made)
+            tally_observation(*made, answer.not_asked)
             if entry.is_present
             else tally_window(window, *made, answer.not_asked)
         )
@@ -442,7 +442,8 @@ def _after_window(
     """Return the outcome after a window is recorded."""
     fetched = total_hours(intersect((window,), (entry.wanted,)))
     if entry.is_present:
-        unasked = 0
+        unasked = fetched * tally.unasked_windows
+        fetched -= unasked
     else:
         fetched -= total_hours(intersect(intersect((window,), (entry.wanted,)), progress.not_asked))
         unasked = total_hours(intersect((entry.wanted,), progress.not_asked))

@@ -89,6 +89,9 @@ class AqicnLive:
             self._seen[station.idx] = kind
         if kind in (Observed.CURRENT, Observed.NO_VALUE, Observed.UNUSABLE):
             return Answer([record], repaired=int(was_floored))
+        if kind in (Observed.LEFT, Observed.TAKEN):
+            # The source has the hour, for another writer: it is not empty there.
+            return Answer([], not_asked=(window,))
         return Answer([])
 
     def _kind(

@@ -23,12 +23,14 @@ from typing import Any, ClassVar, NamedTuple
 
 from pymongo.database import Database
 
+from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, hour_of, union
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import Record, Values
+from runner.store.checkpoint_document import to_checkpoint
 from tests.product.product import PRIVATE, REPOSITORY
 from tests.robustness.chaos.faults import DATABASE, PROCESS, Fault, Process
 from tests.robustness.chaos.servers import Bed, Server
@@ -247,6 +249,7 @@ class Trial:
             with self._database() as database:
                 self._covered_is_stored(database)
                 self._said_is_stored(database, directory)
+                self._causes_are_true(database)
             if process.returncode == 0:
                 return
             api._service.quota.reset()  # the hour is over
@@ -405,6 +408,34 @@ class Trial:
         for idx, hours in said.items():
             for window in union(Interval(hour, hour + 1) for hour in hours):
                 self._is_stored(database, idx, window, "a log calls stored")
+
+    def _causes_are_true(self, database: Database[Document]) -> None:
+        """At any moment, no hour that the source has and the collection lacks is called empty.
+
+        It is named as not asked, lost or unknown, by the checkpoint alone.
+        """
+        stored: dict[int, set[int]] = defaultdict(set)
+        for item in database["waqi_station_readings"].find():
+            stored[item["meta"]["station_idx"]].add(hour_of(item["ts"]))
+        open_causes = {Cause.NOT_ASKED, Cause.LOST, Cause.UNKNOWN}
+        for document in database["ingest_checkpoints"].find():
+            checkpoint = to_checkpoint(document)
+            if checkpoint is None:
+                continue
+            idx = checkpoint.station_idx
+            causes = decide(WANTED, checkpoint.progress)
+            true = {hour_of(ts) for number, ts in self._before if number == idx}
+            wrong = [
+                hour
+                for hour in sorted(true - stored[idx])
+                if MISSING[causes[hour - WANTED.start]] not in open_causes
+            ]
+            if wrong:
+                said = MISSING[causes[wrong[0] - WANTED.start]]
+                self._result.problems.append(
+                    f"{idx}: {len(wrong)} hours that the source has and nobody stored are called "
+                    f"{said} and the like, from {wrong[0]}"
+                )
 
     def _is_stored(
         self, database: Database[Document], idx: int, window: Interval, who: str
