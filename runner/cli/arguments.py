@@ -108,9 +108,14 @@ class Arguments:
     @property
     def for_hydra(self) -> list[str]:
         """The arguments as Hydra's parser wants them: flags first."""
-        place = quoted(f"private://{self.private_dir}")  # runner/cli/yaml_source.py
-        private = [f"hydra.searchpath=[{place}]"] if self.private_dir else []
+        private = [f"hydra.searchpath=[{quoted(self.private_address)}]"] if self.private_dir else []
         return [*self.flags, *self.overrides, *private]
+
+    @property
+    def private_address(self) -> str:
+        """The private directory in Hydra's search path, see runner/cli/yaml_source.py."""
+        # Hydra keeps the escape of an interpolation there: `$` must not look like one.
+        return "private://" + str(self.private_dir).replace("%", "%25").replace("$", "%24")
 
     @property
     def is_sweep(self) -> bool:

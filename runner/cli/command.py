@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hydra
 import yaml
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +22,7 @@ from runner.cli.arguments import Arguments, quoted
 from runner.cli.compose import CONFIG_NAME, VERSION_BASE, opened_hydra
 from runner.cli.private import keep_secrets_out
 from runner.cli.task import JobTask, internal_error, write_composition
+from runner.cli.yaml_source import PrivateYaml
 from runner.config.files import builtin_dir
 from runner.core.errors import ConfigError, Exit, StoppedError
 from runner.process.shared import Process, tell
@@ -49,6 +51,7 @@ def compose_and_run(command: Command) -> int:
     """Let Hydra compose the configuration, and do what it says; return the exit code."""
     arguments, process = command.arguments, command.process
     keep_secrets_out(process.redact)
+    Plugins.instance().register(PrivateYaml)
     try:
         with _for_hydra(arguments):
             return _sweep(command) if arguments.is_sweep else _run(command)

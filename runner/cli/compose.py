@@ -13,7 +13,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from runner.cli.arguments import Arguments
-from runner.cli.yaml_source import PrivateYaml
 from runner.config.files import builtin_dir
 
 VERSION_BASE = "1.3"
@@ -33,9 +32,7 @@ def opened_hydra(arguments: Arguments) -> Iterator[Hydra]:
     search_path = create_config_search_path(str(builtin_dir()))
     if arguments.private_dir:
         schema = SearchPathQuery(provider="schema")
-        search_path.prepend(
-            "command-line", f"{PrivateYaml.scheme()}://{arguments.private_dir}", schema
-        )
+        search_path.prepend("command-line", arguments.private_address, schema)
     before = HydraConfig.instance().cfg
     hydra = Hydra.create_main_hydra2("runner", search_path)
     try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from hydra.core.object_type import ObjectType
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
@@ -21,6 +21,9 @@ class PrivateYaml(ConfigSource):
     Hydra's own `file://` does not see the `# @package` line behind the byte order mark that Windows
     editors write, and takes the second of two equal keys that are numbers, as station ids are.
     """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, unquote(path))
 
     @staticmethod
     def scheme() -> str:
@@ -68,6 +71,3 @@ class PrivateYaml(ConfigSource):
 
     def _file(self, config_path: str) -> Path:
         return Path(self.path, self._normalize_file_name(config_path))
-
-
-Plugins.instance().register(PrivateYaml)
