@@ -9,7 +9,7 @@ from enum import Enum
 from runner.config.section import Section, setting
 
 _LONGEST_DATABASE_NAME = 50
-_OF_MONGODB = ("admin", "local", "config")
+OF_MONGODB = ("admin", "local", "config")
 """Databases in which MongoDB keeps users, the oplog and the sharding."""
 
 
@@ -93,8 +93,8 @@ def broken_database(key: str, name: str) -> Iterator[str]:
             f"{key}={name}: 1 to {_LONGEST_DATABASE_NAME} characters, "
             'none of / \\ . " $ * < > : | ? or a blank'
         )
-    elif name.casefold() in _OF_MONGODB:
+    elif name.casefold() in OF_MONGODB:
         yield (
-            f"{key}={name}: {', '.join(_OF_MONGODB)} belong to MongoDB itself; "
+            f"{key}={name}: {', '.join(OF_MONGODB)} belong to MongoDB itself; "
             "choose another name, as air_quality_db"
         )

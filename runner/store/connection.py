@@ -26,6 +26,7 @@ from pymongo.errors import (
     WriteError,
 )
 
+from runner.config.mongo import OF_MONGODB
 from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
 from runner.process.secrets import Secret
 from runner.store.collection import DURABLE, ILLEGAL_OPERATION, LATEST, UNAUTHORIZED
@@ -304,6 +305,11 @@ def _check_name(database: str) -> None:
         raise ConfigError(
             f"{database!r:.80} cannot be the name of a database: 1 to {limit} bytes, without "
             'spaces and / \\ . " $ * < > : | ?',
+            hint="Correct mongo.database or MONGO_DB",
+        )
+    if database.casefold() in OF_MONGODB:  # by MONGO_DB: mongo.database was checked with the rest
+        raise ConfigError(
+            f"{database}: the databases {', '.join(OF_MONGODB)} belong to MongoDB itself",
             hint="Correct mongo.database or MONGO_DB",
         )
 

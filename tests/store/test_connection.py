@@ -261,7 +261,10 @@ def test_a_malformed_uri_is_a_configuration_error(uri: str, words: str) -> None:
         raise error
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a.b", "a/b", "a\\b", 'a"b', "$x", "a\0b", "ä" * 40])
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "a.b", "a/b", "a\\b", 'a"b', "$x", "a\0b", "ä" * 40, "admin", "local", "Config"],
+)
 def test_an_impossible_database_name_is_a_configuration_error(mongo_uri: str, name: str) -> None:
     error = failure(mongo_uri, name)
     assert isinstance(error, ConfigError)
