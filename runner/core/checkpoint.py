@@ -87,7 +87,7 @@ class Tally:
 
     @property
     def readings(self) -> int:
-        """Readings the source gave, whatever became of them in the collection."""
+        """Readings in the answers of the source, stored, unchanged or kept as they were."""
         return self.inserted + self.updated + self.unchanged + self.kept
 
 

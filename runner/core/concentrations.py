@@ -56,7 +56,7 @@ def indices_of(
         None, where the scale has no index of the air (VN_AQI without particles); by pollutant.
     """
     chosen = SCALES[scale]
-    told: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for (pollutant, mean), table in chosen.tables.items():
         measured = series.get(pollutant, {})
         if hour not in measured or mean not in _REACH:
@@ -66,8 +66,8 @@ def indices_of(
         back = [_in_unit(measured.get(hour - age), table, pollutant) for age in range(_REACH[mean])]
         index = _index(table, _mean(back, mean))
         if index is not None:
-            told[pollutant] = max(index, told.get(pollutant, 0))
-    return chosen.aqi(told.items()), told
+            indices[pollutant] = max(index, indices.get(pollutant, 0))
+    return chosen.aqi(indices.items()), indices
 
 
 def _in_unit(
@@ -123,7 +123,7 @@ class Measured:
         unit: `ug/m3`, `mg/m3`, `ppm` or `ppb`.
         location: OpenAQ's id of the place.
         sensor: OpenAQ's id of the sensor.
-        coverage: percent of the hour that was measured; None where it is not said.
+        coverage: percent of the hour that was measured; None if it is not said.
     """
 
     hour: int
@@ -146,7 +146,7 @@ class MeasuredHour:
         deciding: pollutant to the sensor whose value counts.
         scale: names the scale the indices were computed with; empty where none were: the hour was
             asked for because later ones depend on it.
-        gave: the record that was computed; None where the scale has no index of the air.
+        gave: the record that was computed; None if the scale has no index of the air.
     """
 
     hour: int
@@ -158,7 +158,7 @@ class MeasuredHour:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of the concentrations of a window.
+    """Records and rejects made of the concentrations of a window.
 
     Attributes:
         records: in AQICN's shape, one an hour that has an index of the air, sorted by hour.
@@ -263,7 +263,7 @@ def _decided(measured: Iterable[Measured], locations: Sequence[int]) -> list[Mea
 
 def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | Reject:
     """Return the record of an hour, or a reject where the scale has no index of the air for it."""
-    aqi, told = indices_of(series, one.hour, scale)
+    aqi, indices = indices_of(series, one.hour, scale)
     if aqi is None:
         values = {item.pollutant: [item.value, item.unit] for item in reversed(one.measured)}
         tables = SCALES[scale].tables
@@ -271,5 +271,7 @@ def _record(one: MeasuredHour, series: Series, scale: str) -> dict[str, Any] | R
         below = not SCALES[scale].takes_below_zero and any(value < 0 for value in decided)
         reason = Reason.BELOW_ZERO if below else Reason.NO_INDEX
         return Reject(reason, {"scale": scale, "measured": values}, one.hour)
-    iaqi = {pollutant: {"v": told[pollutant]} for pollutant in POLLUTANTS if pollutant in told}
+    iaqi = {
+        pollutant: {"v": indices[pollutant]} for pollutant in POLLUTANTS if pollutant in indices
+    }
     return {"aqi": aqi, "iaqi": iaqi, "time": {**one.measured[0].local}}

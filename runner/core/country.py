@@ -18,7 +18,7 @@ Corner = tuple[float, float]
 
 _FEWEST_CORNERS = 3
 _CROWD = 3
-"""An answer with so many stations may be a selection, also where it shows nothing new."""
+"""An answer with this many stations may be a selection, even if it shows nothing new."""
 _NORTHERNMOST = 90
 _EASTERNMOST = 180
 
@@ -94,7 +94,7 @@ def is_position(latitude: float, longitude: float) -> bool:
 
 
 def overlap(one: Box, other: Box) -> Box | None:
-    """Return the box that two boxes share; None where they share none."""
+    """Return the box that two boxes share; None if they share none."""
     south, west = max(one.south, other.south), max(one.west, other.west)
     north, east = min(one.north, other.north), min(one.east, other.east)
     return Box(south, west, north, east) if south < north and west < east else None

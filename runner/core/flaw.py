@@ -16,7 +16,7 @@ from runner.core.intervals import Interval, hour_of, to_datetime
 LONGEST_H = 8784
 """Hours of a leap year: the same flaw never overlaps itself."""
 _OFFSET_H = 7
-"""Vietnam is so many hours ahead of UTC, all year."""
+"""Hours that Vietnam is ahead of UTC, all year."""
 _DAY = re.compile(r"(?:(\d{4})-)?(\d\d)-(\d\d)", re.ASCII)
 _LEAP_YEAR = 2024
 
@@ -63,7 +63,7 @@ class Flaw:
         return [one for one in found if one and one.start < window.end and window.start < one.end]
 
     def _in(self, year: int) -> Interval | None:
-        """Return when it occurs that begins in a year; None where it does not."""
+        """Return when it occurs that begins in a year; None if it does not."""
         begins = _day_in(self.day, year)
         if begins is None:
             return None

@@ -42,7 +42,7 @@ def answer_of(
     Hours that no answer holds (it expired, or was removed) were not asked for.
 
     Records that lie outside the window asked for at the time, or after the time of the answer, stay
-    rejects as they were then; they and records without a readable hour are told of once, with the
+    rejects as they were then; they and records without a readable hour are reported once, with the
     first hour of their answer.
 
     Args:

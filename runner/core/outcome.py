@@ -1,4 +1,4 @@
-"""What became of a run: per station, in total, as an exit code, as JSON, and as the summary block.
+"""The outcome of a run: per station, in total, as an exit code, as JSON, and as the summary block.
 
 Station-hours are accounted for completely: readings + empty at source + rejected + not asked +
 failed + left + skipped + covered by earlier runs + unknown = the hours of the selected range.
@@ -37,7 +37,7 @@ _WORTH_TELLING_S = 5.0
 
 
 class State(StrEnum):
-    """What became of a station in a run."""
+    """How a run ended for a station."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -48,12 +48,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StationOutcome:
-    """What became of one station.
+    """The outcome of one station.
 
     Attributes:
         station: the station.
         wanted: the range asked for, UTC.
-        state: what became of it.
+        state: how the run ended for it.
         covered_before: hours of the range that were covered before this run.
         fetched_hours: hours covered by this run.
         not_asked_hours: hours of the range that are settled without an answer of the source.
@@ -162,7 +162,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
         job: the job's name.
@@ -182,10 +182,10 @@ class Outcome:
         configuration_error: whether the error is one of configuration or usage.
         resume_command: the exact command that resumes the run.
         retry_command: the exact command that tries failed stations again.
-        verdict: of the quality checks; None where there were none.
-        report: the page and the notebooks; None where there were none to make.
+        verdict: of the quality checks; None if there were none.
+        report: the page and the notebooks; None if there were none to make.
         attributions: whose measurements these are and under which licence, by place, as JSON.
-        observed: of a source of the present, stations by what became of their observation.
+        observed: of a source of the present, the number of stations per kind of observation.
     """
 
     job: str
@@ -246,7 +246,7 @@ class Outcome:
 
     @property
     def windows(self) -> dict[str, int]:
-        """What became of the windows planned; a station that fails does so in one window."""
+        """Count the planned windows by outcome; a station that fails does so in one window."""
         planned = sum(item.planned_windows for item in self.stations)
         tally = self.tally
         failed = sum(
@@ -364,8 +364,8 @@ class Outcome:
     def _next_steps(self) -> list[str]:
         lines: list[str] = []
         if self.error:
-            told = f"The run ended early: {self.error}\n{self.hint}".rstrip("\n").split("\n")
-            lines += [harmless(line) for line in told]
+            ended = f"The run ended early: {self.error}\n{self.hint}".rstrip("\n").split("\n")
+            lines += [harmless(line) for line in ended]
         failed = [item for item in self.stations if item.detail and item.state is not State.LEFT]
         lines += [
             f"  {harmless(f'{item.station}: {item.detail}')}" for item in failed[:MOST_LISTED]

@@ -121,7 +121,7 @@ class Cost:
     """How many requests a faultless run makes of a source, as far as that is known beforehand.
 
     Attributes:
-        of_window: for a window of so many hours.
+        of_window: by the hours of a window.
         of_station: for a station besides, by its index, where it has any window.
         counted: in words what is counted and what is not; empty where everything is.
     """
@@ -368,7 +368,7 @@ def _plan_station(
 
 
 def no_kept_answer(hours: Intervals) -> str:
-    """Return what a person is told of hours that a replay found no answer for."""
+    """Describe hours that a replay found no answer for."""
     return f"no kept answer for {total_hours(hours):,} hours, which stay as they were"
 
 

@@ -24,7 +24,7 @@ LONGEST_RUN_H = 24
 
 
 class Observed(StrEnum):
-    """What became of a present observation."""
+    """How a present observation was handled."""
 
     CURRENT = "current"
     STALE = "stale"

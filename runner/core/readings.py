@@ -221,13 +221,13 @@ def to_readings(
 def moment_in(record: Any) -> tuple[datetime, int, LocalTime] | None:
     """Return the instant that a record speaks of, its UTC hour, and the wall clock as written.
 
-    None where it cannot be read.
+    None if it cannot be read.
     """
     return _moment(record.get("time")) if isinstance(record, dict) else None
 
 
 def hour_in(record: Any) -> int | None:
-    """Return the UTC hour that a record speaks of; None where it cannot be read."""
+    """Return the UTC hour that a record speaks of; None if it cannot be read."""
     moment = moment_in(record)
     return None if moment is None else moment[1]
 

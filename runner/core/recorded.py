@@ -1,4 +1,4 @@
-"""A run's account as its record keeps it: station by station, so that a part can be told again.
+"""A run's account as its record keeps it: station by station, so that a part can be counted again.
 
 `job=validate` asks about some stations and hours. A run answers for its account only where it was
 asked for all of them; of a run of more stations, their part counts.
@@ -41,7 +41,7 @@ def account_of(
 
     Returns:
         The outcome with `windows` and `totals` of these stations; `of_more_hours` and
-        `of_more_stations` say what of it cannot be told apart. None where the run was not asked
+        `of_more_stations` say what of it cannot be separated. None if the run was not asked
         for all of them, or its record does not say so: records of older versions do not.
     """
     entries = outcome.get("accounts")

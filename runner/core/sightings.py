@@ -119,7 +119,7 @@ def placed(seen: Sighting, country: Country) -> tuple[Sighting, bool]:
 
 
 def objection(seen: Sighting, country: Country) -> Refused | None:
-    """Return why a station does not belong to the country; None where it does."""
+    """Return why a station does not belong to the country; None if it does."""
     if country.is_denied_by(seen.name):
         return Refused.ABROAD
     if seen.latitude is None or seen.longitude is None:

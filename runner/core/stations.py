@@ -221,8 +221,8 @@ class Station:
     Attributes:
         idx: AQICN's station index, int32; negative for citizen stations.
         name: name for people; may be empty.
-        latitude: degrees north, None where unknown.
-        longitude: degrees east, None where unknown.
+        latitude: degrees north, None if unknown.
+        longitude: degrees east, None if unknown.
     """
 
     idx: int

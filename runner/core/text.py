@@ -13,7 +13,7 @@ def harmless(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text of at most so many characters: cut at a word's end, with an ellipsis.
+    """Cut a text to a number of characters, at the end of a word, and mark the cut by an ellipsis.
 
     A word that alone is too long, or would leave less than half, is cut where it must be.
     """

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-MOST_TOLD = 3
+MOST_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What became of the page and the notebooks.
+    """The page and the notebooks of a run, or why there are none.
 
     Attributes:
         path: of report.html; empty where it was not made.
@@ -37,12 +37,12 @@ class Pages:
     @property
     def lines(self) -> list[str]:
         """What to tell a person, the page last."""
-        told = [f"Report: {problem}" for problem in self.problems[:MOST_TOLD]]
-        if len(self.problems) > MOST_TOLD:
-            told.append(f"Report: {len(self.problems) - MOST_TOLD} more problems, see the log")
+        lines = [f"Report: {problem}" for problem in self.problems[:MOST_SHOWN]]
+        if len(self.problems) > MOST_SHOWN:
+            lines.append(f"Report: {len(self.problems) - MOST_SHOWN} more problems, see the log")
         if self.error:
-            told.append(f"Report: NOT MADE: {self.error}; job=report tries again")
-        return [*told, f"Report: {self.path}"] if self.path else told
+            lines.append(f"Report: NOT MADE: {self.error}; job=report tries again")
+        return [*lines, f"Report: {self.path}"] if self.path else lines
 
     def to_json(self) -> dict[str, object]:
         """Return the form in outcome.json."""
@@ -144,7 +144,7 @@ class Verdict:
     """What validation came to, as the outcome of a run carries it.
 
     Attributes:
-        status: pass, warn or fail; None where validation did not come to an end.
+        status: pass, warn or fail; None if validation did not come to an end.
         gate_failed: whether `quality.fail_on` makes that an exit code of its own.
         path: of quality.json; empty where there is none.
         lines: the summary for a person.

@@ -85,7 +85,7 @@ class Candidate:
 
 
 def place_of(result: Any) -> Place | None:
-    """Return a location of `/v3/locations`; None where it is mobile or measures no pollutant."""
+    """Return a location of `/v3/locations`; None if it is mobile or measures no pollutant."""
     if not isinstance(result, dict) or result.get("isMobile") or type(result.get("id")) is not int:
         return None
     position = result.get("coordinates")
@@ -149,8 +149,8 @@ def _words(name: str) -> set[str]:
 
 
 def _day(ends: Any) -> str:
-    told = ends.get("utc") if isinstance(ends, dict) else None
-    return told[:10] if isinstance(told, str) else ""
+    moment = ends.get("utc") if isinstance(ends, dict) else None
+    return moment[:10] if isinstance(moment, str) else ""
 
 
 def _terms(result: dict[str, Any]) -> str:
@@ -167,8 +167,8 @@ def _terms(result: dict[str, Any]) -> str:
 
 _MOST_PAGES = 100
 """A hundred thousand locations: more than OpenAQ has in the whole world."""
-_MOST_TOLD = 5
-"""Candidates of a station that are told."""
+_MOST_SHOWN = 5
+"""Candidates shown per station."""
 
 
 def run(job: Job) -> Outcome:
@@ -234,7 +234,7 @@ def _proposal(job: Job, stations: Sequence[Station], places: Sequence[Place]) ->
         mark = "" if ids else "# "
         shown = ids or [one.place.id for one in found[station.idx][:1]]
         lines.append(f"      {mark}{station.idx}: {shown}   # {harmless(station.name)}")
-        lines += [_told(one, used) for one in found[station.idx][:_MOST_TOLD]]
+        lines += [_told(one, used) for one in found[station.idx][:_MOST_SHOWN]]
     return lines if likely or unsure else [counts]
 
 

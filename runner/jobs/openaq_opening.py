@@ -58,7 +58,7 @@ def open_openaq(
         key: the API key.
         pacer: gives a permit for every request.
         failed: counts the tries that came to nothing.
-        keep: keeps the concentrations; None where they are not kept.
+        keep: keeps the concentrations; None if they are not kept.
     """
     settings = job.config.source.openaq
     with openaq_client(job, key, pacer, failed) as (client, reader):

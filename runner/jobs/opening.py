@@ -62,7 +62,7 @@ def airnow_files(directory: str | None, sites: Mapping[str, Any]) -> AirNowSourc
 
 
 def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
-    """Return the budget that the job's requests come from; None where they need none.
+    """Return the budget that the job's requests come from; None if they need none.
 
     A sandbox of the job's own has no key that others use, and without any limit there is nothing
     to keep. Everybody else shares, with the embedded server, too: several processes may use it,
@@ -112,7 +112,7 @@ def history_source(job: Job, client: HttpClient, key: Secret, keep: Keep | None)
         job: for its settings.
         client: to the API.
         key: the API key.
-        keep: keeps the answers; None where they are not kept.
+        keep: keeps the answers; None if they are not kept.
     """
     history = job.config.source.history
     return AqicnSource(

@@ -48,7 +48,7 @@ def _attempt(job: Job) -> Outcome:
             hint=error.hint,
             configuration_error=isinstance(error, ConfigError),
         )
-    except Exception as error:  # the last resort: a defect of ours, told in one line
+    except Exception as error:  # the last resort: a defect of ours, reported in one line
         log.exception("job.broke")
         job.complain(
             f"internal error ({type(error).__name__}); details: {job.context.run_dir / LOG_NAME}"

@@ -1,6 +1,6 @@
 """Makes the report of a run: asks the documented queries, runs the notebooks, writes the pages.
 
-Nothing here changes the verdict, and nothing raises: what was fetched and checked must be told,
+Nothing here changes the verdict, and nothing raises: what was fetched and checked must be reported,
 however this goes.
 """
 
@@ -148,7 +148,7 @@ class _Report:
         )
 
     def _execute(self, wanted: Sequence[Task]) -> Iterator[tuple[Task, Execution]]:
-        """Yield what became of the notebooks, in order."""
+        """Yield the result of each notebook, in order."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report") as pool:
             running = [(task, pool.submit(self._execute_one, task)) for task in wanted]
             for task, future in running:
@@ -243,7 +243,7 @@ def reported(job: Job, store: Store | None, outcome: Outcome) -> Outcome:
 
     Args:
         job: for its settings.
-        store: is asked the validation queries; None where there is no database.
+        store: is asked the validation queries; None if there is no database.
         outcome: with the verdict.
     """
     settings = job.config.report

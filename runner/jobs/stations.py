@@ -34,7 +34,7 @@ from runner.store.stations import StationsRecorded
 
 log = structlog.get_logger()
 
-_MOST_TOLD = 10
+_MOST_SHOWN = 10
 """Refused stations named to the person; stations.json has all of them."""
 
 
@@ -238,25 +238,27 @@ def _lines(job: Job, census: Census, recorded: StationsRecorded, requests: int) 
     )
     lines = [first]
     if census.swapped:
-        ids = ", ".join(map(str, sorted(census.swapped)[:_MOST_TOLD]))
+        ids = ", ".join(map(str, sorted(census.swapped)[:_MOST_SHOWN]))
         lines.append(
             f"Positions the wrong way round, swapped to latitude, longitude: "
-            f"{len(census.swapped):,} ({ids}{', …' * (len(census.swapped) > _MOST_TOLD)})"
+            f"{len(census.swapped):,} ({ids}{', …' * (len(census.swapped) > _MOST_SHOWN)})"
         )
     for reason in Refused:
-        told = [words for why, words in census.refused.values() if why is reason]
-        if told:
-            more = "; …" * (len(told) > _MOST_TOLD)
-            lines.append(f"Refused, {reason}: {len(told):,}: {'; '.join(told[:_MOST_TOLD])}{more}")
+        refused = [words for why, words in census.refused.values() if why is reason]
+        if refused:
+            more = "; …" * (len(refused) > _MOST_SHOWN)
+            lines.append(
+                f"Refused, {reason}: {len(refused):,}: {'; '.join(refused[:_MOST_SHOWN])}{more}"
+            )
     if recorded.refused:
-        ids = ", ".join(map(str, recorded.refused[:_MOST_TOLD]))
+        ids = ", ".join(map(str, recorded.refused[:_MOST_SHOWN]))
         lines.append(
             f"Refused by the validator of waqi_stations, which asks for more than is known: "
-            f"{len(recorded.refused):,} ({ids}{', …' * (len(recorded.refused) > _MOST_TOLD)})"
+            f"{len(recorded.refused):,} ({ids}{', …' * (len(recorded.refused) > _MOST_SHOWN)})"
         )
     if census.poor:
         lines.append(f"Details that could not be had: {len(census.poor):,} stations")
-        lines += [f"  {idx}: {harmless(why)}" for idx, why in [*census.poor.items()][:_MOST_TOLD]]
+        lines += [f"  {idx}: {harmless(why)}" for idx, why in [*census.poor.items()][:_MOST_SHOWN]]
     return lines
 
 
@@ -269,7 +271,7 @@ def _json(census: Census, recorded: StationsRecorded) -> dict[str, Any]:
         "refused_by_validator": list(recorded.refused),
         "swapped": sorted(census.swapped),
         "refused": [
-            {"station": str(key), "reason": str(why), "told": words}
+            {"station": str(key), "reason": str(why), "detail": words}
             for key, (why, words) in census.refused.items()
         ],
         "without_details": {str(idx): why for idx, why in census.poor.items()},

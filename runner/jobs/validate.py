@@ -46,13 +46,13 @@ def validate(
 ) -> Verdict:
     """Check the stored readings of some stations over the job's range.
 
-    Never raises: what was fetched is stored, and its outcome must be told however this goes.
+    Never raises: what was fetched is stored, and its outcome is reported whatever happens.
 
     Args:
         job: for its settings and its directory.
         store: read only.
         stations: to check.
-        outcome: of the run in hand or of a recorded one, as JSON; None where there is none.
+        outcome: of the run in hand or of a recorded one, as JSON; None if there is none.
     """
     return _guarded(job, lambda: _validate(job, store, stations, outcome))
 
@@ -112,8 +112,8 @@ def recorded_outcome(
         StoreError: MongoDB could not answer.
     """
     ids = [station.idx for station in stations]
-    told = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes())
-    return next(filter(None, told), None)
+    accounts = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes())
+    return next(filter(None, accounts), None)
 
 
 def _broken(job: Job, why: str) -> Verdict:
@@ -276,7 +276,10 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         "path": source.path,
     }
     text = json.dumps(subject, sort_keys=True, default=str)
-    told = {"range": f"{iso(job.wanted.start)}..{iso(job.wanted.end)}", "source": job.source_kind}
+    subject = {
+        "range": f"{iso(job.wanted.start)}..{iso(job.wanted.end)}",
+        "source": job.source_kind,
+    }
     ids = [station.idx for station in stations]
     kept_of = store.raw.held(ids).sources if job.source_kind == "replay" else ()
     return Identity(
@@ -284,7 +287,7 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         job=job.name,
         command=job.redact(job.command()),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
-        subject={**told, "stations": ids},
+        subject={**subject, "stations": ids},
         database=job.database_name,
         source=job.source_kind,
         origin=job.origin(ids, kept_of),

@@ -115,7 +115,7 @@ class Job:
 
     @property
     def key_name(self) -> str | None:
-        """The environment variable of the key that the source wants; None where it wants none."""
+        """The environment variable of the key that the source wants; None if it wants none."""
         name, _issuer = KEYS.get(self.config.source.kind, (None, ""))
         return name
 

@@ -93,7 +93,7 @@ def _name(station: Station) -> Text:
 
 
 def plan_table(plan: Plan) -> RenderableType:
-    """Return a row a station: what will be fetched and why, or why not."""
+    """Return one row per station: hours to fetch, or why it is skipped."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("name", max_width=_LONGEST_NAME)
@@ -134,7 +134,7 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
         plan: what will be done.
         wanted: the range asked for, UTC.
         now: when it begins, UTC.
-        used: requests of the last hour out of the shared budget; None where it is not shared.
+        used: requests of the last hour out of the shared budget; None if it is not shared.
     """
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
@@ -207,7 +207,7 @@ def _counted(reasons: Counter[str]) -> str:
 def status_table(
     stations: Sequence[Station], checkpoints: Mapping[int, Checkpoint]
 ) -> RenderableType:
-    """Return a row a station: state, progress, covered range, counts, last error.
+    """Return one row per station: state, progress, covered range, counts, last error.
 
     Of very many only some are shown, those first that somebody may have to look at.
     """

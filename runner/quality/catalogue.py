@@ -3,7 +3,7 @@
 A check is one function. What it needs decides its decorator:
 
 - `row_check`: parameters -> an expression over the readings of a station, true where one fails,
-  null where it cannot be told. Null counts as not evaluated.
+  null if unknown. Null counts as not evaluated.
 - `station_check`: one station's readings on a dense grid of hours -> `Found`.
 - `run_check`: what was found of all stations, the ledger, the previous run -> `Found`.
 
@@ -76,7 +76,7 @@ ADVICE = {
            " was replaced. Do not compare before with after.",
     "T05": "The warmest hour is after noon everywhere: this station's clock is wrong. Do not use"
            " its hours of the day.",
-    "T06": f"The source told one day twice. {_LOOK}.",
+    "T06": f"The source served one day twice. {_LOOK}.",
     "D01": "Fewer usable readings than in the previous run: some are deleted (R04), or overwritten"
            " by what is no index. The causes of the gaps say which.",
     "D02": "The source corrected its values, or another program wrote. Means of these days differ.",

@@ -26,8 +26,10 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
         directory: where it is.
     """
     counts = document["counts"]["checks"]
-    told = "  ".join(f"{counts[name]} {name}" for name in (*_ORDER, "pass", "skip") if counts[name])
-    lines = [f"Quality: {document['status'].upper()}   {told}{_before(document)}"]
+    counts_text = "  ".join(
+        f"{counts[name]} {name}" for name in (*_ORDER, "pass", "skip") if counts[name]
+    )
+    lines = [f"Quality: {document['status'].upper()}   {counts_text}{_before(document)}"]
     lines += _flaws(document)
     bad = [item for name in _ORDER for item in document["checks"] if item["status"] == name]
     names = {item["station_idx"]: _name(item) for item in document["stations"]}
@@ -45,9 +47,11 @@ def _flaws(document: Mapping[str, Any]) -> list[str]:
     flaws = document["origin"].get("flaws")
     if not flaws:
         return []
-    told = [f"{one['kind'].replace('_', ' ')} at {one['station_idx']}" for one in flaws]
-    more = f" and {len(told) - _MOST_FLAWS} more" if len(told) > _MOST_FLAWS else ""
-    return [f"  These faults are deliberate (sandbox.flaws): {', '.join(told[:_MOST_FLAWS])}{more}"]
+    named = [f"{one['kind'].replace('_', ' ')} at {one['station_idx']}" for one in flaws]
+    more = f" and {len(named) - _MOST_FLAWS} more" if len(named) > _MOST_FLAWS else ""
+    return [
+        f"  These faults are deliberate (sandbox.flaws): {', '.join(named[:_MOST_FLAWS])}{more}"
+    ]
 
 
 def _before(document: Mapping[str, Any]) -> str:
@@ -68,8 +72,8 @@ def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if len(where) > _MOST_NAMES:
         shown += f" and {len(where) - _MOST_NAMES} more"
     if item["status"] == "error":
-        told = f"  ERROR {item['id']} {item['title']}: the check broke: {item['message']}"
-        return shortened(told, _LONGEST_LINE)
+        line = f"  ERROR {item['id']} {item['title']}: the check broke: {item['message']}"
+        return shortened(line, _LONGEST_LINE)
     amount = f"{counted(item['n_failed'], item['unit'])}{_share(item)}"
     if item["direction"] == "min":
         amount = f"{100 * item['observed']:.1f} %"

@@ -177,11 +177,11 @@ def _rejected_by_reason(stations: pl.DataFrame) -> dict[str, int]:
 
 def _flagged(results: Iterable[CheckResult]) -> int:
     """Return the readings that warnings and failures are about; one of two checks counts twice."""
-    told = (Status.WARN, Status.FAIL)
+    bad = (Status.WARN, Status.FAIL)
     return sum(
         int(result.failed)
         for result in results
-        if result.status in told and result.check.unit == "readings"
+        if result.status in bad and result.check.unit == "readings"
     )
 
 
@@ -213,16 +213,16 @@ def actions(
 
     failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
     if failed and identity.retry_command:
-        told = f"{counted(len(failed), 'stations')} failed: try again"
-        add("retry", told, identity.retry_command, failed)
+        words = f"{counted(len(failed), 'stations')} failed: try again"
+        add("retry", words, identity.retry_command, failed)
     still_open = stations.with_columns(open_h=pl.col("not_asked_h") - pl.col("settled_h"))
     unfetched = still_open.filter(
         pl.col("open_h") > 0, pl.col("checkpoint").ne_missing(pl.lit("failed"))
     )
     if unfetched.height and identity.resume_command:
         hours = int(unfetched["open_h"].sum())
-        told = f"{counted(hours, 'station-hours')} not fetched yet: go on"
-        add("resume", told, identity.resume_command, unfetched["station_idx"].to_list())
+        words = f"{counted(hours, 'station-hours')} not fetched yet: go on"
+        add("resume", words, identity.resume_command, unfetched["station_idx"].to_list())
     for kind, text, command, ids in (_gaps(identity, stations), _standing(identity, stations)):
         if ids:
             add(kind, text, command, ids)
@@ -232,8 +232,8 @@ def actions(
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
         title = result.check.title.partition(":")[0]
-        told = f"see every hour of the stations that {result.check.id} blames ({title})"
-        add("look", told, command, result.stations)
+        words = f"see every hour of the stations that {result.check.id} blames ({title})"
+        add("look", words, command, result.stations)
     if int(stations["rejected_h"].sum()):
         add("rejects", "hours whose record was refused: see why", identity.rejects_command)
     quiet = stations.filter(pl.col("empty_h") > LONG_GAP_H, pl.col("not_asked_h") == 0)

@@ -155,7 +155,7 @@ def write_failures(directory: Path, results: Mapping[str, CheckResult]) -> dict[
 def find_previous(
     compare: str, run_dir: Path, run_id: str, fingerprint: str, database: str
 ) -> Previous | None:
-    """Return the run to compare with; None where there is none.
+    """Return the run to compare with; None if there is none.
 
     Args:
         compare: `previous`, `none`, or the directory of a run.
@@ -186,7 +186,7 @@ def find_previous(
 
 
 def _read_previous(directory: Path) -> Previous | None:
-    """Return what a run left; None where it cannot be read."""
+    """Return what a run left; None if it cannot be read."""
     try:
         text = (directory / DOCUMENT).read_text(encoding="utf-8")
         content: Any = json.loads(text)

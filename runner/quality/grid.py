@@ -87,7 +87,7 @@ class Scope:
         offset_h: hours that local time is ahead of UTC.
         active: expect hours from a station's first to its last reading only.
         external: station index to the path of a WAQI daily CSV.
-        known: stations in `waqi_stations`; None where that is not known.
+        known: stations in `waqi_stations`; None if that is not known.
     """
 
     window: Interval
@@ -239,7 +239,7 @@ class StationData:
 
     @property
     def capture(self) -> float | None:
-        """Share of the expected hours that are there; None where none is expected."""
+        """Share of the expected hours that are there; None if none is expected."""
         return self.readings / self.expected if self.expected else None
 
     @cached_property

@@ -129,7 +129,7 @@ class Inputs:
         now: when the readings were extracted, aware.
         known: stations in `waqi_stations`.
         identity: of the run.
-        outcome: the account of the run, as JSON; None where there is none.
+        outcome: the account of the run, as JSON; None if there is none.
         stations: those checked.
         entries: what the ledger knows of each, as JSON: status, error, covered, empty, rejected,
             not_asked, unknown (lists of [start, end), hours since 1970), reasons, stored.
@@ -225,21 +225,21 @@ def read_inputs(run_dir: Path) -> Inputs:
     """
     directory = run_dir / "quality"
     try:
-        told = json.loads((directory / NAME).read_text(encoding="utf-8"))
+        kept = json.loads((directory / NAME).read_text(encoding="utf-8"))
         document = json.loads((directory / DOCUMENT).read_text(encoding="utf-8"))
-        if told["version"] not in (1, _VERSION):
-            raise ConfigError(f"{directory / NAME} is of another version: {told['version']}")
-        is_old = told["version"] == 1
-        entries = {one["idx"]: _of_version_1(one) if is_old else one for one in told["stations"]}
+        if kept["version"] not in (1, _VERSION):
+            raise ConfigError(f"{directory / NAME} is of another version: {kept['version']}")
+        is_old = kept["version"] == 1
+        entries = {one["idx"]: _of_version_1(one) if is_old else one for one in kept["stations"]}
         inputs = Inputs(
-            window=Interval(*told["window"]),
-            now=datetime.fromisoformat(told["now"]),
-            known=frozenset(told["known"]),
-            identity=Identity(**told["identity"]),
-            outcome=told["outcome"],
+            window=Interval(*kept["window"]),
+            now=datetime.fromisoformat(kept["now"]),
+            known=frozenset(kept["known"]),
+            identity=Identity(**kept["identity"]),
+            outcome=kept["outcome"],
             stations=tuple(
                 Station(**{name: one[name] for name in ("idx", "name", "latitude", "longitude")})
-                for one in told["stations"]
+                for one in kept["stations"]
             ),
             entries=entries,
             documents={one["station_idx"]: one["documents"] for one in document["stations"]},

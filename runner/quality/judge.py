@@ -127,10 +127,10 @@ def _judge(check: Check, tally: Tally, policy: Policy) -> CheckResult:
         if item.until >= policy.today:
             failed = max(0, failed - about)
     status = _status(check, rule, tally, failed)
-    told = status in (Status.WARN, Status.FAIL)
+    is_bad = status in (Status.WARN, Status.FAIL)
     live = {item.station for item, _ in accepted if item.until >= policy.today}
     blamed = sorted(tally.by_station, key=lambda idx: (-tally.by_station[idx], idx))
-    stations = tuple(idx for idx in blamed if idx not in live) if told else ()
+    stations = tuple(idx for idx in blamed if idx not in live) if is_bad else ()
     return CheckResult(
         check, rule, status, failed, tally.evaluated, stations, tuple(accepted), tally
     )

@@ -32,7 +32,7 @@ class Previous:
         return str(self.document.get("run_id", ""))
 
     def check(self, check_id: str) -> Mapping[str, Any] | None:
-        """Return what it says of a check; None where it says nothing."""
+        """Return what it says of a check; None if it says nothing."""
         found = (item for item in self.document.get("checks", ()) if item.get("id") == check_id)
         return next(found, None)
 
@@ -52,7 +52,7 @@ class RunData:
         days: agg/day.parquet of this run.
         stations: agg/stations.parquet of this run.
         series: returns a station's hours and usable aqi, from its extracted readings.
-        ledger: the account of the run; None where there is none.
+        ledger: the account of the run; None if there is none.
         previous: the previous run; None without one.
         statuses: the other checks' statuses, for D04.
     """
@@ -128,7 +128,7 @@ class RunLedger:
         throttled_requests: those refused for asking too often.
         of_more_hours: whether the run was asked for more hours than are checked; where in them
             something failed is not recorded.
-        of_more_stations: whether it was asked for more stations; its requests cannot be told apart,
+        of_more_stations: whether it was asked for more stations; its requests cannot be separated,
             windows and readings are those of the stations checked.
     """
 
@@ -154,7 +154,7 @@ class RunLedger:
 
 
 def run_ledger(outcome: Mapping[str, Any]) -> RunLedger | None:
-    """Return the account that an outcome's JSON form gives; None where it gives none.
+    """Return the account that an outcome's JSON form gives; None if it gives none.
 
     Records of runs made by an older version lack some of it: what is not there is not judged.
     """

@@ -50,7 +50,7 @@ LARGEST_BODY = 64 * 2**20
 
 _CHUNK = 2**16
 _CONNECTIONS = 64
-"""Kept open: one a worker, and there are at most so many workers."""
+"""Connections kept open: one per worker, and this is the most workers."""
 _SLOWEST = 10
 """Read timeouts that a whole answer may take, head and body; one that drips for ever is cut off."""
 
@@ -98,7 +98,7 @@ class Reply:
 
     @property
     def retry_after_s(self) -> float | None:
-        """Seconds the server asks to wait; None where it does not say, or not understandably.
+        """Seconds the server asks to wait; None if it does not say, or not understandably.
 
         A date is read against the answer's own `Date`, so that a wrong clock here does no harm.
         """
@@ -308,7 +308,7 @@ class HttpClient:
         """Ask once, straight through the adapter.
 
         A session would look for cookies, netrc files and proxies every time, which takes longer
-        than the rest; and it reads the body of a redirect that it was told not to follow.
+        than the rest; and it reads the body of a redirect that it was asked not to follow.
         """
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
         headers = {name: secret.reveal() for name, secret in self._secret_headers.items()}

@@ -65,7 +65,7 @@ _EMPTY = ("start", "end", "asked")
 
 
 def to_checkpoint(document: Document) -> Checkpoint | None:
-    """Return the checkpoint, or None where the document belongs to no station.
+    """Return the checkpoint, or None if the document belongs to no station.
 
     Dates may be dates or ISO texts; without an offset they are UTC. Only whole hours are covered.
 

@@ -37,7 +37,7 @@ class ObjectIds:
         return self._random.hex()
 
     def take(self, count: int) -> list[ObjectId]:
-        """Return so many new ids, at most 2**24 in a second."""
+        """Return a number of new ids, at most 2**24 per second."""
         with self._lock:
             first = self._next
             self._next = (first + count) % _COUNTERS

@@ -105,7 +105,7 @@ _MOST_ROUNDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of the readings of one `upsert`; the four add up to their number.
+    """Counts of the readings of one `upsert`; the four add up to their number.
 
     Attributes:
         inserted: were not there.

@@ -42,7 +42,7 @@ class Runs(Indexed):
             self._collection.replace_one({"_id": run_id}, {**document}, upsert=True)
 
     def outcomes(self) -> Iterator[dict[str, Any]]:
-        """Yield the outcomes of the runs that came to an end, the newest first.
+        """Yield the outcomes of the runs that ended, the newest first.
 
         Runs of the present are passed over: they speak of no range, and there is one every hour.
 

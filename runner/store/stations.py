@@ -41,7 +41,7 @@ _INT32 = range(-(2**31), 2**31)
 
 @dataclass(frozen=True, slots=True)
 class StationsWritten:
-    """What became of the stations of one `ensure`.
+    """The stations of one `ensure`, by what was done.
 
     Attributes:
         inserted: stations that were not there.
@@ -57,7 +57,7 @@ class StationsWritten:
 
 @dataclass(frozen=True, slots=True)
 class StationsRecorded:
-    """What became of the stations of one `record`, by index.
+    """The stations of one `record`, by what was done, as indices.
 
     Attributes:
         new: were not there.

@@ -125,7 +125,7 @@ class Breakpoints:
         return float(written.quantize(Decimal(1).scaleb(-self.decimals), ROUND_DOWN, _EXACT))
 
     def index(self, concentration: float) -> int | None:
-        """Return the sub-index of a concentration in `unit`; None where the table has none.
+        """Return the sub-index of a concentration in `unit`; None if the table has none.
 
         Raises:
             ValueError: the concentration is not finite (nor its index), or below `lowest`.
@@ -147,7 +147,7 @@ class Breakpoints:
         return f"{concentration} {self.unit} is no concentration of air; {self.lowest} or more is"
 
     def concentrations(self, index: int) -> tuple[float, float] | None:
-        """Return the bounds of the concentrations that have an index; None where none has it.
+        """Return the bounds of the concentrations that have an index; None if none has it.
 
         The lower bound has the index itself and the upper has not; with rounding `up` it is the
         other way round. Index 0 begins at `lowest`; a capped index has no upper bound (infinity),

@@ -20,7 +20,7 @@ HOURS = 12
 """How many hours count."""
 
 NEWEST, NEEDED = 3, 2
-"""Of so many newest hours, so many must be there."""
+"""Number of the newest hours looked at, and how many of them must be there."""
 
 SMALLEST_WEIGHT = 0.5
 
@@ -29,7 +29,7 @@ def nowcast(hours: Sequence[float | None]) -> float | None:
     """Return the NowCast of hourly means, in their unit; None without enough newest hours.
 
     Args:
-        hours: the newest first, None where an hour is missing; those after the twelfth do not
+        hours: the newest first, None if an hour is missing; those after the twelfth do not
             count. Slightly negative hours (noise around zero) are taken as they are.
     """
     there = [(age, hour) for age, hour in enumerate(hours[:HOURS]) if hour is not None]
@@ -105,7 +105,7 @@ class Scale:
             raise ValueError(msg) from None
 
     def sub_index(self, pollutant: str, value: float, unit: str, averaging: str) -> int | None:
-        """Return the sub-index of a concentration; None where the scale defines none for it.
+        """Return the sub-index of a concentration; None if the scale defines none for it.
 
         Args:
             pollutant: `pm25`, `pm10`, `o3`, `no2`, `so2` or `co`.
@@ -136,7 +136,7 @@ class Scale:
         return low, high
 
     def aqi(self, sub_indices: Iterable[tuple[str, int | None]]) -> int | None:
-        """Return the index of the air, the largest sub-index; None where there is none.
+        """Return the index of the air, the largest sub-index; None if there is none.
 
         Args:
             sub_indices: (pollutant, sub-index); a pollutant may come more than once (ozone of one

@@ -36,7 +36,7 @@ BELIEVED = 3
 MOST = 8
 """Requests for one window; then the best answer counts."""
 _FRUITLESS = 3
-"""After so many windows in a row for which asking again brought nothing, nothing is doubted."""
+"""Windows in a row for which asking again gained nothing; then the source is believed."""
 
 
 class Source(Protocol):
@@ -59,7 +59,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a window.
+    """The answer for one window, checked.
 
     Attributes:
         records: how many records the answer had.

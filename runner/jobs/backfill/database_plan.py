@@ -90,8 +90,8 @@ class DatabasePlan:
                 lines.append(f"  makes     in {self.database}: {', '.join(made)}")
             indexes = [(one.collection, one.index) for one in self.changes if one.index]
             if indexes:
-                told = ", ".join(f"{index} on {name}" for name, index in indexes)
-                lines.append(f"  indexes   {told}")
+                names = ", ".join(f"{index} on {name}" for name, index in indexes)
+                lines.append(f"  indexes   {names}")
             if any(index.unique for name, index in indexes if name == readings.NAME):
                 lines.append(
                     "  unique    from then on MongoDB refuses a second reading of a station and"

@@ -98,7 +98,7 @@ class Sink(Protocol):
 
 
 class Watcher(Protocol):
-    """Is told what happens, to show it to a person."""
+    """Shows progress to a person."""
 
     def window_done(self, tally: Tally) -> None:
         """Tell that a window is covered."""
@@ -143,7 +143,7 @@ class Engine:
         plan: what to do.
         source: where readings come from.
         sink: where they go.
-        watcher: is told of progress.
+        watcher: shows progress.
         workers: stations worked on at the same time.
         stop: finishes the windows in hand and leaves the rest.
         reject_share: share of a window's records that may be unusable, 0..1.

@@ -232,7 +232,7 @@ def _attributions(job: Job, source: Source) -> tuple[dict[str, Any], ...]:
 
 
 def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
-    """Return how an answer is kept before its readings are stored; None where none is kept."""
+    """Return how an answer is kept before its readings are stored; None if none is kept."""
     days = job.config.source.raw_days
     if job.config.dry_run or not job.config.source.keep_raw:
         return None
@@ -245,7 +245,7 @@ def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
 
 
 def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None:
-    """Return how concentrations are kept before their readings are; None where none are.
+    """Return how concentrations are kept before their readings are; None if none are.
 
     As with readings, only while the station is this run's.
     """

@@ -45,8 +45,8 @@ class Work:
         selection: the stations chosen.
         plan: made for them.
         database: what is made in the database.
-        files: the source, where it reads files; None where it does not.
-        held: what is kept, where the source replays it; None where it does not.
+        files: the source, where it reads files; None if it does not.
+        held: what is kept, where the source replays it; None if it does not.
     """
 
     selection: Selection

@@ -35,16 +35,16 @@ def daily_file(data: StationData, params: Params) -> Found:
     days = _compared(data, params)
     if days is None:
         return nothing("no daily file is named in quality.external")
-    off = days.filter((pl.col("pm25") - pl.col("told")).abs() > params["points"])
+    off = days.filter((pl.col("pm25") - pl.col("external")).abs() > params["points"])
     idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
-    rows = off.select(idx, pl.col("day").cast(pl.Date), "pm25", "told", "hours")
+    rows = off.select(idx, pl.col("day").cast(pl.Date), "pm25", "external", "hours")
     return Found(days.height, rows, note="" if days.height else "the file has none of these days")
 
 
 def agreement(data: StationData, params: Params) -> pl.DataFrame:
     """Return how often both agree, by month, as AGREEMENT; without a row where there is no file.
 
-    A file that cannot be read is told by the check, not here.
+    The check reports a file that cannot be read.
     """
     try:
         days = _compared(data, params)
@@ -52,7 +52,7 @@ def agreement(data: StationData, params: Params) -> pl.DataFrame:
         days = None
     if days is None:
         return AGREEMENT.to_frame()
-    off = pl.col("pm25") - pl.col("told")
+    off = pl.col("pm25") - pl.col("external")
     return (
         days.group_by(pl.col("day").cast(pl.Date).dt.strftime("%Y-%m").alias("month"))
         .agg(
@@ -68,24 +68,24 @@ def agreement(data: StationData, params: Params) -> pl.DataFrame:
 
 
 def _compared(data: StationData, params: Params) -> pl.DataFrame | None:
-    """Return the days that both have: day, pm25 (ours), told, hours; None without a file."""
+    """Return the days that both have: day, pm25 (ours), external, hours; None without a file."""
     path = dict(data.scope.external).get(data.station.idx)
     if path is None:
         return None
-    told = read_daily(Path(path))
+    external = read_daily(Path(path))
     return (
         data.hours.group_by("day", maintain_order=True)
         .agg(pl.col("pm25").mean().floor().alias("pm25"), pl.col("pm25").count().alias("hours"))
         .filter(pl.col("hours") >= params["hours"])
-        .join(told, on="day")
+        .join(external, on="day")
     )
 
 
 def read_daily(path: Path) -> pl.DataFrame:
-    """Return the days of a WAQI daily CSV: day (days since 1970), told (its pm25).
+    """Return the days of a WAQI daily CSV: day (days since 1970), external (its pm25).
 
     Lines without a date of the calendar or without a number are left out; of two for one day the
-    first counts. What no day's mean can be (files have a few 828 and 999) is told as it stands.
+    first counts. What no day's mean can be (files have a few 828 and 999) is kept as it stands.
 
     Raises:
         OSError: it cannot be read.
@@ -100,9 +100,9 @@ def read_daily(path: Path) -> pl.DataFrame:
     return (
         text.select(
             date.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).alias("day"),
-            pl.col("pm25").str.strip_chars().cast(pl.Float64, strict=False).alias("told"),
+            pl.col("pm25").str.strip_chars().cast(pl.Float64, strict=False).alias("external"),
         )
         .drop_nulls()
-        .filter(pl.col("told").is_finite())
+        .filter(pl.col("external").is_finite())
         .unique("day", keep="first", maintain_order=True)
     )

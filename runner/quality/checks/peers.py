@@ -16,7 +16,7 @@ _ALIKE = 0.2
 """Share of common days that are equal in every hour, from which two stations are compared hour by
 hour. With 95 % of the hours equal, 0.95**24 = 29 % of the days are."""
 _NOISE = 5.0
-"""A shift must exceed the usual wandering of the other stations by so many deviations."""
+"""A shift must exceed the usual wandering of the other stations by this number of deviations."""
 _MAD_TO_DEVIATION = 1.4826
 MANY = 30
 """With more stations than this, one of them does not move the median of all: it need not be left

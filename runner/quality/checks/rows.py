@@ -51,8 +51,8 @@ def another_instant(_params: Params) -> pl.Expr:
     usual = pl.col("tz") == _USUAL_OFFSET
     parts = pl.when(~usual).then(pl.col("tz")).str.extract_groups(r"^([+-])(\d{2}):?(\d{2})$")
     minutes = parts.struct[1].cast(pl.Int64) * 60 + parts.struct[2].cast(pl.Int64)
-    told = pl.when(parts.struct[0] == "-").then(-minutes).otherwise(minutes)
-    ahead = pl.when(usual).then(_USUAL_OFFSET_MINUTES).otherwise(told)
+    written = pl.when(parts.struct[0] == "-").then(-minutes).otherwise(minutes)
+    ahead = pl.when(usual).then(_USUAL_OFFSET_MINUTES).otherwise(written)
     return local.cast(pl.Int64) - ahead * _MINUTE_MS != pl.col("ts")
 
 

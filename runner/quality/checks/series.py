@@ -17,7 +17,7 @@ _RETURNS_WITHIN_H = 3
 _MOST_STEP_FOR_A_RETURN = 0.5
 """A spike has returned when half of its height is gone."""
 _FEWEST_DISTINCT = 4
-"""A day with fewer distinct values is no pattern that could be told again: T01 looks at those."""
+"""A day with fewer distinct values has no pattern that could repeat: T01 checks those."""
 
 
 def _idx(data: StationData) -> pl.Expr:
@@ -27,7 +27,7 @@ def _idx(data: StationData) -> pl.Expr:
 @station_check("T01", "Flat lines: the same value hour after hour",
                dimension="accuracy", unit="readings")  # fmt: skip
 def flat_lines(data: StationData, params: Params) -> Found:
-    """Runs of equal sub-indices at least so many hours long, by pollutant.
+    """Runs of equal sub-indices of a minimum length in hours, by pollutant.
 
     `aqi` is not looked at: it is flat with the pollutant that makes it. Counted are the readings
     with an hour of such runs, whatever number of pollutants hangs. An index of 0 is no value of its
@@ -138,7 +138,7 @@ def warmest_hour(data: StationData, params: Params) -> Found:
 @station_check("T06", "Days that repeat the day before, hour by hour",
                dimension="accuracy", unit="station-days")  # fmt: skip
 def repeated_days(data: StationData, params: Params) -> Found:
-    """Local days of which so many hours equal those of the day before: an API told a day twice."""
+    """Local days with a minimum number of hours equal to the day before: a day served twice."""
     value = pl.col("aqi")
     same = value == value.shift(_DAY_H)
     days = (

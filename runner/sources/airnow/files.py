@@ -77,7 +77,7 @@ _LONGEST_MESSAGE = 400
 _LAST_HOUR = hour_of(datetime(9999, 12, 31, 23, tzinfo=UTC))
 """The last hour, UTC, that a datetime can have."""
 _FEWEST_NAMES = 3
-"""Cells of the first line that are names of our columns: no line of data has so many."""
+"""Cells of the first line that are names of our columns: no line of data has this many."""
 
 _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "

@@ -35,7 +35,7 @@ class AnswerReader:
 
     Args:
         key: the API key, which stands in no error.
-        history_path: of the endpoint, for what an error tells; None where the present is read.
+        history_path: of the endpoint, for error messages; None if the present is read.
 
     Attributes:
         has_history: whether the endpoint has answered with records.

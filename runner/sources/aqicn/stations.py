@@ -34,7 +34,7 @@ _LISTS = ("stations", "data", "features")
 
 
 def stations_of(path: Path) -> Iterator[tuple[str, Sighting | None]]:
-    """Yield where in the file a station stands, and what it says; None where it names none.
+    """Yield where in the file a station stands, and what it says; None if it names none.
 
     Raises:
         ConfigError: the file cannot be read, or holds no list of objects.

@@ -20,14 +20,14 @@ TOO_MANY_REQUESTS: Json = {"status": "error", "data": "Too Many Requests"}
 NO_SUCH_ROUTE: Json = {"status": "error", "message": "404"}
 
 _LOOK_BACK_H = 24
-"""A station without a record for so many hours is shown as offline."""
+"""Hours without a record after which a station is shown as offline."""
 _VIETNAM = timezone(timedelta(hours=7))
 _JAPAN = timezone(timedelta(hours=9))
 """The API's own clock: `debug.sync` and the times of map/bounds."""
 _CROWD = 10
 """Map: more stations than this are thinned."""
 _PARTS = 16
-"""Map, thinned: of the stations in one of so many by so many parts of a box, one is shown."""
+"""Map, thinned: parts per side of a box; of the stations in one part, one is shown."""
 _POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
 
 
@@ -44,7 +44,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the API, not an error of 
 
 
 class _Observation(NamedTuple):
-    """The latest record of a station; hour is None where there is none."""
+    """The latest record of a station; hour is None if there is none."""
 
     hour: int | None
     aqi: Any

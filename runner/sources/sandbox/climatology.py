@@ -66,7 +66,7 @@ _AFTERNOON = tuple(math.cos(2 * math.pi * (hour - 14) / 24) for hour in range(24
 """How warm the hour of the day is, -1 to 1."""
 
 _OUTAGE_BLOCK_H = 96
-"""At most one outage begins in each block of so many hours, and ends before the next but one."""
+"""Hours per block; at most one outage begins in each, and ends before the next but one."""
 _OUTAGE_LENGTHS_H = ((0.60, 1, 1), (0.85, 2, 5), (0.97, 6, 24), (1.00, 25, 72))
 """(cumulative share of the outages, shortest, longest)."""
 _MEAN_OUTAGE_H = 0.60 * 1 + 0.25 * 3.5 + 0.12 * 15 + 0.03 * 48.5

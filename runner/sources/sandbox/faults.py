@@ -31,7 +31,7 @@ def failure_of(fault: Fault) -> tuple[Any, HTTPStatus]:
 
 
 def limits(reset_s: int, *, left: int) -> dict[str, str]:
-    """Return the headers about the limit; the reset is in so many seconds, no point in time."""
+    """Return the headers about the limit; the reset is a number of seconds, no point in time."""
     return {
         "x-ratelimit-limit": str(_PER_MINUTE),
         "x-ratelimit-used": str(_PER_MINUTE - left),
@@ -156,7 +156,7 @@ class FaultPlan:
 
 
 class Quota:
-    """At most so many requests in any hour. Thread-safe.
+    """Limit the requests of any hour. Thread-safe.
 
     Args:
         per_hour: requests allowed in any 3600 s; 0 for no limit.

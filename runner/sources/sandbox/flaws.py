@@ -103,5 +103,5 @@ def _iaqi(record: Record) -> str:
 
 def _hour(record: Record) -> int:
     """Return the UTC hour that a record speaks of."""
-    told = record["time"]
-    return hour_of(datetime.fromisoformat(f"{told['s']}{told['tz']}"))
+    time = record["time"]
+    return hour_of(datetime.fromisoformat(f"{time['s']}{time['tz']}"))

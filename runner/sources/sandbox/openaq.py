@@ -194,10 +194,10 @@ def concentrations_of(values: Values) -> Hours:
         found: dict[str, list[tuple[int, float]]] = {}
         for record in values.records(station_idx, window):
             wall = datetime.fromisoformat(record["time"]["s"] + record["time"]["tz"])
-            told = record.get("current_iaqi") or {}
+            indices = record.get("current_iaqi") or {}
             for pollutant, scale in _SCALES.items():
-                if pollutant in told:
-                    value = concentration_of(scale, told[pollutant]["v"])
+                if pollutant in indices:
+                    value = concentration_of(scale, indices[pollutant]["v"])
                     found.setdefault(pollutant, []).append((hour_of(wall), value))
         return found
 

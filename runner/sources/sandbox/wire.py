@@ -73,7 +73,7 @@ class Service:
         plan: decides which requests fail.
         quota: requests an hour.
         token: the only accepted token; None accepts any but an empty one and "invalid".
-        openaq: what OpenAQ's API v3 answers; None where the sandbox does not speak it.
+        openaq: what OpenAQ's API v3 answers; None if the sandbox does not speak it.
         stats: counts.
         closing: set when the server closes; nobody sleeps past it.
     """
@@ -238,8 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.TRUNCATED:
             self._send_half(content, honest=form < 0.5)  # noqa: PLR2004 - half of them
         else:
-            told = spoilt_rows(content) if fault is Fault.WRONG else content
-            self._send_json(told, status, headers=limits(_MINUTE_S, left=59))
+            content_sent = spoilt_rows(content) if fault is Fault.WRONG else content
+            self._send_json(content_sent, status, headers=limits(_MINUTE_S, left=59))
 
     def _content(self, route: Route, feed: str, query: dict[str, str], *, served: bool) -> Json:
         service = self.server.service
