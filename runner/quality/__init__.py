@@ -6,7 +6,8 @@ quality.json
     The verdict, schema v2 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
     UTC with a Z. Names of stations are text from outside: no control characters in them, and
     nothing else is promised. Within v2 fields are only added. `external` has one row per station
-    and month that WAQI's daily file was compared with: days, equal, within, mean_difference (points).
+    and month that WAQI's daily file was compared with: days, equal, within, mean_difference
+    (points).
 gaps.csv
     Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
     hours, cause (the most frequent, see `runner.core.causes`), the hours of each cause, detail (the
