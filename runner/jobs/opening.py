@@ -16,7 +16,7 @@ from runner.sources.aqicn.history import AqicnSource, Keep
 from runner.sources.aqicn.live import AqicnLive
 from runner.sources.http import HttpClient, Timeouts
 from runner.sources.pacing import Pacer, Pacing
-from runner.sources.patience import FailedTries, RetryPolicy
+from runner.sources.patience import FailedTries
 from runner.sources.replay.source import ReplaySource
 from runner.store.budget import Budget, Limits
 from runner.store.database import Store
@@ -168,13 +168,7 @@ def http_client(
         pacer,
         job.stop,
         job.redact,
-        RetryPolicy(
-            source.retry.max_attempts,
-            source.retry.max_elapsed_s,
-            source.retry.backoff_s,
-            source.retry.backoff_max_s,
-            source.retry.throttled_max_s,
-        ),
+        source.retry,
         Timeouts(source.connect_timeout_s, source.read_timeout_s),
         failure=failure,
         failed=failed,

@@ -28,6 +28,7 @@ from requests.utils import default_headers, select_proxy
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from runner import __version__
+from runner.config.source import Retry
 from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.process.secrets import Secret, masked, without
 from runner.process.stop import StopFlag
@@ -35,7 +36,6 @@ from runner.sources.pacing import Pacing
 from runner.sources.patience import (
     FailedTries,
     Patience,
-    RetryPolicy,
     Throttle,
 )
 
@@ -214,7 +214,7 @@ class HttpClient:
         pacer: Pacing,
         stop: StopFlag,
         redact: Callable[[str], str],
-        policy: RetryPolicy,
+        policy: Retry,
         timeouts: Timeouts,
         *,
         failure: type[SourceError] = SourceError,

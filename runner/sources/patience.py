@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from threading import Lock
 from typing import NoReturn
 
+from runner.config.source import Retry
 from runner.core.errors import Scope, SourceError, ThrottledError
 
 _UNREACHABLE = "Nothing is lost: run the same command again once it can be reached"
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How a request that failed is tried again.
-
-    Attributes:
-        max_attempts: tries of one request; throttled ones do not count.
-        max_elapsed_s: seconds spent on tries and on waits between them, after which no further try
-            begins; waiting for a slot of the pacer does not count.
-        backoff_s: upper bound of the first wait, in seconds; doubles every time (full jitter).
-        backoff_max_s: upper bound of any such wait, in seconds.
-        throttled_max_s: seconds without a single answer to anyone, because of throttling, after
-            which the run ends.
-    """
-
-    max_attempts: int
-    max_elapsed_s: float
-    backoff_s: float
-    backoff_max_s: float
-    throttled_max_s: float
 
 
 class FailedTries:
@@ -74,7 +53,7 @@ class Throttle:
 class Patience:
     """Decides for one request how long to wait before the next try, and when to give up."""
 
-    def __init__(self, policy: RetryPolicy, throttle: Throttle) -> None:
+    def __init__(self, policy: Retry, throttle: Throttle) -> None:
         self._policy = policy
         self._throttle = throttle
         self._failures = 0

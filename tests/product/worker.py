@@ -11,12 +11,12 @@ import threading
 import structlog
 from pymongo import MongoClient
 
+from runner.config.source import Retry
 from runner.core.errors import StoppedError, ThrottledError
 from runner.core.plan import Pace
 from runner.process.secrets import Secret
 from runner.process.stop import StopFlag
 from runner.sources.http import HttpClient, Reply, Timeouts
-from runner.sources.patience import RetryPolicy
 from runner.store.budget import Budget, Limits
 from runner.store.outage import Outage
 from runner.store.shared_pacer import SharedPacer
@@ -39,7 +39,13 @@ def main() -> None:
         limits = Limits.of(Pace(float(delay_s), int(max_per_hour)), float(hour_s), float(guard_s))
         budget = Budget(client[database], url, key)
         pacer = SharedPacer(budget, limits, Outage(5, stop), stop)
-        policy = RetryPolicy(8, 60, 0.01, 0.01, 60)
+        policy = Retry(
+            max_attempts=8,
+            max_elapsed_s=60,
+            backoff_s=0.01,
+            backoff_max_s=0.01,
+            throttled_max_s=60,
+        )
         api = HttpClient(url, pacer, stop, str, policy, Timeouts(5, 5))
 
         def ask() -> None:

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from runner.config.source import Retry
 from runner.sources.http import Timeouts
-from runner.sources.patience import RetryPolicy
 
-POLICY = RetryPolicy(
+POLICY = Retry(
     max_attempts=3, max_elapsed_s=60, backoff_s=0.001, backoff_max_s=0.01, throttled_max_s=60
 )
 TIMEOUTS = Timeouts(1, 0.3)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from structlog.testing import capture_logs
 
+from runner.config.source import Retry
 from runner.core.errors import (
     AqicnApiError,
     AqicnClientError,
@@ -36,7 +37,6 @@ from runner.sources.aqicn import answers as aqicn_answers
 from runner.sources.aqicn.history import AqicnSource
 from runner.sources.http import HttpClient, Reply, Timeouts
 from runner.sources.pacing import Pacer
-from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,
     POLICY,
@@ -85,7 +85,7 @@ class Rig:
 @contextmanager
 def aqicn(
     url: str,
-    policy: RetryPolicy = POLICY,
+    policy: Retry = POLICY,
     timeouts: Timeouts = PATIENT,
     names: Mapping[str, str] | None = None,
 ) -> Iterator[Rig]:

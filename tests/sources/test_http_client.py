@@ -22,12 +22,12 @@ from requests.structures import CaseInsensitiveDict
 from structlog.testing import capture_logs
 
 from runner import __version__
+from runner.config.source import Retry
 from runner.core.errors import Scope, SourceError, StoppedError, ThrottledError
 from runner.process.secrets import Secret
 from runner.process.stop import StopFlag
 from runner.sources.http import LARGEST_BODY, HttpClient, Reply, Timeouts
 from runner.sources.pacing import Pacer
-from runner.sources.patience import RetryPolicy
 from tests.sources.loopback import (
     PATIENT,
     POLICY,
@@ -74,9 +74,7 @@ class Caller:
 
 
 @contextmanager
-def calling(
-    url: str, policy: RetryPolicy = POLICY, timeouts: Timeouts = PATIENT
-) -> Iterator[Caller]:
+def calling(url: str, policy: Retry = POLICY, timeouts: Timeouts = PATIENT) -> Iterator[Caller]:
     stop = StopFlag()
     pacer = Pacer(0, 0, stop)
     client = HttpClient(url, pacer, stop, str, policy, timeouts)
