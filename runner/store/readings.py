@@ -30,14 +30,13 @@ document whose `ts` someone corrected, which would keep its old hour's place.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
-from bson import ObjectId, decode
+from bson import decode
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
@@ -53,6 +52,7 @@ from runner.core.errors import (
 )
 from runner.core.intervals import EPOCH, Interval, Intervals, hour_of, to_datetime, union
 from runner.core.readings import Reading
+from runner.store.attempt import Attempt, Pair, Written
 from runner.store.collection import (
     DUPLICATE_KEY,
     ILLEGAL_OPERATION,
@@ -90,8 +90,6 @@ from runner.store.shape import (
 
 log = structlog.get_logger()
 
-Pair = tuple[Document, Reading]
-
 NAME = "waqi_station_readings"
 
 FIELDS = ("ts", "meta", "aqi", "time", "iaqi")
@@ -101,79 +99,6 @@ _KEY = ("meta.station_idx", "ts")
 _HOUR_MS = 3_600_000
 _MOST_ROUNDS = 4
 """Looks at the window before giving up; more than one only after another writer came between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Counts of the readings of one `upsert`; the four add up to their number.
-
-    Attributes:
-        inserted: were not there.
-        updated: were there with other values.
-        unchanged: were there with the same values.
-        revisions: were there with other values, which this collection cannot replace: the stored
-            document, and the reading that would have replaced it.
-    """
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    revisions: tuple[Pair, ...] = ()
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What is known of one `upsert` over all its tries; an answer may be lost in an outage.
-
-    Attributes:
-        done: hours that were inserted or updated for sure.
-        more: updates beside those in `done`, of which only the number is known.
-        sent: ids of all documents that were sent to be inserted, and their hours.
-        updates: hours whose update was sent and not answered.
-        removed: documents to be inserted in place of removed ones of a time-series collection.
-        seen: names of the sub-indices that a stored document had when first seen.
-    """
-
-    done: dict[datetime, str] = field(default_factory=dict)
-    more: int = 0
-    sent: dict[ObjectId, datetime] = field(default_factory=dict)
-    updates: set[datetime] = field(default_factory=set)
-    removed: dict[datetime, Document] = field(default_factory=dict)
-    seen: dict[datetime, frozenset[str]] = field(default_factory=dict)
-
-    def finds(self, _id: Any, ts: datetime) -> None:
-        """Note that a reading is stored: by us, if it was sent and the answer was lost."""
-        if ts in self.updates or (_id in self.sent and ts in self.removed):
-            self.done.setdefault(ts, "updated")
-        elif _id in self.sent:
-            self.done.setdefault(ts, "inserted")
-
-    def inserted(self, documents: Sequence[Document], refused: Collection[int]) -> None:
-        """Note the answer to an insert: all but the refused ones are there."""
-        for number, document in enumerate(documents):
-            if number not in refused:
-                self.finds(document["_id"], document["ts"])
-
-    def updated(self, hours: Sequence[datetime], matched: int) -> None:
-        """Note the answer to an update."""
-        self.updates.difference_update(hours)
-        if matched == len(hours):
-            self.done |= {ts: self.done.get(ts, "updated") for ts in hours}
-        else:
-            self.more += matched
-
-    def added_by_others(self, document: Document) -> frozenset[str]:
-        """Return the sub-indices of a document that it did not have when first seen."""
-        iaqi = document.get("iaqi")
-        names = frozenset(iaqi if isinstance(iaqi, dict) else ())
-        return names - self.seen.setdefault(document["ts"], names)
-
-    def written(self, total: int, kept: tuple[Pair, ...]) -> Written:
-        """Return the counts of all tries together."""
-        counts = Counter(self.done.values())
-        inserted = counts["inserted"]
-        updated = min(counts["updated"] + self.more, total - inserted - len(kept))
-        return Written(inserted, updated, total - inserted - updated - len(kept), kept)
 
 
 class _Changed(NamedTuple):

@@ -28,13 +28,14 @@ from runner.core.readings import Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.jobs.backfill.sink import MongoSink
 from runner.process.stop import StopFlag
+from runner.store.attempt import Written
 from runner.store.checkpoint_document import NAME, to_checkpoint
 from runner.store.checkpoints import LONGEST_ERROR, Checkpoints
 from runner.store.collection import Kind
 from runner.store.leases import Leases
 from runner.store.outage import Outage
 from runner.store.reading_document import ObjectIds
-from runner.store.readings import Readings, Written
+from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 

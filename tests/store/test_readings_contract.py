@@ -12,8 +12,9 @@ from pymongo.database import Database
 
 from runner.core.intervals import Interval, hour_of, to_datetime, union
 from runner.core.readings import Reading
+from runner.store.attempt import Attempt, Written
 from runner.store.collection import Kind
-from runner.store.readings import NAME, Attempt, Readings, Written
+from runner.store.readings import NAME, Readings
 from runner.store.revisions import NAME as REVISIONS
 from runner.store.revisions import Revisions
 

@@ -28,7 +28,8 @@ from runner.core.errors import (
 )
 from runner.core.intervals import Interval, to_datetime, union
 from runner.core.readings import Reading
-from runner.store.readings import NAME, Attempt, Readings, Written
+from runner.store.attempt import Attempt, Written
+from runner.store.readings import NAME, Readings
 
 Documents = Database[dict[str, Any]]
 

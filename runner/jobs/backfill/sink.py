@@ -14,11 +14,12 @@ from runner.core.intervals import Interval
 from runner.core.plan import StationPlan, Why
 from runner.core.readings import Reading, Reject
 from runner.core.stations import Station
+from runner.store.attempt import Attempt, Written
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Document
 from runner.store.leases import Leases
 from runner.store.outage import Outage
-from runner.store.readings import Attempt, Readings, Written
+from runner.store.readings import Readings
 from runner.store.rejects import Rejects
 from runner.store.revisions import Revisions
 
