@@ -23,7 +23,7 @@ def run_with_clock(runner: Runner, seconds: int, api: Sandbox) -> subprocess.Com
         env={
             **runner.environment,
             "AQICN_API_KEY": "anything",
-            "CHAOS_CLOCK": f"runner.cli.task:read:1:{seconds}",
+            "CHAOS_CLOCK": f"runner.cli.task:read_job:1:{seconds}",
         },
         capture_output=True,
         text=True,

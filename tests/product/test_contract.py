@@ -303,10 +303,10 @@ def test_every_option_has_its_setting_with_the_documented_default(
             value = value[name]
         if flag == "--stations":  # all of them
             assert not value
-            assert [*config["stations"]["selectors"].values()] == [{"name": None, "bbox": None}]
-        elif flag == "--start-date":  # so many years before the end
+            assert [*config["stations"]["selectors"].values()] == [{}]
+        elif flag in ("--start-date", "--years"):  # years back from the end
             assert value is None
-            assert config["backfill"]["years"] == first_number(default)
+            assert config["backfill"]["last"] == f"{first_number(default)} years"
         else:
             assert str(value).removesuffix(".0") == default.split()[0], flag
 

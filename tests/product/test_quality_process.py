@@ -161,6 +161,7 @@ def test_what_a_run_kept_is_judged_again_with_the_database_gone(
     # by other thresholds, of one station, from the directory just made
     copy = f"quality.run_dir={runner.run_dirs()[-1]}"
     strict = (*again, copy, "stations.ids=[1584]", "quality.checks.C00.fail=99.9%")
+    strict = (*strict, "quality.checks.C00.warn=99.95%")
     assert "FAIL  C00" in runner(*strict, expect=3, MONGO_URI=GONE).stdout
     assert [one["station_idx"] for one in quality(runner)["stations"]] == [1584]
 

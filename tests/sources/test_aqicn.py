@@ -8,7 +8,7 @@ import socket
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -175,7 +175,7 @@ def test_many_windows_take_one_connection_and_one_permit_each() -> None:
 
 def test_retries_are_paced_like_first_tries() -> None:
     replies = [page(500), error("Over quota"), answer(429), short(b"{", 9), reset, OK]
-    policy = replace(POLICY, max_attempts=9)
+    policy = POLICY.model_copy(update={"max_attempts": 9})
     with Loopback(*replies) as server, aqicn(server.url, policy) as rig:
         assert rig.fetch() == RECORDS
     assert rig.pacer.permits == len(server.asked) == 6
@@ -230,7 +230,7 @@ def test_over_quota_is_throttling_and_holds_everyone_back() -> None:
 
 
 def test_over_quota_without_end_ends_the_run() -> None:
-    policy = replace(POLICY, throttled_max_s=0.05)
+    policy = POLICY.model_copy(update={"throttled_max_s": 0.05})
     with Loopback(error("Over quota")) as server, aqicn(server.url, policy) as rig:
         got = rig.failure()
     assert isinstance(got, AqicnRateLimitError)
@@ -374,7 +374,7 @@ def test_throttling_by_http_holds_everyone_back_and_does_not_count(
     status: int, headers: dict[str, str]
 ) -> None:
     throttled = answer(status, b"", headers)
-    policy = replace(POLICY, max_attempts=1)
+    policy = POLICY.model_copy(update={"max_attempts": 1})
     with (
         Loopback(throttled, throttled, OK) as server,
         aqicn(server.url, policy) as rig,
@@ -534,7 +534,7 @@ def everything_said(got: BaseException) -> str:
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_no_failure_tells_the_key_to_anyone(name: str) -> None:
-    policy = replace(POLICY, throttled_max_s=0.02)
+    policy = POLICY.model_copy(update={"throttled_max_s": 0.02})
     with Loopback(FAILURES[name]) as server, capture_logs() as logs:
         with aqicn(server.url, policy, TIMEOUTS) as rig:
             got = rig.failure()

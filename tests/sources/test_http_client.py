@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Self
@@ -44,7 +44,7 @@ from tests.sources.loopback import (
 )
 
 OK = answer(200, b"fine")
-ONCE = replace(POLICY, max_attempts=1)
+ONCE = POLICY.model_copy(update={"max_attempts": 1})
 
 
 def body(reply: Reply) -> bytes:
@@ -127,7 +127,7 @@ def test_requests_say_which_program_asks() -> None:
 
 def test_one_connection_serves_many_requests_and_failures_too() -> None:
     replies = [OK, page(500), answer(429, b"later", {"Retry-After": "0"}), answer(404, b"no"), OK]
-    policy = replace(POLICY, backoff_max_s=0.001)
+    policy = POLICY.model_copy(update={"backoff_max_s": 0.001})
     with Loopback(*replies) as server, calling(server.url, policy) as caller:
         caller.get()
         caller.failure()
@@ -380,7 +380,7 @@ def test_a_redirect_whose_body_drips_on_for_ever_is_cut_off() -> None:
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 5])
 def test_no_more_than_max_attempts_are_made(max_attempts: int) -> None:
-    policy = replace(POLICY, max_attempts=max_attempts)
+    policy = POLICY.model_copy(update={"max_attempts": max_attempts})
     with Loopback(page(503)) as server, calling(server.url, policy) as caller:
         error = caller.failure()
     assert error.scope is Scope.STATION
@@ -390,21 +390,21 @@ def test_no_more_than_max_attempts_are_made(max_attempts: int) -> None:
 
 
 def test_tries_end_when_their_time_is_used_up() -> None:
-    policy = replace(POLICY, max_attempts=10**6, max_elapsed_s=0.02)
+    policy = POLICY.model_copy(update={"max_attempts": 10**6, "max_elapsed_s": 0.02})
     with Loopback(page(500)) as server, calling(server.url, policy) as caller:
         assert caller.failure().scope is Scope.STATION
     assert len(server.asked) >= 2
 
 
 def test_a_slow_try_uses_up_the_time_for_tries() -> None:
-    policy = replace(POLICY, max_elapsed_s=0.2)
+    policy = POLICY.model_copy(update={"max_elapsed_s": 0.2})
     with Loopback(silence) as server, calling(server.url, policy, TIMEOUTS) as caller:
         assert "(given up after 1 try)" in caller.failure().message
     assert len(server.asked) == 1
 
 
 def test_waiting_for_the_pacer_does_not_use_up_the_time_for_tries() -> None:
-    policy = replace(POLICY, max_elapsed_s=0.5)
+    policy = POLICY.model_copy(update={"max_elapsed_s": 0.5})
     with Loopback(page(500), page(500), OK) as server, calling(server.url, policy) as caller:
         caller.pacer.pause(0.6)
         assert caller.get() == b"fine"
@@ -499,7 +499,7 @@ def test_without_retry_after_the_pause_is_a_backoff() -> None:
 
 
 def test_throttling_without_end_ends_the_run() -> None:
-    policy = replace(POLICY, throttled_max_s=0.05)
+    policy = POLICY.model_copy(update={"throttled_max_s": 0.05})
     with Loopback(answer(429)) as server, calling(server.url, policy) as caller:
         error = caller.failure()
     assert isinstance(error, ThrottledError)
@@ -521,7 +521,7 @@ def test_a_retry_after_beyond_throttled_max_ends_the_run_at_once(asked: str) -> 
 
 
 def test_an_answer_to_anyone_ends_the_throttled_time() -> None:
-    policy = replace(POLICY, throttled_max_s=0.5)
+    policy = POLICY.model_copy(update={"throttled_max_s": 0.5})
     replies = [answer(429), OK, answer(429), OK]
     with Loopback(*replies) as server, calling(server.url, policy) as caller:
         caller.get()
@@ -530,7 +530,7 @@ def test_an_answer_to_anyone_ends_the_throttled_time() -> None:
 
 
 def test_an_answer_that_says_no_ends_the_throttled_time_too() -> None:
-    policy = replace(POLICY, throttled_max_s=0.5)
+    policy = POLICY.model_copy(update={"throttled_max_s": 0.5})
     replies = [answer(429), answer(404), answer(429), OK]
     with Loopback(*replies) as server, calling(server.url, policy) as caller:
         assert caller.failure().scope is Scope.STATION
