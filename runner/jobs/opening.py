@@ -26,10 +26,6 @@ from runner.store.shared_pacer import SharedPacer
 
 if TYPE_CHECKING:
     from runner.sources.airnow.source import AirNowSource
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from runner.sources.airnow.source import AirNowSource
     from runner.store.raw import Held
 
 
@@ -39,12 +35,13 @@ def api_key(job: Job) -> Secret:
     Raises:
         ConfigError: it is needed and not set, or cannot be sent.
     """
-    name = job.key_name
-    if name is None:
+    wanted = job.provider.key
+    if wanted is None:
         return Secret("sandbox-needs-no-key")
+    name = wanted.variable
     key = job.context.environment.secret(name)
     if not key:
-        raise ConfigError(missing_key_message(name))
+        raise ConfigError(missing_key_message(wanted))
     value = key.reveal()
     if not value.isprintable() or value != value.encode("latin-1", "ignore").decode("latin-1"):
         raise ConfigError(

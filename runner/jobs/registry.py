@@ -17,6 +17,7 @@ from runner.process.job import Job, JobContext
 from runner.process.logs import LOG_NAME, logging_to
 from runner.process.secrets import Redactor
 from runner.process.stop import StopFlag
+from runner.sources import providers
 
 log = structlog.get_logger()
 
@@ -29,7 +30,8 @@ def run(config: Config, context: JobContext) -> Outcome:
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     redact = Redactor(context.environment)
-    job = Job(config, context, run_id, started_at, StopFlag(context.stop), redact)
+    provider = providers()[config.source.kind.name]
+    job = Job(config, provider, context, run_id, started_at, StopFlag(context.stop), redact)
     with logging_to(context.run_dir, config.log_level.name, run_id, redact):
         outcome = _attempt(job)
         job.write_json("outcome.json", outcome.to_json())

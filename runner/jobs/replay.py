@@ -19,6 +19,7 @@ from runner.jobs.backfill.engine import Sink
 from runner.jobs.backfill.job import sink_of
 from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
+from runner.sources import providers
 from runner.store.database import Store, open_store
 from runner.store.outage import Outage
 from runner.store.rejects import KeptReject
@@ -83,6 +84,9 @@ class _Replay:
         self._job = job
         self._store = store
         self._dry = job.config.dry_run
+        self._other_shape = {
+            one.name for one in providers().values() if not one.rejects_are_records
+        }
         outage = Outage(job.config.mongo.outage_limit_s, job.stop)
         self._sink: Sink = sink_of(job, store, _SOURCE, outage)
         self.counts: Counter[str] = Counter()
@@ -117,7 +121,7 @@ class _Replay:
     def _station(self, idx: int) -> None:
         if not self._dry:
             self._store.checkpoints.begin(idx, None, self._job.now())
-        kept, untried = self._store.rejects.of_station(idx)
+        kept, untried = self._store.rejects.of_station(idx, self._other_shape)
         self.counts["untried"] += untried
         self.counts["tried"] += len(kept)
         found = [item for reject in kept if (item := _candidate(reject))]

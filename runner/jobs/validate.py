@@ -22,6 +22,7 @@ from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.process.job import Job
+from runner.sources import providers
 from runner.store.database import Store
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def recorded_outcome(
         StoreError: MongoDB could not answer.
     """
     ids = [station.idx for station in stations]
-    accounts = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes())
+    present = [one.name for one in providers().values() if one.present_only]
+    accounts = (account_of(outcome, ids, job.wanted) for outcome in store.runs.outcomes(present))
     return next(filter(None, accounts), None)
 
 

@@ -19,12 +19,12 @@ import structlog
 from runner.config.job import Output
 from runner.config.read import date_range
 from runner.config.settings import Config
-from runner.config.source import KEYS
 from runner.core.flaw import Flaw
 from runner.core.intervals import Interval, iso
 from runner.core.outcome import Outcome
 from runner.core.plan import Mode, Pace
 from runner.core.present import hours_asked
+from runner.core.provider import Key, Provider
 from runner.process.files import write_text
 from runner.process.secrets import Redactor, masked
 from runner.process.stop import StopFlag
@@ -62,6 +62,7 @@ class Job:
 
     Attributes:
         config: as composed and checked.
+        provider: what the configured source declares about itself.
         context: environment, run directory, command line.
         run_id: names the job in logs, documents and files.
         started_at: UTC; "now" for the range of the plan.
@@ -70,6 +71,7 @@ class Job:
     """
 
     config: Config
+    provider: Provider
     context: JobContext
     run_id: str
     started_at: datetime
@@ -116,8 +118,7 @@ class Job:
     @property
     def key_name(self) -> str | None:
         """The environment variable of the key that the source wants; None if it wants none."""
-        name, _issuer = KEYS.get(self.config.source.kind, (None, ""))
-        return name
+        return self.provider.key.variable if self.provider.key else None
 
     @property
     def key_host(self) -> str:
@@ -135,7 +136,7 @@ class Job:
     @property
     def asks_present(self) -> bool:
         """Whether the source has the present observation only."""
-        return self.source_kind == "aqicn_live"
+        return self.provider.present_only
 
     @property
     def pace(self) -> Pace:
@@ -267,14 +268,10 @@ class JobContext:
     shares_terminal: bool = False
 
 
-def missing_key_message(name: str = "AQICN_API_KEY") -> str:
-    """Return what to tell a person who has not set the API key of that name."""
-    free = {
-        "AQICN_API_KEY": "https://aqicn.org/data-platform/token/",
-        "OPENAQ_API_KEY": "https://explore.openaq.org/register",
-    }
+def missing_key_message(key: Key) -> str:
+    """Return what to do about an API key that is not set."""
     return (
-        f"{name} is not set: put it into the environment, or into a file .env here as\n"
-        f"{name}=your-key (free: {free[name]}).\n"
+        f"{key.variable} is not set: put it into the environment, or into a file .env here as\n"
+        f"{key.variable}=your-key (free: {key.free_at}).\n"
         "No key is needed by: make demo, and python -m runner source=airnow source.path=DIR"
     )

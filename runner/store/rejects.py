@@ -39,9 +39,6 @@ LONGEST_RAW = 16_384
 DEEPEST_RAW = 32
 """Levels of nesting of a record that is stored plainly; MongoDB itself allows 100."""
 
-_NOT_AQICN = ("airnow", "openaq", "openaq_archive")
-"""Sources whose refused records are rows of their own form, not records in AQICN's shape."""
-
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -197,17 +194,24 @@ class Rejects(Indexed):
             for item in found
         ]
 
-    def of_station(self, station_idx: int) -> tuple[list[KeptReject], int]:
+    def of_station(
+        self, station_idx: int, other_shape: Collection[str] = ()
+    ) -> tuple[list[KeptReject], int]:
         """Return the rejects of a station that can be tried again, and how many others there are.
 
-        Records that were cut cannot, nor rows of files, which are no records of the API.
+        Records that were cut cannot, nor those that are no records in AQICN's shape.
+
+        Args:
+            station_idx: the station.
+            other_shape: the sources whose rejects have a form of their own.
 
         Raises:
             StoreError: MongoDB could not answer.
         """
         with store_errors(NAME):
             found = list(self._collection.find({"station_idx": station_idx}))
-        kept = [reject for reject in map(_to_kept, found) if reject]
+        like_ours = (one for one in found if one.get("source") not in other_shape)
+        kept = [reject for reject in map(_to_kept, like_ours) if reject]
         return kept, len(found) - len(kept)
 
     def reasons(self, station_idx: int, window: Interval) -> dict[int, str]:
@@ -261,7 +265,7 @@ class Rejects(Indexed):
 
 
 def _to_kept(document: Document) -> KeptReject | None:
-    if document.get("raw_form") not in ("plain", "json") or document.get("source") in _NOT_AQICN:
+    if document.get("raw_form") not in ("plain", "json"):
         return None
     window, raw = document["window"], document["raw"]
     return KeptReject(

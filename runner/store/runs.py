@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pymongo
@@ -41,10 +41,12 @@ class Runs(Indexed):
         with store_errors(NAME):
             self._collection.replace_one({"_id": run_id}, {**document}, upsert=True)
 
-    def outcomes(self) -> Iterator[dict[str, Any]]:
+    def outcomes(self, passed_over: Collection[str] = ()) -> Iterator[dict[str, Any]]:
         """Yield the outcomes of the runs that ended, the newest first.
 
-        Runs of the present are passed over: they speak of no range, and there is one every hour.
+        Args:
+            passed_over: sources of the present: their runs speak of no range, and there is one
+                every hour.
 
         Raises:
             StoreError: MongoDB could not answer.
@@ -52,7 +54,7 @@ class Runs(Indexed):
         ended = {
             "outcome.windows": {"$exists": True},
             "job": {"$ne": "validate"},
-            "source": {"$ne": "aqicn_live"},
+            "source": {"$nin": [*passed_over]},
         }
         with store_errors(NAME):
             found = self._collection.find(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.sources.sandbox import Climatology, Sandbox
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.server import Sandbox
 from tests.product.product import FAST, Runner, readings_of
 
 pytestmark = pytest.mark.slow

@@ -47,4 +47,4 @@ def test_runs_of_the_present_hide_no_run_that_answers_for_a_range(database: Docu
         began = BEGAN + timedelta(hours=1 + hour)
         runs.started(f"live {hour}", {"started_at": began, "source": "aqicn_live"})
         runs.finished(f"live {hour}", {**told, "exit_code": 4})
-    assert list(runs.outcomes()) == [{**told, "exit_code": 0}]
+    assert list(runs.outcomes(["aqicn_live"])) == [{**told, "exit_code": 0}]

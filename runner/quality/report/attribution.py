@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from runner import sources
 from runner.core.aqi import SCALES
 from runner.quality.report.html import Markup, paragraph
 from runner.quality.report.run_files import RunFiles
@@ -63,29 +64,6 @@ def _licence(one: Mapping[str, Any]) -> str:
     return told + (f", since {' to '.join(period)}" if period else "")
 
 
-_OF = {
-    "aqicn": (
-        "Readings: World Air Quality Index project (aqicn.org, waqi.info) and the agencies that "
-        "measured them. Not validated. They may not be passed on as cached or archived data."
-    ),
-    "airnow": (
-        "Readings: U.S. Department of State and U.S. EPA AirNow (airnow.gov). Not fully verified "
-        "or validated."
-    ),
-    "openaq": (
-        "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of those who "
-        "measured them, each under a licence of its own. As reported, not validated."
-    ),
-    "openaq_archive": (
-        "Readings: computed from the OpenAQ archive (openaq.org) and those who measured, each "
-        "under a licence of its own. As reported, not validated."
-    ),
-    "invented": "Synthetic readings of the sandbox: nothing was measured.",
-    "sandbox": (
-        "Readings: the sandbox, which invents them or plays files back; the record does not say "
-        "which. Do not take them for measured."
-    ),
-}
 _FLAWED = "Some were changed on purpose, see the top of the report."
 
 
@@ -102,7 +80,10 @@ def flaws(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def attribution(document: Mapping[str, Any]) -> Markup:
     """Return the lines for the foot of a page about the readings of a quality.json."""
-    told = [_OF.get(name, f"Readings: {name}.") for name in providers(document)]
+    credited = {
+        name: text for one in sources.providers().values() for name, text in one.credits.items()
+    }
+    told = [credited.get(name, f"Readings: {name}.") for name in providers(document)]
     if document["source"] == "sandbox" and "airnow" in providers(document):
         told.append("Served by the sandbox, from files.")
     if flaws(document):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from runner.sources.sandbox import Climatology, Sandbox
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.server import Sandbox
 from tests.robustness.guards.conftest import Watched
 
 pytestmark = pytest.mark.slow
 
 REPORT = ("polars", "papermill", "nbformat", "nbclient", "nbconvert", "altair", "jupyter_client")
-API = ("requests", "urllib3", "runner.sources", "runner.jobs.backfill.engine")
+API = ("requests", "urllib3", "runner.sources.http", "runner.jobs.backfill.engine")
 OTHER_JOBS = (
     "runner.jobs.stations",
     "runner.jobs.match",
     "runner.jobs.replay",
 )
-SANDBOX = ("http.server", "runner.sources.sandbox", "runner.sources.sandbox.opening")
+SANDBOX = ("http.server", "runner.sources.sandbox.server", "runner.sources.sandbox.opening")
 OTHER_SOURCES = (
     "runner.jobs.openaq_opening",
     "runner.sources.openaq.api",

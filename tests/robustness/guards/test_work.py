@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from runner.sources.sandbox import Climatology, Sandbox
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.server import Sandbox
 from tests.robustness.guards.conftest import Watched
 
 pytestmark = pytest.mark.slow

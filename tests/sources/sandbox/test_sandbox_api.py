@@ -14,8 +14,9 @@ import requests
 
 from runner.core.intervals import Interval, hour_of, iso
 from runner.core.readings import to_readings
-from runner.sources.sandbox import Climatology, Replay, Sandbox
-from runner.sources.sandbox.values import Record
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.values import Record, Replay
 
 NOW = datetime(2025, 2, 14, 8, 20, tzinfo=UTC)
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh", -476599: "Phố Nguyễn Đình Thi"}

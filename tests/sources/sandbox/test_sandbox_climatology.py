@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import to_readings
-from runner.sources.sandbox import Climatology
-from runner.sources.sandbox.climatology import OFFSET_H
+from runner.sources.sandbox.climatology import OFFSET_H, Climatology
 from runner.sources.sandbox.values import Record
 
 HANOI, SAIGON = 8641, 8767

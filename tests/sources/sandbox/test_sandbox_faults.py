@@ -16,8 +16,9 @@ import requests
 
 from runner.core.errors import ConfigError
 from runner.core.intervals import hour_of, iso
-from runner.sources.sandbox import Climatology, Faults, Sandbox
-from runner.sources.sandbox.faults import Fault, FaultPlan, Quota
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.faults import Fault, FaultPlan, Faults, Quota
+from runner.sources.sandbox.server import Sandbox
 
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh"}
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from runner.core.flaw import LONGEST_H, Flaw, Kind, is_day
 from runner.core.intervals import Interval, hour_of, iso
-from runner.sources.sandbox import Climatology, Replay, Sandbox
+from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.flaws import Flawed
-from runner.sources.sandbox.values import Record
+from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.values import Record, Replay
 
 HANOI, HUE = 8641, 12488
 CLEAN = Climatology(3, missing_rate=0, dash_rate=0)

@@ -13,8 +13,9 @@ import requests
 
 from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, hour_of, iso
-from runner.sources.sandbox import Climatology, Replay, Sandbox
-from runner.sources.sandbox.values import Record
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.values import Record, Replay
 
 STATIONS = {1583: "Hà Nội", -476599: "Phố Nguyễn Đình Thi"}
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))

@@ -9,7 +9,9 @@ import requests
 
 from runner.core.intervals import Interval, hour_of
 from runner.core.readings import to_readings
-from runner.sources.sandbox import Climatology, Faults, Sandbox
+from runner.sources.sandbox.climatology import Climatology
+from runner.sources.sandbox.faults import Faults
+from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.wrong import Wrong, spoilt, wrong_of
 
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))
