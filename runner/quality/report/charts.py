@@ -1,25 +1,22 @@
-"""Charts as static pictures: no script, nothing fetched, the same for a viewer anywhere.
+"""The figures of the station and summary pages: no script, nothing fetched.
 
-Instants come in as text on the local clock, so that no library turns them into the clock of
-whoever looks at the page.
+A grid of thousands of hours is a PNG, which is smaller than as many shapes; the rest is SVG.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any
 
-import altair as alt
 import polars as pl
 
 from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
 from runner.quality.report.html import Markup, image, text
+from runner.quality.report.plots import OWN, PEERS, Plot, stacked
 from runner.quality.report.words import BANDS, CAUSE_COLOURS, OUTSIDE
 
 _MOST_LABELS = 12
@@ -88,7 +85,9 @@ def hours_image(
         f'<span style="left:{100 * at / width:.2f}%">{text(name)}</span>'
         for at, name in _labels(days["day"])
     )
-    said = f"{_legend()}Hours of the day are {text(zone)}." if with_legend else ""
+    said = (
+        f"{_legend(_bands_and_causes())}Hours of the day are {text(zone)}." if with_legend else ""
+    )
     said += " A mark below a day: a check found something in it." if with_legend and marks else ""
     return Markup(
         f'<figure><div class="hours"><div class="clock"><span>0 h</span><span>6 h</span>'
@@ -121,9 +120,12 @@ def _labels(days: pl.Series) -> list[tuple[int, str]]:
     return starts[::step]
 
 
-def _legend() -> str:
+def _bands_and_causes() -> list[tuple[str, str]]:
     named = [(band.colour, f"{band.label} {band.name}") for band in BANDS]
-    named += [(colour, CAUSE_WORDS[name]) for name, colour in CAUSE_COLOURS.items()]
+    return named + [(colour, CAUSE_WORDS[name]) for name, colour in CAUSE_COLOURS.items()]
+
+
+def _legend(named: Iterable[tuple[str, str]]) -> str:
     return (
         '<span class="legend">'
         + "".join(
@@ -135,27 +137,24 @@ def _legend() -> str:
 
 
 _WIDTH = 860
-_MOST_TICKS = 12
+_MOST_TICKS = 9
 _MONTH_PX = 72
-_OWN, _PEERS, _FLAG = "#1f4e8c", "#8a8f98", "#b3261e"
+_NARROWEST_PX = 220
+_BAR = 0.8
+"""Share of a month's room that its bar takes."""
+_UP = "hourly index (AQI)"
 
 
-def picture(chart: Any, alt_text: str) -> Markup:
-    """Return a chart as an SVG image."""
-    out = io.StringIO()
-    chart.configure(
-        background="white",
-        font="sans-serif",
-        axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12),
-        view=alt.ViewConfig(stroke=None),
-    ).save(out, format="svg")
-    return image("svg+xml", out.getvalue().encode(), alt_text, "max-width:100%;height:auto")
-
-
-def ticks(labels: list[str]) -> list[str]:
-    """Return the labels of an axis that has room for a dozen."""
+def ticks(labels: Sequence[str]) -> Sequence[tuple[float, str]]:
+    """Return place and text of the labels of an axis that has room for nine."""
     step = max(1, -(-len(labels) // _MOST_TICKS))
-    return labels[::step]
+    return list(enumerate(labels))[::step]
+
+
+def _highest(*columns: pl.Series) -> float:
+    """Return the highest value with some room above; 1 without one."""
+    values = [float(one) for column in columns for one in column if one is not None]
+    return 1.05 * max(values, default=0) or 1.0
 
 
 def daily_course(days: pl.DataFrame, flags: pl.DataFrame) -> Markup:
@@ -163,26 +162,18 @@ def daily_course(days: pl.DataFrame, flags: pl.DataFrame) -> Markup:
 
     Args:
         days: day (text), median, max; dense, so that a line breaks at missing days.
-        flags: day (text), check; without a row where nothing is flagged.
+        flags: day (text), check; without a row if nothing is flagged.
     """
     order = days["day"].to_list()
-    x = alt.X("day:O", title="local day", axis=alt.Axis(values=ticks(order), labelAngle=0))
-    base = alt.Chart(days).properties(width=_WIDTH, height=240)
-    most = base.mark_line(color=_PEERS, strokeWidth=1).encode(
-        x=x, y=alt.Y("max:Q", title="hourly index (AQI)")
-    )
-    middle = base.mark_line(color=_OWN, strokeWidth=1.6).encode(x=x, y="median:Q")
-    single = base.mark_point(color=_OWN, size=6, filled=True).encode(x=x, y="median:Q")
-    layers = [most, middle, single]
-    if flags.height:
-        layers.append(
-            alt.Chart(flags)
-            .mark_point(color=_FLAG, shape="triangle-down", filled=True, size=60)
-            .encode(x=x, y=alt.value(4))
-        )
-    flagged = f"; {counted(flags['day'].n_unique(), 'days')} marked" if flags.height else ""
-    said = f"Median (blue) and largest hour (grey) of every day{flagged}"
-    return picture(alt.layer(*layers), said)
+    places = list(range(len(order)))
+    plot = Plot(_WIDTH, 240, (0, len(order) - 1), _highest(days["max"]), _UP, "local day")
+    plot.axes(ticks(order))
+    plot.line(places, days["max"].to_list(), PEERS, 1)
+    plot.line(places, days["median"].to_list(), OWN, 1.8)
+    marked = set(flags["day"])
+    plot.marks([at for at, day in enumerate(order) if day in marked])
+    flagged = f"; {counted(len(marked), 'days')} marked" if marked else ""
+    return plot.markup(f"Median (blue) and largest hour (grey) of every day{flagged}")
 
 
 def by_hour_of_day(course: pl.DataFrame, zone: str) -> Markup:
@@ -190,70 +181,51 @@ def by_hour_of_day(course: pl.DataFrame, zone: str) -> Markup:
 
     Args:
         course: hod, q1, median, q3, peers (null without any).
-        zone: of hod, as told to a person.
+        zone: of hod, as shown to a person.
     """
-    x = alt.X("hod:Q", title=f"hour of the day, {zone}", scale=alt.Scale(domain=[0, _HOURS - 1]),
-              axis=alt.Axis(values=list(range(0, _HOURS, 3))))  # fmt: skip
-    base = alt.Chart(course).properties(width=_WIDTH // 2, height=220)
-    y = alt.Y("q1:Q", title="hourly index (AQI)")
-    band = base.mark_area(color=_OWN, opacity=0.18).encode(x=x, y=y, y2="q3:Q")
-    own = base.mark_line(color=_OWN, strokeWidth=2.4).encode(x=x, y="median:Q")
-    peers = base.mark_line(color=_PEERS, strokeWidth=1.6, strokeDash=[5, 3]).encode(
-        x=x, y="peers:Q"
+    top = _highest(course["q3"], course["peers"])
+    plot = Plot(_WIDTH // 2, 220, (0, _HOURS - 1), top, _UP, f"hour of the day, {zone}")
+    plot.axes([(hour, str(hour)) for hour in range(0, _HOURS, 3)])
+    hours = course["hod"].to_list()
+    plot.band(hours, course["q1"].to_list(), course["q3"].to_list())
+    plot.line(hours, course["peers"].to_list(), PEERS, 1.6, "5 3")
+    plot.line(hours, course["median"].to_list(), OWN, 2.4)
+    return plot.markup(
+        "Median (blue) between the quartiles, and the median of the other stations (dashed)"
     )
-    said = "Median (blue) between the quartiles, and the median of the other stations (dashed)"
-    return picture(alt.layer(band, peers, own), said)
 
 
 def shares_of_bands(shares: pl.DataFrame) -> Markup:
-    """Return the share of hours in every band, a bar a station.
+    """Return the share of hours in every band, a bar per station.
 
     Args:
         shares: station (text), category, share (0..1), sorted as it is to be shown.
     """
-    stations = shares["station"].unique(maintain_order=True).to_list()
     labels = [band.label for band in BANDS]
-    ranked = shares.with_columns(
-        pl.col("category").replace_strict(labels, range(len(labels))).alias("rank")
+    rows: dict[str, list[float]] = {}
+    for name, label, share in shares.select("station", "category", "share").iter_rows():
+        rows.setdefault(name, [0.0] * len(BANDS))[labels.index(label)] += share
+    chart = stacked(
+        list(rows.items()),
+        [band.colour for band in BANDS],
+        f"Share of the hours in every band, {counted(len(rows), 'stations')}",
     )
-    chart = (
-        alt.Chart(ranked)
-        .mark_bar(stroke="#444", strokeWidth=0.4)
-        .encode(
-            x=alt.X(
-                "share:Q",
-                title="share of the hours",
-                axis=alt.Axis(format="%"),
-                scale=alt.Scale(domain=[0, 1]),
-            ),
-            y=alt.Y("station:N", sort=stations, title=None, axis=alt.Axis(labelLimit=320)),
-            color=alt.Color(
-                "category:N",
-                scale=alt.Scale(domain=labels, range=[band.colour for band in BANDS]),
-                legend=alt.Legend(title="index", orient="top"),
-            ),
-            order="rank:O",
-        )
-        .properties(width=_WIDTH // 2 + 80)
-    )
-    return picture(chart, f"Share of the hours in every band, {counted(len(stations), 'stations')}")
+    entries = ((band.colour, f"{band.label} {band.name}") for band in BANDS)
+    return Markup(_legend(entries) + chart.html, repr(chart))
 
 
 def by_month(months: pl.DataFrame) -> Markup:
-    """Return a value a month as bars.
+    """Return a value per month as bars.
 
     Args:
-        months: month (text), ugm3 (null where there is too little); dense.
+        months: month (text), ugm3 (null if there is too little); dense.
     """
     order = months["month"].to_list()
-    chart = (
-        alt.Chart(months)
-        .mark_bar(color=_OWN)
-        .encode(
-            x=alt.X("month:O", sort=order, title="local month",
-                    axis=alt.Axis(values=ticks(order), labelAngle=0)),
-            y=alt.Y("ugm3:Q", title="PM2.5, µg/m³ (mean of the days)"),
-        )
-        .properties(width=min(_WIDTH, _MONTH_PX * len(order)), height=200)
-    )  # fmt: skip
-    return picture(chart, f"Mean PM2.5 of {counted(len(order), 'months')}")
+    width = max(_NARROWEST_PX, min(_WIDTH, _MONTH_PX * len(order)))
+    across = (-0.5, len(order) - 0.5)
+    title = "PM2.5, µg/m³ (mean of the days)"
+    plot = Plot(width, 200, across, _highest(months["ugm3"]), title, "local month")
+    plot.axes(ticks(order))
+    room = min(_MONTH_PX, width / len(order))
+    plot.bars(range(len(order)), months["ugm3"].to_list(), _BAR * room)
+    return plot.markup(f"Mean PM2.5 of {counted(len(order), 'months')}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from runner.core.text import counted
 from runner.quality.report.charts import hours_image, palette_png
 from runner.quality.report.html import Markup, image, text
+from runner.quality.report.plots import OWN, Plot
 from runner.quality.report.run_files import RunFiles
 from runner.quality.report.sections.pieces import (
     by_capture,
@@ -29,7 +28,6 @@ from runner.quality.report.words import BANDS, MONTHS, band_names, share
 MOST_CURVES = 24
 _WIDTH, _HEIGHT = 190, 96
 _ROUND = 50
-_XML = ('xmlns="http://www.w3.org/2000/svg" ', 'xmlns:xlink="http://www.w3.org/1999/xlink" ')
 
 
 def diurnal(run: RunFiles) -> Markup:
@@ -66,27 +64,18 @@ def _worst_first(run: RunFiles) -> list[Any]:
 
 def _chart(course: pl.DataFrame, top: int) -> str:
     """Return a chart as SVG in the page, which gives it its colours."""
-    base = alt.Chart(course.sort("hod").select("hod", "q1", "median", "q3"))
-    x = alt.X("hod:Q", title=None, scale=alt.Scale(domain=[0, 23], nice=False),
-              axis=alt.Axis(values=[0, 6, 12, 18], labelExpr="datum.value + ' h'"))  # fmt: skip
-    scale = alt.Scale(domain=[0, top], nice=False)
-    y = alt.Y("q1:Q", title=None, scale=scale, axis=alt.Axis(tickCount=3))
-    band = base.mark_area().encode(x=x, y=y, y2="q3:Q")
-    line = base.mark_line(strokeWidth=2).encode(x=x, y="median:Q")
-    out = io.StringIO()
-    alt.layer(band, line).properties(width=_WIDTH, height=_HEIGHT).configure(
-        background="transparent", view=alt.ViewConfig(stroke=None)
-    ).save(out, format="svg")
-    svg = out.getvalue()
-    for name in _XML:  # inside HTML they say nothing
-        svg = svg.replace(name, "", 1)
-    told = course.filter(pl.col("median").is_not_null()).sort("median", "hod")
-    low, high = told.row(0, named=True), told.row(-1, named=True)
-    label = text(
+    course = course.sort("hod")
+    hours = course["hod"].to_list()
+    plot = Plot(_WIDTH, _HEIGHT, (0, 23), top)
+    plot.axes([(hour, f"{hour} h") for hour in (0, 6, 12, 18)], steps=4)
+    plot.band(hours, course["q1"].to_list(), course["q3"].to_list())
+    plot.line(hours, course["median"].to_list(), OWN, 2)
+    known = course.filter(pl.col("median").is_not_null()).sort("median", "hod")
+    low, high = known.row(0, named=True), known.row(-1, named=True)
+    return plot.markup(
         f"Median AQI by hour: lowest {low['median']:.0f} at {low['hod']} h, "
         f"highest {high['median']:.0f} at {high['hod']} h"
-    )
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    ).html
 
 
 """Stations shown at once; the others are folded away."""
