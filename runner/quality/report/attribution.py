@@ -11,7 +11,7 @@ from runner.quality.report.html import Markup, paragraph
 from runner.quality.report.run_files import RunFiles
 
 _MOST = 200
-"""Places that are told; the file attributions.json has them all."""
+"""Places shown; the file attributions.json has them all."""
 _NOT_SAID = "licence not stated: look it up at openaq.org before passing these readings on"
 _USUAL = "aqicn"
 USUAL_SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
@@ -24,11 +24,11 @@ _OTHER_SCALE = (
 
 def places(run: RunFiles, station_idx: int | None = None) -> Markup:
     """Return a line for every place of a run, or of one station; nothing where none is known."""
-    told = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
-    lines = [paragraph(_line(one), "note") for one in told[:_MOST]]
-    lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(told)]
-    if len(told) > _MOST:
-        lines.append(paragraph(f"And {len(told) - _MOST:,} more in attributions.json.", "note"))
+    places = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
+    lines = [paragraph(_line(one), "note") for one in places[:_MOST]]
+    lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(places)]
+    if len(places) > _MOST:
+        lines.append(paragraph(f"And {len(places) - _MOST:,} more in attributions.json.", "note"))
     return sum(lines, Markup(""))
 
 
@@ -41,8 +41,8 @@ def scale_in_words(run: RunFiles) -> str:
     return f"hourly AQI on the scale {' and '.join(titles)}"
 
 
-def _other_scales(told: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({str(one["scale"]) for one in told if one.get("scale")} - {_USUAL})
+def _other_scales(places: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(one["scale"]) for one in places if one.get("scale")} - {_USUAL})
 
 
 def _line(place: Mapping[str, Any]) -> str:
@@ -55,13 +55,13 @@ def _line(place: Mapping[str, Any]) -> str:
 
 
 def _licence(one: Mapping[str, Any]) -> str:
-    told = str(one.get("name") or "a licence without a name")
+    words = str(one.get("name") or "a licence without a name")
     if one.get("attribution"):
-        told += f", attribution: {one['attribution']}"
+        words += f", attribution: {one['attribution']}"
     if one.get("url"):
-        told += f" ({one['url']})"
+        words += f" ({one['url']})"
     period = [str(one[key]) for key in ("from", "to") if one.get(key)]
-    return told + (f", since {' to '.join(period)}" if period else "")
+    return words + (f", since {' to '.join(period)}" if period else "")
 
 
 _FLAWED = "Some were changed on purpose, see the top of the report."
@@ -83,9 +83,9 @@ def attribution(document: Mapping[str, Any]) -> Markup:
     credited = {
         name: text for one in sources.providers().values() for name, text in one.credits.items()
     }
-    told = [credited.get(name, f"Readings: {name}.") for name in providers(document)]
+    lines = [credited.get(name, f"Readings: {name}.") for name in providers(document)]
     if document["source"] == "sandbox" and "airnow" in providers(document):
-        told.append("Served by the sandbox, from files.")
+        lines.append("Served by the sandbox, from files.")
     if flaws(document):
-        told.append(_FLAWED)
-    return paragraph(" ".join(told), "note")
+        lines.append(_FLAWED)
+    return paragraph(" ".join(lines), "note")

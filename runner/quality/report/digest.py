@@ -24,13 +24,13 @@ def digest(document: Mapping[str, Any]) -> str:
         document: quality.json.
     """
     counts, gaps, window = document["counts"], document["gaps"], document["window"]
-    told = ", ".join(f"{counts['checks'][name]} {name}" for name in (*_ORDER, "pass", "skip"))
+    checks = ", ".join(f"{counts['checks'][name]} {name}" for name in (*_ORDER, "pass", "skip"))
     missing = cause_words(gaps["hours_missing"])
     lines = [
         f"# Quality: {document['status'].upper()}",
         "",
         f"Run {plain(document['run_id'])}, {window['start']} to {window['end']} (UTC).",
-        f"Database {plain(document['database'])}, source {document['source']}. Checks: {told}.",
+        f"Database {plain(document['database'])}, source {document['source']}. Checks: {checks}.",
         "",
         f"- {counted(counts['readings'], 'readings')} of {counted(counts['stations'], 'stations')}",
         f"- capture: {percent(counts['capture'])} of {counts['expected_hours']:,} station-hours",

@@ -98,14 +98,14 @@ _LOOK_S = 0.05
 """How often it is looked whether the notebook has to end."""
 _START_S = 60
 _OVERTIME_S = 10.0
-"""A kernel that does not heed the interrupt of a cell's timeout is killed after so many seconds."""
+"""Seconds after which a kernel that ignores the interrupt of a cell's timeout is killed."""
 _LONGEST_REASON = 200
 _BANNER = "papermill-error-cell-tag"
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What became of a notebook.
+    """The result of one notebook.
 
     Attributes:
         notebook: the executed copy; complete unless there is an error.

@@ -169,7 +169,7 @@ def render(executed_notebook: Path, target: Path) -> None:
 
 
 def section_of(cell: Mapping[str, Any]) -> Section | None:
-    """Return the section that a cell is; None where it is none."""
+    """Return the section that a cell is; None if it is none."""
     metadata = cell.get("metadata", {})
     ids = [tag for tag in metadata.get("tags", ()) if tag.startswith(_SECTION)]
     if not ids or cell.get("cell_type") != "code":
@@ -194,8 +194,8 @@ def reason(error: Mapping[str, Any]) -> str:
         (_DIRECTORIES, "…/"),
     ):
         said = pattern.sub(stands, said)
-    told = harmless(f"{error.get('ename', 'Error')}: {said}")
-    return told if len(told) <= _LONGEST_REASON else f"{told[:_LONGEST_REASON]}…"
+    reason = harmless(f"{error.get('ename', 'Error')}: {said}")
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
 
 
 def _through_template(sections: list[Section]) -> str:

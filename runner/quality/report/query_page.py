@@ -57,17 +57,17 @@ class QueryPage:
         if not asked:
             return cls(run, {}, "The run looked at no station: there is nothing to ask.")
         if not os.environ.get("MONGO_URI"):
-            told = f"Answers of {when}, as the runner got them." if stored else _NOT_ASKED
-            return cls(run, asked, told)
+            origin = f"Answers of {when}, as the runner got them." if stored else _NOT_ASKED
+            return cls(run, asked, origin)
         try:
             live = run_live(asked)
         except RunnerError as error:
-            told = (
+            origin = (
                 f"Answers of {when}; asking again failed: {error.message}"
                 if stored
                 else f"The database is out of reach, there are no answers to show: {error.message}"
             )
-            return cls(run, asked, told)
+            return cls(run, asked, origin)
         return cls(run, live, f"Answers of {live['made_at']}, asked just now with MONGO_URI.")
 
     def introduction(self) -> Markup:

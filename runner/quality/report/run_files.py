@@ -71,10 +71,10 @@ class RunFiles:
         """Whose measurements these are, by place; nothing where the source did not say."""
         try:
             text = (self.directory.parent / ATTRIBUTIONS).read_text(encoding="utf-8")
-            told = json.loads(text).get("attributions")
+            kept = json.loads(text).get("attributions")
         except (OSError, ValueError, AttributeError):
             return ()
-        return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else ()
+        return [one for one in kept if isinstance(one, dict)] if isinstance(kept, list) else ()
 
     @property
     def offset_h(self) -> int:
@@ -83,7 +83,7 @@ class RunFiles:
 
     @property
     def zone(self) -> str:
-        """Local time as told to a person: UTC+7."""
+        """Local time as shown to a person: UTC+7."""
         return f"UTC{self.offset_h:+d}" if self.offset_h else "UTC"
 
     @cached_property
@@ -126,9 +126,9 @@ class RunFiles:
     @property
     def window(self) -> tuple[int, int]:
         """First and last-but-one hour of the range, hours since 1970, half-open."""
-        told = self.document["window"]
+        window = self.document["window"]
         start, end = (
-            pl.Series([told[side]]).str.to_datetime("%Y-%m-%dT%H:%M:%SZ").dt.timestamp("ms")[0]
+            pl.Series([window[side]]).str.to_datetime("%Y-%m-%dT%H:%M:%SZ").dt.timestamp("ms")[0]
             for side in ("start", "end")
         )
         return start // _HOUR_MS, end // _HOUR_MS

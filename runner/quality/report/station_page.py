@@ -97,11 +97,11 @@ class StationPage:
 
     def _examples(self, check: Any) -> str:
         mine = [one for one in check["samples"] if one.get("station_idx") == self.station_idx]
-        told = []
+        lines = []
         for sample in mine[:_MOST_SAMPLES]:
             parts = [f"{key} {value}" for key, value in sample.items() if key != "station_idx"]
-            told.append(", ".join(parts))
-        return "; ".join(told)
+            lines.append(", ".join(parts))
+        return "; ".join(lines)
 
     def hours(self) -> Markup:
         """Every hour as a pixel."""
@@ -127,9 +127,9 @@ class StationPage:
         if not flags.height:
             return chart + paragraph("Blue: median of the day; grey: its largest hour.")
         named = flags.group_by("check").len().sort("check")
-        told = ", ".join(f"{check} (days: {count})" for check, count in named.iter_rows())
+        marks = ", ".join(f"{check} (days: {count})" for check, count in named.iter_rows())
         return chart + paragraph(
-            f"Blue: median of the day; grey: its largest hour; triangles: marked by {told}."
+            f"Blue: median of the day; grey: its largest hour; triangles: marked by {marks}."
         )
 
     def flags(self) -> pl.DataFrame:
@@ -143,12 +143,12 @@ class StationPage:
         gaps = self.run.gaps(self.station_idx)
         if not gaps.height:
             return paragraph("No hour is missing.")
-        told = gaps.head(_MOST_GAPS).with_columns(
+        longest = gaps.head(_MOST_GAPS).with_columns(
             self.run.local("start").alias("from"), self.run.local("end").alias("to")
         )
         rows = [
             (row["from"], row["to"], row["hours"], gap_words(row), row["detail"] or "")
-            for row in told.iter_rows(named=True)
+            for row in longest.iter_rows(named=True)
         ]
         zone = self.run.zone
         shown = table((f"from ({zone})", f"to ({zone})", "hours", "cause", "detail"), rows)

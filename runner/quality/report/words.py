@@ -73,7 +73,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ONE_PERCENT, _ALMOST_ALL = 1.0, 99.95
 _DAY_H = 24
 _MOST_HOURS = 72
-"""Hours up to which a duration is told in hours alone."""
+"""Hours up to which a duration is shown in hours alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def change(now: float | None, before: float | None, *, points: bool = False) -> 
     Args:
         now: of this run.
         before: of the previous run.
-        points: whether both are shares, told in percentage points.
+        points: whether both are shares, shown in percentage points.
     """
     if now is None or before is None:
         return ""
@@ -146,8 +146,8 @@ def change(now: float | None, before: float | None, *, points: bool = False) -> 
         return "as in the previous run"
     difference = 100 * (now - before) if points else now - before
     sign = "+" if difference > 0 else "−"  # noqa: RUF001 - a minus as printed
-    told = f"{abs(difference):,.2f} points" if points else f"{abs(difference):,}"
-    return f"{sign}{told} since the previous run"
+    size = f"{abs(difference):,.2f} points" if points else f"{abs(difference):,}"
+    return f"{sign}{size} since the previous run"
 
 
 def local(instant: str | None, offset_h: int) -> str:

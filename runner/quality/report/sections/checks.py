@@ -24,10 +24,10 @@ _HOW = (
 
 def agreement(run: RunFiles) -> str:
     """Return a table a station, folded; nothing where no file was named."""
-    told: Sequence[Mapping[str, Any]] = run.document.get("external") or ()
+    compared: Sequence[Mapping[str, Any]] = run.document.get("external") or ()
     known = names(run)
     html = ""
-    for idx, rows in groupby(told, key=lambda row: row["station_idx"]):
+    for idx, rows in groupby(compared, key=lambda row: row["station_idx"]):
         months = list(rows)
         days, equal = (sum(row[key] for row in months) for key in ("days", "equal"))
         name = known.get(idx) or f"station {idx}"
@@ -83,12 +83,12 @@ def before(check: Mapping[str, Any]) -> str:
         return f"was {text(old['status'])}" if old and old.get("status") else "—"
     now, then = check["observed"], old["observed"]
     low_is_bad = check["direction"] == "min"
-    told = share(then) if low_is_bad else f"{then:,}"
+    was = share(then) if low_is_bad else f"{then:,}"
     if now == then:
-        return f'= same <span class="note">({text(told)})</span>'
+        return f'= same <span class="note">({text(was)})</span>'
     worse = now < then if low_is_bad else now > then
     word, kind = ("▲ worse", "worse") if worse else ("▼ better", "better")
-    return f'<span class="{kind}">{word}</span> <span class="note">(was {text(told)})</span>'
+    return f'<span class="{kind}">{word}</span> <span class="note">(was {text(was)})</span>'
 
 
 _MOST = 2
@@ -104,14 +104,14 @@ def when(check: Mapping[str, Any], offset_h: int) -> str:
     2024-06-08 00:00`, the end not included.
     """
     spans = _joined(sorted(_spans(check["samples"])))
-    told = [_span(*span, offset_h) for span in spans]
-    told += dict.fromkeys(_days(check["samples"]))
-    if not told:
+    periods = [_span(*span, offset_h) for span in spans]
+    periods += dict.fromkeys(_days(check["samples"]))
+    if not periods:
         return ""
     unseen = (check["samples_total"] or 0) > len(check["samples"])
-    rest = len(told) - _MOST
+    rest = len(periods) - _MOST
     more = "and others" if unseen else f"and {rest} more" if rest > 0 else ""
-    return text(" ".join(filter(None, (", ".join(told[:_MOST]), more))))
+    return text(" ".join(filter(None, (", ".join(periods[:_MOST]), more))))
 
 
 def _spans(samples: Any) -> Iterator[tuple[datetime, datetime]]:
@@ -189,8 +189,8 @@ def _table(run: RunFiles, listed: Sequence[Mapping[str, Any]]) -> str:
 
 def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> str:
     said = f"<br>{clipped(item['message'], 200)}" if item["status"] == "error" else ""
-    told = f"{said}{_told(run, item)}{_accepted(item, known)}"
-    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{told}"
+    words = f"{said}{_told(run, item)}{_accepted(item, known)}"
+    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{words}"
     cells = (
         ("", badge(item["status"])),
         ("", title),
@@ -216,18 +216,18 @@ def _told(run: RunFiles, item: Mapping[str, Any]) -> str:
 
 
 def _accepted(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
-    told = []
+    parts = []
     for one in item["accepted"]:
         if not one["n_failed"]:
             continue
         idx = one["station_idx"]
         about = "all stations" if idx is None else clipped(known.get(idx) or f"station {idx}", 34)
         state = "Acceptance expired" if one["expired"] else "Accepted until"
-        told.append(
+        parts.append(
             f'<p class="accepted">{state} {text(one["until"])} ({about}): '
             f"{clipped(one['reason'], 200)}</p>"
         )
-    return "".join(told)
+    return "".join(parts)
 
 
 def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
@@ -259,18 +259,18 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
 
 def _cell(key: str, value: Any, offset_h: int) -> str:
     if value is None:
-        told = ""
+        shown = ""
     elif is_instant(value):
-        told = local(value, offset_h)
+        shown = local(value, offset_h)
     elif key in _SHARES and isinstance(value, int | float):
-        told = share(value)
+        shown = share(value)
     elif isinstance(value, float):
-        told = f"{value:,.4g}"
+        shown = f"{value:,.4g}"
     elif isinstance(value, int) and key != "station_idx":
-        told = f"{value:,}"
+        shown = f"{value:,}"
     else:
-        told = clipped(CAUSES.get(value, value) if key == "cause" else value, _LONGEST_VALUE)
-    return f"<td{_side(value)}>{told}</td>"
+        shown = clipped(CAUSES.get(value, value) if key == "cause" else value, _LONGEST_VALUE)
+    return f"<td{_side(value)}>{shown}</td>"
 
 
 def _side(value: Any) -> str:

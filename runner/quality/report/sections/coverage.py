@@ -181,7 +181,7 @@ def _cell(month: str, row: Mapping[str, Any] | None) -> str:
         return '<td class="c0">·</td>'
     kind = next((name for least, name in _STEPS if row["capture"] >= least), "c1")
     missing = cause_words({cause: row.get(cause) or 0 for cause in CAUSES})
-    told = f"{month_name(month)}: {row['readings']:,} of {row['expected']:,} h"
-    title = text(f"{told}; {missing}" if missing else told)
+    summary = f"{month_name(month)}: {row['readings']:,} of {row['expected']:,} h"
+    title = text(f"{summary}; {missing}" if missing else summary)
     percent = int(100 * row["capture"])  # rounded down: 100 means all
     return f'<td class="{kind}" title="{title}">{percent}</td>'

@@ -138,14 +138,14 @@ def verdict(run: RunFiles) -> Markup:
 
 def _counts(document: Mapping[str, Any]) -> str:
     checks = document["counts"]["checks"]
-    told = [
+    counts_shown = [
         f"of {counted(sum(checks.values()), 'checks')} {checks['fail']} fail",
         *([f"{checks['error']} broke"] if checks["error"] else []),
         f"{checks['warn']} warn",
         f"{checks['pass']} pass",
     ]
     skipped = f"; {checks['skip']} had nothing to look at" if checks["skip"] else ""
-    return ", ".join(told) + skipped
+    return ", ".join(counts_shown) + skipped
 
 
 def _reasons(run: RunFiles) -> str:
@@ -175,8 +175,8 @@ def _where(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
 
 
 def _when(run: RunFiles, item: Mapping[str, Any]) -> str:
-    told = when(item, run.offset_h)
-    return f", <b>{told}</b>" if told else ""
+    moment = when(item, run.offset_h)
+    return f", <b>{moment}</b>" if moment else ""
 
 
 def _gate(document: Mapping[str, Any]) -> str:

@@ -24,7 +24,9 @@ _KNOTS = ", ".join(f"{index} at {ugm3:g}" for ugm3, index in AQICN_PM25.knots[1:
 def provenance(run: RunFiles) -> Markup:
     """Return the facts, the settings, and the terms."""
     document, window = run.document, run.document["window"]
-    versions = ", ".join(f"{name} {told}" for name, told in sorted(document["versions"].items()))
+    versions = ", ".join(
+        f"{name} {version}" for name, version in sorted(document["versions"].items())
+    )
     active = window["expected"] == "active"
     facts = [
         ("Command", f"<code>{text(document['config']['command'])}</code>"),
@@ -47,29 +49,29 @@ def _scale(run: RunFiles) -> list[tuple[str, str]]:
     words = scale_in_words(run)
     if words != USUAL_SCALE:  # more about it stands below, with the places
         return [("Scale", clipped(f"{words}. Not the daily AQI.", 600))]
-    told = (
+    words = (
         f"{words}: the concentration of one hour is put through breakpoints made for 24 hours (AQI "
         f"{_KNOTS} µg/m³). Not the daily AQI. Whether AQICN took over the breakpoints of May 2024 "
         "is not known."
     )
-    return [("Scale", clipped(told, 600)), ("Scale's source", clipped(SCALE_SOURCE, 600))]
+    return [("Scale", clipped(words, 600)), ("Scale's source", clipped(SCALE_SOURCE, 600))]
 
 
 def _compared(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     compare = document["compare"]
     if not compare:
         return [("Compared with", "no earlier run of the same stations and range")]
-    told = [
+    differences = [
         f"run {compare['with']} ({compare.get('status')})",
         f"{counted(compare['common_days'], 'station-days')} in both",
         f"{counted(compare['lost_readings'], 'readings')} lost",
         f"{counted(compare['changed_days'], 'days')} with other values",
     ]
     if capture := (compare.get("counts") or {}).get("capture"):
-        told.append(f"capture was {share(capture)}")
+        differences.append(f"capture was {share(capture)}")
     if compare["config_diff"]:
-        told.append(f"settings that differ: {', '.join(compare['config_diff'])}")
-    return [("Compared with", clipped("; ".join(told), 500))]
+        differences.append(f"settings that differ: {', '.join(compare['config_diff'])}")
+    return [("Compared with", clipped("; ".join(differences), 500))]
 
 
 def _settings(run: RunFiles) -> str:

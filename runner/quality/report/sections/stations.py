@@ -65,8 +65,8 @@ def _row(one: Mapping[str, Any], titles: Mapping[str, str], offset_h: int, *, pl
 
 def _day(instant: str | None, offset_h: int) -> str:
     """Return the local day of an instant; pointing at it shows the hour."""
-    told = local(instant, offset_h)
-    return f'<span title="{told}">{told[:10]}</span>'
+    shown = local(instant, offset_h)
+    return f'<span title="{shown}">{shown[:10]}</span>'
 
 
 def _progress(one: Mapping[str, Any]) -> str:
@@ -88,10 +88,10 @@ def _blamed(one: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """Return the checks that blame a station: the first in words, the others by their ids."""
     blame = one["checks"]
     ids = [*((id_, "b") for id_ in blame["fail"]), *((id_, "span") for id_ in blame["warn"])]
-    told = [
+    shown = [
         f"<{tag}>{text(id_)} {text(titles.get(id_, ''))}</{tag}>" for id_, tag in ids[:_MOST_TITLES]
     ]
     rest = ids[_MOST_TITLES:_MOST_IDS]
-    told += [" ".join(f"<{tag}>{text(id_)}</{tag}>" for id_, tag in rest)] if rest else []
-    told += [f"and {len(ids) - _MOST_IDS} more"] if len(ids) > _MOST_IDS else []
-    return "<br>".join(told) or "—"
+    shown += [" ".join(f"<{tag}>{text(id_)}</{tag}>" for id_, tag in rest)] if rest else []
+    shown += [f"and {len(ids) - _MOST_IDS} more"] if len(ids) > _MOST_IDS else []
+    return "<br>".join(shown) or "—"
