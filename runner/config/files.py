@@ -204,7 +204,7 @@ def profile_slips(path: Path) -> Iterator[str]:
     try:
         content = load_yaml(text)
     except yaml.YAMLError:
-        return  # told with line and column when the file is composed
+        return  # reported with line and column when the file is composed
     entries = content.get("defaults", []) if isinstance(content, dict) else []
     if not isinstance(entries, list):
         yield f"{path}: defaults is a list; write\ndefaults:\n  - override /stations: hanoi"

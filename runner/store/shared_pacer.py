@@ -32,7 +32,7 @@ log = structlog.get_logger()
 LARGEST_BLOCK = 50
 _LARGEST_SHARE = 20
 _ROUND_TRIPS = 20
-"""A block lasts for so many round trips, which then cost a twentieth of the time at most."""
+"""Round trips that a block lasts for, so that they cost a twentieth of the time at most."""
 _LOOK_S = 0.25
 """Seconds before a slot at which a pause of others is looked for."""
 _FRESH_S, _LONGEST_FRESH_S = 0.5, 5.0
@@ -145,7 +145,7 @@ class SharedPacer:
             Whether this call began or lengthened the pause of this process.
 
         Raises:
-            StoreError: the others could not be told.
+            StoreError: the others could not be informed.
         """
         until_s = self._clock() + seconds
         with self._pausing:

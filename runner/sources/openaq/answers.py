@@ -200,8 +200,8 @@ class OpenAqReader:
         return OpenAqError(said, scope=Scope.RETRY if transient else Scope.STATION)
 
     def _throttled(self, reply: Reply, said: str) -> OpenAqRateLimitError:
-        told = (_seconds(reply, "x-ratelimit-reset"), reply.retry_after_s)
-        asked_s = max((max(1.0, each) for each in told if each is not None), default=_MINUTE_S)
+        waits = (_seconds(reply, "x-ratelimit-reset"), reply.retry_after_s)
+        asked_s = max((max(1.0, each) for each in waits if each is not None), default=_MINUTE_S)
         with self._lock:
             now = self._clock()
             if now >= self._refused_until:  # not one that was under way when another was refused
@@ -272,6 +272,6 @@ def _refusal_in(content: Any, results: Any) -> Reply | None:
 
 
 def _seconds(reply: Reply, header: str) -> float | None:
-    """Return a header that is a whole number; None where it is not there, or none."""
+    """Return a header that is a whole number; None if it is missing, or is none."""
     text = reply.headers.get(header, "").strip()
     return float(text[:9]) if text.isascii() and text.isdigit() else None

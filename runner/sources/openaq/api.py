@@ -88,7 +88,7 @@ class OpenAqSource:
     def attributions(self) -> list[dict[str, Any]]:
         """Return who measured, under which licence, and the scale of the indices, by location."""
         known = sorted(self._attributions.copy().items())
-        return [{**told, "scale": self._scale} for _location, told in known]
+        return [{**terms, "scale": self._scale} for _location, terms in known]
 
     def fetch(self, station: Station, window: Interval) -> Answer:
         """Return the records of a window, what was refused, and the hours nobody was asked for.
@@ -174,8 +174,8 @@ class OpenAqSource:
         """Return the sensors of pollutants of a location; asks once a run."""
         with self._asking[location]:
             if location not in self._sensors:
-                told = self._ask(f"/v3/locations/{location}", station).rows
-                self._attributions[location] = terms_of(location, station.idx, told)
+                rows = self._ask(f"/v3/locations/{location}", station).rows
+                self._attributions[location] = terms_of(location, station.idx, rows)
                 rows = self._ask(f"/v3/locations/{location}/sensors", station).rows
                 found = [_sensor(location, row) for row in rows]
                 self._sensors[location] = [sensor for sensor in found if sensor]

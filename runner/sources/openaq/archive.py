@@ -373,7 +373,10 @@ def _usual_counts(hours: _Hours) -> dict[tuple[int, str, date], int]:
     counts: defaultdict[tuple[int, str, date], Counter[int]] = defaultdict(Counter)
     for (sensor, pollutant, _), hour in hours.items():
         counts[sensor, pollutant, _day(next(iter(hour.rows.values())))][len(hour.rows)] += 1
-    return {key: max(told, key=lambda count: (told[count], count)) for key, told in counts.items()}
+    return {
+        key: max(count_of, key=lambda count: (count_of[count], count))
+        for key, count_of in counts.items()
+    }
 
 
 def _day(row: _Row) -> date:

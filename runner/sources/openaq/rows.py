@@ -41,14 +41,14 @@ def terms_of(location: int, station_idx: int, results: Sequence[Any]) -> dict[st
         {"station_idx", "location", "name", "provider", "owner", "licences": [{"name",
         "attribution", "url", "from", "to"}]}; what OpenAQ does not say is None.
     """
-    told = results[0] if results and isinstance(results[0], dict) else {}
-    licences = told.get("licenses")
+    place = results[0] if results and isinstance(results[0], dict) else {}
+    licences = place.get("licenses")
     return {
         "station_idx": station_idx,
         "location": location,
-        "name": _text(told.get("name")),
-        "provider": _named(told.get("provider")),
-        "owner": _named(told.get("owner")),
+        "name": _text(place.get("name")),
+        "provider": _named(place.get("provider")),
+        "owner": _named(place.get("owner")),
         "licences": [
             _licence(one)
             for one in (licences if isinstance(licences, list) else ())
@@ -95,7 +95,7 @@ class Sensor:
         location: of the location.
         pollutant: what it measures.
         unit: of its values, as OpenAQ spells it.
-        hours: labels of its first hour and the one after its last; None where they are not said.
+        hours: labels of its first hour and the one after its last; None if the API does not say.
     """
 
     id: int
@@ -145,7 +145,7 @@ def measured_of(row: Any, sensor: Sensor, window: Interval, terms: Terms) -> Mea
 
 
 def label_of(period: Any) -> tuple[datetime, LocalTime] | None:
-    """Return the end of a period, UTC, and on the wall clock there; None where it is not told."""
+    """Return the end of a period, UTC, and on the wall clock there; None if it cannot be read."""
     ended = period.get("datetimeTo") if isinstance(period, dict) else None
     if not isinstance(ended, dict):
         return None
@@ -207,14 +207,14 @@ def _is_one_hour(period: Mapping[str, Any], ended: datetime) -> bool:
 
 
 def _parameter(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = row.get("parameter")
-    return told if isinstance(told, dict) else {}
+    parameter = row.get("parameter")
+    return parameter if isinstance(parameter, dict) else {}
 
 
 def _coverage(row: Mapping[str, Any]) -> float | None:
-    """Return percent of the hour, at most FULL; None where it is not said."""
-    told = row.get("coverage")
-    percent = told.get("percentComplete") if isinstance(told, dict) else None
+    """Return percent of the hour, at most FULL; None if the API does not say."""
+    coverage = row.get("coverage")
+    percent = coverage.get("percentComplete") if isinstance(coverage, dict) else None
     return min(float(percent), FULL) if _is_number(percent) else None
 
 
