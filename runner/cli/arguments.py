@@ -19,29 +19,47 @@ from runner.config.files import (
 from runner.core.errors import ConfigError
 from runner.process.secrets import Environment
 
-_ALONE = (
-    "--multirun",
-    "-m",
-    "--run",
-    "-r",
-    "--resolve",
-    "--hydra-help",
-    "--shell-completion",
-    "-sc",
-)
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag that `--hydra-help` lists.
+
+    Attributes:
+        names: its spellings.
+        help: a sentence about it.
+        values: the values allowed; any if empty.
+        value: name of its value; empty for none.
+        shows: what it shows instead of a run, as `Arguments.wants`; empty if it shows nothing.
+    """
+
+    names: tuple[str, ...]
+    help: str
+    values: tuple[str, ...] = ()
+    value: str = ""
+    shows: str = ""
+
+
 _SWEEP = frozenset({"--multirun", "-m"})
 _INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-_WITH_VALUE: dict[str, tuple[str, ...]] = {
-    "--cfg": ("job", "hydra", "all"),
-    "-c": ("job", "hydra", "all"),
-    "--info": _INFO,
-    "-i": _INFO,
-    "--package": (),
-    "-p": (),
-    "--config-dir": (),
-    "-cd": (),
-}
-"""Hydra's flags that take a value, and the values allowed; empty for any."""
+FLAGS = (
+    Flag(("--multirun", "-m"), "Run once for each of a=1,2, of a=range(8) and of a=glob(*)."),
+    Flag(("--run", "-r"), "Run once, as without it."),
+    Flag(("--cfg", "-c"), "Print the settings.", ("job", "hydra", "all"), "PART", "cfg"),
+    Flag(("--resolve",), "With --cfg: replace references to other settings by their values."),
+    Flag(("--package", "-p"), "With --cfg: print this part only, as stations.", (), "KEY"),
+    Flag(("--config-dir", "-cd"), "Use your own YAML files, too.", (), "DIR"),
+    Flag(("--info", "-i"), "Print how the settings are put together.", _INFO, "WHAT", "info"),
+    Flag(
+        ("--shell-completion", "-sc"),
+        'Complete words with TAB: eval "$(runner -sc install=bash)".',
+        (),
+        "install=SHELL",
+        "completion",
+    ),
+    Flag(("--hydra-help",), "Print this page.", shows="hydra-help"),
+)
+"""Flags that are Hydra's own in other programs; Hydra's parser reads only `sys.argv`."""
+_BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
 
 _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
     "--years": lambda values: f"backfill.years={_one(values, 'N')}",
@@ -90,11 +108,11 @@ class Arguments:
     """A command line that passed.
 
     Attributes:
-        flags: Hydra's flags.
+        flags: those of FLAGS that were typed, each followed by its value.
         overrides: the other words, KEY=VALUE each.
         private_dir: directory of private YAML files, if any.
         repeated: flags that belong to the command that repeats the job.
-        wants: "help", "version", "schema" or "run".
+        wants: "help", "version", "schema", "run", or what a flag shows.
         schema: name of the schema that is wanted.
     """
 
@@ -106,21 +124,19 @@ class Arguments:
     schema: str = "profile"
 
     @property
-    def for_hydra(self) -> list[str]:
-        """The arguments as Hydra's parser wants them: flags first."""
-        private = [f"hydra.searchpath=[{quoted(self.private_address)}]"] if self.private_dir else []
-        return [*self.flags, *self.overrides, *private]
-
-    @property
-    def private_address(self) -> str:
-        """The private directory in Hydra's search path, see runner/cli/yaml_source.py."""
-        # Hydra keeps the escape of an interpolation there: `$` must not look like one.
-        return "private://" + str(self.private_dir).replace("%", "%25").replace("$", "%24")
+    def varies(self) -> bool:
+        """Whether every value of a list is a job of its own."""
+        return not _SWEEP.isdisjoint(self.flags)
 
     @property
     def is_sweep(self) -> bool:
-        """Whether every value of a list is a job of its own, and nothing is only to be shown."""
-        return bool(self.flags) and set(self.flags) <= _SWEEP
+        """Whether several jobs are to run."""
+        return self.varies and self.wants == "run"
+
+    def value(self, *names: str) -> str:
+        """Return the value of a flag, given by any of its names; empty if it was not typed."""
+        flags = iter(self.flags)
+        return next((next(flags) for flag in flags if flag in names), "")
 
     @property
     def directories(self) -> list[Path]:
@@ -154,13 +170,18 @@ def parse(argv: Sequence[str], environment: Environment) -> Arguments:
     rest = list(argv)
     while rest:
         line.take(rest.pop(0), rest)
-    if line.wants == "run":
+    composes = line.wants not in ("help", "version", "schema", "hydra-help")
+    if composes:
         _refuse(line.old)
         for word in line.words:
             _check_override(word)
-    sweep = _SWEEP & set(line.flags)
+    if line.wants != "cfg":
+        for flag in ("--resolve", "--package", "-p"):
+            if flag in line.flags and composes:
+                raise ConfigError(f"{flag} belongs to --cfg; write --cfg job {flag}")
+    sweep = not _SWEEP.isdisjoint(line.flags)
     private = line.private_dir or environment.get(PRIVATE_DIR_VARIABLE)
-    quote = line.wants == "run" and not sweep
+    quote = composes and not sweep
     return Arguments(
         tuple(line.flags),
         tuple(map(_in_quotes, line.words) if quote else line.words),
@@ -196,9 +217,9 @@ class _Line:
         typed, has_value, value = word.partition("=")
         flag = _modern(typed)
         if flag in ("--help", "-h", "--version"):
-            self.wants = "version" if flag == "--version" else "help"
+            self._show("version" if flag == "--version" else "help")
         elif flag == "--schema":
-            self.wants = "schema"
+            self._show("schema")
             self.schema = _schema_named(value if has_value else _value_if_any(rest))
         elif flag in _OLD_FLAGS:
             values = [value] if has_value else _values(rest)
@@ -207,12 +228,25 @@ class _Line:
             self.old.append((shown, _OLD_FLAGS[flag](parts)))
         elif flag in ("--config-dir", "-cd"):
             self.private_dir = value if has_value else _value_of(flag, rest)
-        elif flag in _WITH_VALUE:
-            self.flags += [flag, value if has_value else _value_of(flag, rest)]
-        elif flag in _ALONE:
+        elif flag in _BY_NAME:
+            known = _BY_NAME[flag]
+            self._show(known.shows)
             self.flags.append(flag)
+            if known.value:
+                self.flags.append(value if has_value else _value_of(flag, rest))
+                _check_value(flag, self.flags[-1])
+            elif has_value:
+                raise ConfigError(f"{flag} takes no value")
         else:
             raise _unknown_flag(flag)
+
+    def _show(self, what: str) -> None:
+        """Note what to show instead of a run; a page of help comes first."""
+        if not what or self.wants in ("help", "version"):
+            return
+        if self.wants not in ("run", what) and what not in ("help", "version"):
+            raise ConfigError("one of --cfg, --info, --shell-completion, --schema at a time")
+        self.wants = what
 
 
 def _is_flag(word: str) -> bool:
@@ -242,12 +276,18 @@ def _schema_named(name: str) -> str:
 
 
 def _value_of(flag: str, rest: list[str]) -> str:
-    allowed = _WITH_VALUE[flag]
+    allowed = _BY_NAME[flag].values
     if rest and (not allowed or rest[0] in allowed) and not _is_flag(rest[0]):
         return rest.pop(0)
     if allowed is _INFO:
         return "all"
-    raise ConfigError(f"{flag} needs a value: {' or '.join(allowed) or 'as in --help'}")
+    raise ConfigError(f"{flag} needs a value: {' or '.join(allowed) or 'as in --hydra-help'}")
+
+
+def _check_value(flag: str, value: str) -> None:
+    allowed = _BY_NAME[flag].values
+    if allowed and value not in allowed:
+        raise ConfigError(f"{flag}={value}: write {' or '.join(allowed)}")
 
 
 def _refuse(old: Sequence[tuple[str, str]]) -> None:
@@ -261,7 +301,7 @@ def _refuse(old: Sequence[tuple[str, str]]) -> None:
 
 def _modern(flag: str) -> str:
     """Return the spelling of a flag that the tables know, if it is meant to be one of them."""
-    if flag in (*_ALONE, *_WITH_VALUE):
+    if flag in _BY_NAME:
         return flag
     hyphened = flag.replace("_", "-")
     known = [*_OLD_FLAGS, *_SPELLINGS]
@@ -272,11 +312,7 @@ def _modern(flag: str) -> str:
 def _unknown_flag(flag: str) -> ConfigError:
     from runner.config.keys import known_keys  # noqa: PLC0415 - brings pydantic, which --help does without
 
-    known = [
-        name
-        for name in (*_ALONE, *_WITH_VALUE, "--help", "--version", "--schema")
-        if name[1] == "-"
-    ]
+    known = [name for name in (*_BY_NAME, "--help", "--version", "--schema") if name[1] == "-"]
     close = difflib.get_close_matches(flag, known, n=1, cutoff=0.75)
     name = flag.lstrip("-").replace("-", "_")
     settings = [key for key in (*known_keys(), "profile") if key.rpartition(".")[2] == name]
@@ -303,11 +339,15 @@ def _in_quotes(word: str) -> str:
     return f'{key}="{value}"' if special or not value.isascii() else word
 
 
+def literal(text: str) -> str:
+    """Return text as OmegaConf stores it, with nothing in it taken for a reference to a setting."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+
+
 def quoted(text: str) -> str:
     """Return text as a value that Hydra and OmegaConf take as it is."""
-    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
     escaped = re.sub(
-        r"(\\*)('|$)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), literal
+        r"(\\*)('|$)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), literal(text)
     )
     return f"'{escaped}'"
 

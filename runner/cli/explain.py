@@ -42,7 +42,10 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (r"Invalid type assigned", "{key} must hold settings (name: value, indented)"),
     (r"missing BRACE_CLOSE", "{key}: a ${{ lacks its }}"),
-    (r"Cannot merge DictConfig with ListConfig", "write names and values (name: value), no list"),
+    (
+        r"Cannot merge (?:DictConfig with ListConfig|incompatible container types)",
+        "write names and values (name: value), no list",
+    ),
 )
 """What OmegaConf says, and what it means; `{key}` is the setting, `{0}` the value or name."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.cli.arguments import FLAGS
 from runner.config.files import GROUPS, builtin_schema, options
 
 INTRODUCTION = """\
@@ -43,7 +44,7 @@ ENDING = """\
 Environment, or a file .env in the working directory
   AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
-  --schema [GROUP] print the JSON Schema of a profile or a group: editors check YAML with it
+  --schema [GROUP] print the JSON Schema of a profile or group, for editors | --hydra-help all flags
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted
   3 the quality gate failed | 4 incomplete, 129, 130, 143 stopped by a signal: both resumable"""
 
@@ -66,6 +67,16 @@ def help_page(directories: Sequence[Path]) -> str:
     head = "Settings and their defaults (all of them: --cfg job, docs/settings.md)"
     parts.append("\n".join([head, *map(_setting, SETTINGS)]))
     return "\n\n".join([*parts, ENDING])
+
+
+def flags_page() -> str:
+    """Return the page of flags."""
+    shown = []
+    for flag in FLAGS:
+        value = "|".join(flag.values) or flag.value
+        typed = f"{', '.join(flag.names)} {value}".rstrip()
+        shown.append(f"  {typed}\n      {flag.help}")
+    return "\n".join(["Flags; all else is written KEY=VALUE, see --help", "", *shown])
 
 
 def _setting(key: str) -> str:

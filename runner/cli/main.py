@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from runner import __version__
 from runner.cli.arguments import Arguments, parse
-from runner.cli.help import help_page
+from runner.cli.help import flags_page, help_page
 from runner.config.files import check_private
 from runner.core.errors import ConfigError, Exit
 from runner.process.shared import OWNER_ONLY, Process, tell
@@ -63,14 +63,11 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
     try:
         arguments = parse(argv, process.environment)
         if arguments.private_dir:
-            from runner.cli.private import check_harmless  # noqa: PLC0415 - brings OmegaConf
-
             check_private(arguments.private_dir)
-            check_harmless(arguments.private_dir)
     except ConfigError as error:
         process.tell(error)
         return Exit.CONFIGURATION
-    if arguments.wants != "run":
+    if arguments.wants in ("help", "hydra-help", "version", "schema"):
         sys.stdout.write(_shown(arguments) + "\n")
         return Exit.DONE
     from runner.cli.command import Command, compose_and_run  # noqa: PLC0415 - brings Hydra
@@ -86,4 +83,6 @@ def _shown(arguments: Arguments) -> str:
         from runner.config.schema import schema_text  # noqa: PLC0415 - brings pydantic
 
         return schema_text(arguments.schema).rstrip()
+    if arguments.wants == "hydra-help":
+        return flags_page()
     return help_page(arguments.directories)

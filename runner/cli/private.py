@@ -1,21 +1,15 @@
-"""What private YAML files may say: the settings of a job. Neither code, nor Hydra, nor secrets.
+"""What no private YAML file may decide: a program to run, where a key goes, a secret as a setting.
 
-A profile may come from a colleague whom nobody checked. Hydra makes objects of any class that YAML
-names (`_target_`, `class`, `()`), copies environment variables into files (`env_copy`) and sets
-them (`env_set`); all of that is reached through its own section, which therefore stays closed. So
-that nothing slips through, the files are read as YAML nodes, before Hydra sees them.
+Hydra's own section is compared in `compose`; the size of the files is checked as they are read.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-import yaml
+import omegaconf
 from omegaconf import OmegaConf
 from omegaconf.resolvers.oc import env as environment_variable
 
@@ -24,34 +18,9 @@ from runner.config.source import KEYS, LOOPBACK
 from runner.core.errors import ConfigError
 from runner.process.secrets import NAMES, Redactor
 
-LARGEST_FILE = 2**20
-"""Bytes. The bundled station groups together take 10 KB."""
-MOST_NODES = 100_000
-"""Values of a file, every use of an anchor counted."""
-DEEPEST = 20
-"""Levels of nesting; the settings have four."""
-
 _PROGRAM = "mongo.embedded.binary"
 _ADDRESS = "source.base_url"
 _CLEAR = "source.allow_http"
-_PACKAGE = re.compile(r"\s*#\s*@.*hydra", re.IGNORECASE)
-
-
-def check_harmless(directory: Path) -> None:
-    """Refuse private files that could do more than configure a job, whether chosen or not.
-
-    Files that are no YAML pass: Hydra refuses them, if they are chosen at all.
-
-    Raises:
-        ConfigError: names the file, and what it may not say.
-    """
-    for path in _files(directory):
-        slip = next(_slips(path, path.relative_to(directory)), None)
-        if slip:
-            raise ConfigError(
-                f"{path}: {slip}",
-                hint="A private file holds the settings of a job and nothing else",
-            )
 
 
 def check_typed(config: Config, overrides: Sequence[str]) -> None:
@@ -97,97 +66,7 @@ def keep_secrets_out(redact: Redactor) -> None:
             raise ValueError(msg)
         return value
 
-    OmegaConf.register_new_resolver("oc.env", guarded, replace=True)
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    """Yield every YAML file in reach, also behind links, each directory once."""
-    seen: set[str] = set()
-    for where, names, files in os.walk(directory, followlinks=True):
-        real = os.path.realpath(where)
-        if real in seen:
-            names.clear()
-            continue
-        seen.add(real)
-        yield from (Path(where, name) for name in sorted(files) if name.endswith(".yaml"))
-
-
-def _slips(path: Path, relative: Path) -> Iterator[str]:
-    if any("hydra" in part.casefold() for part in relative.parts):
-        yield "Hydra's own files cannot be replaced"
-    if not path.is_file():  # a pipe, or a link to nowhere
-        return
-    if path.stat().st_size > LARGEST_FILE:
-        yield f"larger than {LARGEST_FILE >> 20} MB"
-        return
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    if any(map(_PACKAGE.match, text.splitlines())):
-        yield "its @package is Hydra's own section"
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _weigh(root, {}, DEEPEST)
-    except RecursionError:
-        yield "nested too deeply"
-    except yaml.YAMLError:
-        return
-    else:
-        yield from _nodes(root, set())
-
-
-def _weigh(node: yaml.Node | None, known: dict[int, int], levels: int) -> int:
-    """Return the values below a node, those of an anchor at every use.
-
-    Raises:
-        RecursionError: too deep, in itself, or too many values.
-    """
-    if levels == 0:
-        raise RecursionError
-    if node is None or isinstance(node, yaml.ScalarNode):
-        return 1
-    key = id(node)
-    if key not in known:
-        known[key] = MOST_NODES  # until it is known: one that holds itself has no end
-        known[key] = 1 + sum(_weigh(child, known, levels - 1) for child in _children(node))
-    if known[key] > MOST_NODES:
-        raise RecursionError
-    return known[key]
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    for item in node.value:
-        if isinstance(item, tuple):
-            yield from item
-        else:
-            yield item
-
-
-def _nodes(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
-    """Yield what the keys say that they may not; every node once."""
-    if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _key(str(key.value), value)
-    for child in _children(node):
-        yield from _nodes(child, seen)
-
-
-def _key(name: str, value: yaml.Node) -> Iterator[str]:
-    if name == "_target_":
-        yield "_target_ names code to run"
-    elif name == "hydra":
-        yield "the section 'hydra' is not a private file's to set"
-    elif name == "defaults":
-        for text in _texts(value):
-            if "hydra" in text.casefold() or ".." in text or "$" in text:
-                yield f"in defaults, {text[:60]!r} is neither a group nor an option"
-
-
-def _texts(node: yaml.Node) -> Iterator[str]:
-    """Yield every scalar at or below a node, which `_weigh` found small enough."""
-    if isinstance(node, yaml.ScalarNode):
-        yield str(node.value)
-    else:
-        for child in _children(node):
-            yield from _texts(child)
+    # OmegaConf 2.4 renames the method; in 2.3 the new name is that of an older one.
+    is_old = omegaconf.__version__.startswith("2.3.")
+    register = getattr(OmegaConf, "register_new_resolver" if is_old else "register_resolver")
+    register("oc.env", guarded, replace=True)

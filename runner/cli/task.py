@@ -1,9 +1,4 @@
-"""One job, in whatever process it is started: the one we are in, or a worker of a launcher.
-
-A `JobTask` is what Hydra calls for every job. It crosses to workers as a pickle, with neither
-secret nor lock in it: a worker reads the environment and `.env` by itself. It never raises, since
-Hydra would print a traceback, and a sweep would lose its other jobs.
-"""
+"""Do one job that Hydra composed, here or in a worker of a launcher, and never raise."""
 
 from __future__ import annotations
 
@@ -11,26 +6,27 @@ import os
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.cli import sweep_files
-from runner.cli.arguments import Arguments
+from runner.cli.arguments import Arguments, literal
 from runner.cli.private import keep_secrets_out
 from runner.cli.reading import read_job
-from runner.cli.summary import SweepPlan
+from runner.cli.summary import PlannedJob, SweepPlan
 from runner.cli.workers import worker_stop
 from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.process.files import write_text
 from runner.process.job import JobContext
-from runner.process.secrets import Environment, Redactor
+from runner.process.secrets import Environment, Redactor, masked
 from runner.process.shared import OWNER_ONLY, Process, tell
 from runner.process.terminal import keep_standard_streams
 
@@ -38,72 +34,39 @@ _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class JobTask:
-    """Does a job that Hydra composed; returns its outcome, None if it did not begin.
+class Work:
+    """A command line whose jobs are to be done.
 
     Attributes:
         argv: the command line as typed.
         arguments: the same, taken apart.
-        sweep: the sweep the job belongs to; None for a single run.
-        parent: process id of who started the sweep.
-        directory: where it was started.
+        sweep: what it sweeps over; None for a single run.
     """
 
     argv: tuple[str, ...]
     arguments: Arguments
     sweep: SweepPlan | None = None
-    parent: int = field(default_factory=os.getpid)
-    directory: Path = field(default_factory=Path.cwd)
 
-    def __call__(self, cfg: DictConfig) -> dict[str, Any] | None:
-        """Do the job."""
-        run_dir = output_dir()
-        if self.sweep is not None:
-            with suppress(OSError):  # the job itself says what cannot be written
-                write_composition(cfg)
+    def do(
+        self, process: Process, cfg: DictConfig, run_dir: Path, *, in_worker: bool = False
+    ) -> dict[str, Any]:
+        """Do a job and return its outcome.
+
+        Args:
+            process: this one.
+            cfg: the settings, without Hydra's section.
+            run_dir: for the job's files, which exists.
+            in_worker: whether other jobs write to the same terminal.
+        """
         try:
-            with ExitStack() as belongs:
-                process = Process.in_charge()
-                if process is None:
-                    process = belongs.enter_context(self._worker())
-                return self._do(process, cfg, run_dir)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - nothing may escape to the launcher
-            return self._left(None, internal_error(None, error, run_dir), run_dir)
-
-    @contextmanager
-    def _worker(self) -> Iterator[Process]:
-        """Make a process out of a worker that a launcher started."""
-        os.umask(OWNER_ONLY)
-        keep_standard_streams()
-        with suppress(OSError):
-            os.chdir(self.directory)
-        stop_file = Path(self.sweep.directory, sweep_files.STOP) if self.sweep else None
-        with worker_stop(self.parent, stop_file) as stop:
-            process = Process.here(stop)
-            keep_secrets_out(process.redact)
-            yield process
-
-    def _do(self, process: Process, cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
-        if process.stop.asked:
-            forget(run_dir)
-            return None
-        self._announce(process, run_dir)
-        try:
-            outcome = self._attempt(process, cfg, run_dir)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect of ours, told in one line
+            outcome = self._attempt(process, cfg, run_dir, in_worker=in_worker)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not lose a sweep's other jobs
             outcome = internal_error(process, error, run_dir)
-        return self._left(process, outcome, run_dir)
+        return self.leave(process.redact, outcome, run_dir)
 
-    def _announce(self, process: Process, run_dir: Path) -> None:
-        """Say which job of the sweep begins."""
-        jobs = self.sweep.jobs if self.sweep else ()
-        place = self.sweep.directory if self.sweep else ""
-        for job in jobs:
-            if Path(place, job.directory) == run_dir:
-                told = f"\nJob {job.number}, of {len(jobs)}: {job.label}"
-                print(process.redact(told), flush=True)  # noqa: T201 - the product's own words
-
-    def _attempt(self, process: Process, cfg: DictConfig, run_dir: Path) -> Outcome:
+    def _attempt(
+        self, process: Process, cfg: DictConfig, run_dir: Path, *, in_worker: bool
+    ) -> Outcome:
         overrides = overrides_of_job()
         try:
             config = read_job(cfg, overrides, self.arguments.private_dir)
@@ -116,14 +79,13 @@ class JobTask:
             process.tell(refusal)
             forget(run_dir)
             return _refused(refusal)
-        repeated = (*self.arguments.repeated, *overrides)
         context = JobContext(
             process.environment,
             process.stop,
             run_dir,
             self.argv,
-            repeated,
-            shares_terminal=self.parent != os.getpid(),
+            (*self.arguments.repeated, *overrides),
+            shares_terminal=in_worker,
         )
         try:
             from runner.jobs import registry as jobs  # noqa: PLC0415 - the configuration was wrong often enough by now
@@ -133,11 +95,10 @@ class JobTask:
             process.tell(error)
             return _refused(error)
 
-    def _left(self, process: Process | None, outcome: Outcome, run_dir: Path) -> dict[str, Any]:
-        """Leave the outcome where the sweep looks for it, and bring its files up to date."""
+    def leave(self, redact: Redactor, outcome: Outcome, run_dir: Path) -> dict[str, Any]:
+        """Write the outcome where the sweep looks for it, and update the sweep's files."""
         content = outcome.to_json()
         if self.sweep is not None:
-            redact = process.redact if process else Redactor(Environment({}, Path()))
             with suppress(OSError):  # whoever started the sweep has the outcome all the same
                 if not (run_dir / sweep_files.OUTCOME).exists():
                     sweep_files.write_outcome(run_dir, content, redact)
@@ -145,30 +106,89 @@ class JobTask:
         return content
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """What a launcher calls in its workers; pickles, with no secret in it.
+
+    A worker reads the environment and `.env` itself.
+
+    Attributes:
+        work: the sweep.
+        parent: process id of who started it.
+        directory: where it was started.
+    """
+
+    work: Work
+    parent: int
+    directory: Path
+
+    def __call__(self, cfg: DictConfig) -> dict[str, Any] | None:
+        """Do the job that Hydra is at; return its outcome, None if it did not begin."""
+        sweep = self.work.sweep
+        assert sweep is not None  # noqa: S101 - only sweeps have workers
+        job = sweep.jobs[int(HydraConfig.get().job.num)]
+        run_dir = Path(sweep.directory, job.directory)
+        try:
+            with self._process(Path(sweep.directory, sweep_files.STOP)) as process:
+                if process.stop.asked:
+                    return None
+                begin(process, cfg, run_dir, job, sweep)
+                return self.work.do(process, cfg, run_dir, in_worker=True)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a launcher would lose the other jobs
+            redact = Redactor(Environment({}, Path()))
+            return self.work.leave(redact, internal_error(None, error, run_dir), run_dir)
+
+    @contextmanager
+    def _process(self, stop_file: Path) -> Iterator[Process]:
+        os.umask(OWNER_ONLY)
+        keep_standard_streams()
+        with suppress(OSError):  # on another machine it may not exist
+            os.chdir(self.directory)
+        with worker_stop(self.parent, stop_file) as stop:
+            process = Process.here(stop)
+            keep_secrets_out(process.redact)
+            yield process
+
+
+def begin(
+    process: Process, cfg: DictConfig, run_dir: Path, job: PlannedJob, sweep: SweepPlan
+) -> None:
+    """Make the directory of a sweep's job, and print which one begins."""
+    with suppress(OSError):  # the job itself says what cannot be written
+        write_composition(process.redact, cfg, run_dir)
+    said = f"\nJob {job.number}, of {len(sweep.jobs)}: {job.label}"
+    print(process.redact(said), flush=True)  # noqa: T201 - the product's own words
+
+
 def overrides_of_job() -> tuple[str, ...]:
-    """Return what the job that Hydra is at was told, without Hydra's own settings."""
+    """Return the overrides of the job that Hydra is at, without Hydra's own settings."""
     listed = OmegaConf.to_container(HydraConfig.get().overrides.task)
     return tuple(cast("list[str]", listed))
 
 
-def output_dir() -> Path:
-    """Return the directory of the job that Hydra is at, with any `${…}` in its name as it is."""
-    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
-    return Path(cast("dict[str, str]", runtime)["output_dir"])
+def write_composition(redact: Redactor, cfg: DictConfig, run_dir: Path) -> None:
+    """Write the files that Hydra keeps in `.hydra/`, with every secret masked.
 
-
-def write_composition(cfg: DictConfig) -> None:
-    """Write what Hydra composed to `.hydra/`, as Hydra does unless `hydra.output_subdir` is null.
+    Hydra would write a secret that stands in an override as it was typed.
 
     Raises:
         OSError: the disk refuses.
     """
-    place = output_dir() / ".hydra"
+    place = run_dir / ".hydra"
     place.mkdir(parents=True, exist_ok=True)
-    hydra = HydraConfig.instance().cfg
-    overrides = HydraConfig.get().overrides.task
-    for name, part in zip(_HYDRA_FILES, (cfg, hydra, overrides), strict=True):
-        write_text(place / name, OmegaConf.to_yaml(part))
+    section = cast("DictConfig", HydraConfig.instance().cfg)
+    with read_write(section.hydra), open_dict(section.hydra):
+        section.hydra.runtime.output_dir = literal(str(run_dir))
+    contents = (cfg, section, section.hydra.overrides.task)
+    for name, content in zip(_HYDRA_FILES, contents, strict=True):
+        write_text(place / name, yaml_text(content, redact))
+
+
+def yaml_text(config: Any, redact: Redactor) -> str:
+    """Return settings as YAML, with secrets masked."""
+    content = masked(OmegaConf.to_container(config, resolve=False, enum_to_str=True), redact)
+    text: str = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    return text
 
 
 def _refused(error: RunnerError) -> Outcome:
@@ -182,7 +202,7 @@ def _refused(error: RunnerError) -> Outcome:
 
 
 def forget(run_dir: Path) -> None:
-    """Remove what Hydra made for a job that did not begin; what others put there stays."""
+    """Remove the directory of a job that did not begin; what others put there stays."""
     for name in _HYDRA_FILES:
         (run_dir / ".hydra" / name).unlink(missing_ok=True)
     for directory in (run_dir / ".hydra", run_dir, *run_dir.parents):
@@ -197,12 +217,12 @@ def forget(run_dir: Path) -> None:
 def internal_error(
     process: Process | None, error: BaseException, run_dir: Path | None = None
 ) -> Outcome:
-    """Tell of a defect of ours in two lines, and leave the traceback in a file.
+    """Report a defect of ours in two lines, and leave the traceback in a file.
 
     Args:
-        process: takes secrets out; None where it could not even be made, then nothing is quoted.
+        process: redacts secrets; None if it could not be created, then nothing is quoted.
         error: what happened.
-        run_dir: of the job it happened to; None where there is none.
+        run_dir: of the job; None if there is none.
     """
     kind = type(error).__name__
     if process is None:

@@ -42,9 +42,25 @@ def prepare(config: DictConfig, jobs: int) -> None:
     """
     launcher = config.hydra.launcher
     if "n_jobs" in launcher:
-        _fit_joblib(launcher, jobs)
+        _fit_joblib(launcher, count(config, jobs))
     elif "ray" in launcher:
         _start_ray(launcher)
+
+
+def count(config: DictConfig, jobs: int) -> int:
+    """Return how many workers a sweep has: 1 if its jobs run one after the other.
+
+    Args:
+        config: of the sweep.
+        jobs: number of its jobs.
+    """
+    launcher = config.hydra.launcher
+    if "n_jobs" in launcher:
+        from joblib import cpu_count  # noqa: PLC0415 - an extra
+
+        workers = int(launcher.n_jobs)
+        return min(workers if workers > 0 else max(1, cpu_count() + 1 + workers), jobs)
+    return 0 if "ray" in launcher else 1
 
 
 def put_away() -> None:
@@ -59,20 +75,16 @@ def put_away() -> None:
         ray.shutdown()
 
 
-def _fit_joblib(launcher: DictConfig, jobs: int) -> None:
+def _fit_joblib(launcher: DictConfig, workers: int) -> None:
     """Let it start no worker without a job, and give a worker one job at a time.
 
     Python's resource tracker lets SIGINT in again when it starts, in the thread that is to hand the
     blocked signals on to the workers; so it is started before them.
     """
-    from joblib import cpu_count  # noqa: PLC0415 - an extra
-
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
-    workers = int(launcher.n_jobs)
-    workers = workers if workers > 0 else max(1, cpu_count() + 1 + workers)
     with read_write(launcher), open_dict(launcher):
-        launcher.n_jobs = min(workers, jobs)
+        launcher.n_jobs = workers
         launcher.batch_size = "1"
 
 

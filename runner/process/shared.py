@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.core.errors import RunnerError
@@ -42,24 +40,6 @@ class Process:
     def tell(self, error: RunnerError) -> None:
         """Say what went wrong, on standard error."""
         tell(self.redact("\n".join(filter(None, (error.message, error.hint)))))
-
-    @staticmethod
-    def in_charge() -> Process | None:
-        """Return what runs jobs here; None in a worker that a launcher started."""
-        return _processes[-1] if _processes else None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Let the jobs that Hydra starts in this process belong to it, until the block ends."""
-        _processes.append(self)
-        try:
-            yield
-        finally:
-            _processes.pop()
-
-
-_processes: list[Process] = []
-"""What runs jobs here; a stack, because a test may call `main` from within a job."""
 
 
 def tell(text: str) -> None:

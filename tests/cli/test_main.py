@@ -85,7 +85,19 @@ def test_hydras_own_flags_work_wherever_they_stand(run: Run) -> None:
     printed = run("stations=hue", "--cfg", "job", "dry_run=true", "--package", "stations").out
     assert yaml.safe_load(printed)["named"] == {12488: "Thừa Thiên Huế/83 Hùng Vương, Vietnam"}
     assert run("--info", "searchpath", "stations=hue").code == 0
-    assert run("--hydra-help").code == 0
+
+
+@pytest.mark.parametrize("words", [(), ("-m", "log_level=INFO,WARNING")])
+def test_a_secret_typed_into_an_override_stands_in_no_file(
+    run: Run, cwd: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("AQICN_API_KEY", "canary-value-0a1b2c3d")
+    ran = run(*words, "job=reset", "discover.file=canary-value-0a1b2c3d")
+    files = [path for path in cwd.rglob("*") if path.is_file()]
+    assert [path for path in files if path.name == "overrides.yaml"]
+    texts = [ran.out, ran.err, *(path.read_text("utf-8") for path in files)]
+    assert not [text for text in texts if "canary-value" in text]
+    assert not [path for path in cwd.rglob("*") if "canary-value" in path.name]
 
 
 def test_values_with_accents_need_no_second_quotes(run: Run) -> None:

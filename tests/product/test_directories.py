@@ -1,5 +1,6 @@
 """A directory may have any name: nothing in it is a pattern, a setting or a piece of syntax."""
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from pymongo.database import Database
 from tests.product.product import FAST, Runner, readings_of
 
 pytestmark = pytest.mark.slow
-NAMES = ["a[1] *?{x} it's \"=,;#&%20 Đà Nẵng\\", "a${b}c${oc.env:HOME}"]
+NAMES = ["a[1] *?{x} it's \"=,;#&%20 Đà Nẵng\\", "a${b}c${oc.env:HOME}", "a${"]
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 ASK = (
     *FAST,
     "source=sandbox",
@@ -36,6 +38,9 @@ def test_every_job_works_in_a_working_directory_of_any_name(
     assert len(list((here / "runs").glob("*/*/quality/report.html"))) == 1
     runner(*ASK, "job=plan", "-m", "backfill.batch_size=24,48")
     assert len(list((here / "multirun").glob("*/*/[01]/outcome.json"))) == 2
+    if importlib.util.find_spec("joblib") is not None:
+        runner(*ASK, "job=plan", "-m", "backfill.batch_size=24,48", *JOBLIB)
+        assert len(list((here / "multirun").glob("*/*/[01]/outcome.json"))) == 4
     assert all((run_dir / ".hydra" / "config.yaml").is_file() for run_dir in runner.run_dirs())
     assert [path.name for path in runner.directory.parent.iterdir()] == [name]
 
@@ -51,8 +56,11 @@ def test_files_go_elsewhere_under_any_name_where_the_usual_place_is_read_only(
     assert len([*place.glob("runner-*/outcome.json")]) == 1
 
 
-def test_a_name_that_hydra_cannot_take_is_refused_in_words(runner: Runner, tmp_path: Path) -> None:
-    here = tmp_path / "a${"
-    here.mkdir()
-    refused = replace(runner, directory=here)("job=status", expect=2)
-    assert str(here) in refused.stderr
+def test_private_files_are_found_in_a_directory_of_any_name(runner: Runner, tmp_path: Path) -> None:
+    here = tmp_path / NAMES[2]
+    (here / "mine" / "profile").mkdir(parents=True)
+    (here / "mine" / "profile" / "quiet.yaml").write_text(
+        "# @package _global_\nlog_level: ERROR\n", encoding="utf-8"
+    )
+    shown = replace(runner, directory=here)("--cfg", "job", "--config-dir", "mine", "profile=quiet")
+    assert "log_level: ERROR" in shown.stdout

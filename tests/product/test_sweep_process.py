@@ -175,7 +175,7 @@ def by_station(api: Sandbox) -> tuple[str, ...]:
 
 
 @needs_joblib
-def test_a_worker_that_is_killed_costs_its_windows_in_flight_and_no_job(
+def test_a_killed_worker_is_reported_and_the_same_command_resumes(
     runner: Runner, database: Mongo, slow_api: Sandbox
 ) -> None:
     process = runner.start(*by_station(slow_api), AQICN_API_KEY=KEY)
@@ -185,13 +185,18 @@ def test_a_worker_that_is_killed_costs_its_windows_in_flight_and_no_job(
     assert len(workers) == 3
     os.kill(workers[0], signal.SIGKILL)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, out + err
-    assert states(runner) == ["done"] * 3
+    assert process.returncode == 1, out + err
+    assert "killed" in states(runner)
     assert "SWEEP SUMMARY" in out
+    assert "launcher joblib: " in err
+    assert "Traceback" not in err
+    assert "Go on where the sweep ended: python -m runner" in out
+    wait_for(lambda: alive(workers) == [])
+    runner(*by_station(slow_api), AQICN_API_KEY=KEY)
+    assert states(runner) == ["done"] * 3
     assert slow_api.stats()["requests"] <= WINDOWS + 2 * 3
     keys = [(item["meta"]["station_idx"], item["ts"]) for item in readings_of(database)]
     assert len(keys) == len(set(keys)) > 1500
-    assert alive(workers) == []
 
 
 @needs_joblib

@@ -99,15 +99,20 @@ def test_a_profile_runs_no_code(runner: Runner, way: str) -> None:
     refuse(runner, "profile=mine")
 
 
-@pytest.mark.parametrize("name", ["hydra/callbacks/mine.yaml", "stations/hydra.yaml"])
-def test_a_private_file_takes_no_place_of_hydras(runner: Runner, name: str) -> None:
-    write(runner.directory, "x: 1\n", name)
-    assert "Hydra's own files" in refuse(runner)
+@pytest.mark.parametrize("words", [(), ("-m", "backfill.batch_size=24,48")])
+def test_a_private_file_of_a_group_of_hydras_is_not_chosen(
+    runner: Runner, words: tuple[str, ...]
+) -> None:
+    marker = str(runner.directory / "marker")
+    code = f"x: {{_target_: pathlib.Path.touch, self: {marker}}}\n"
+    write(runner.directory, code, "hydra/callbacks/mine.yaml")
+    write(runner.directory, f"{HEAD}# Mine\ndefaults: [override /hydra/callbacks: mine]\n")
+    assert "section 'hydra'" in refuse(runner, "profile=mine", *words)
 
 
 def test_a_private_group_is_not_put_into_hydras_section(runner: Runner) -> None:
     write(runner.directory, "# @package hydra.callbacks\nx: {a: 1}\n", "stations/mine.yaml")
-    assert "@package" in refuse(runner, "stations=mine")
+    assert "section 'hydra'" in refuse(runner, "stations=mine")
 
 
 def test_a_private_group_behind_a_link_is_looked_at_too(runner: Runner, tmp_path: Path) -> None:
