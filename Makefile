@@ -61,6 +61,8 @@ bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over
 bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks.quality --report docs/performance.md
 
+# Words of a dialect that readers have to translate; CONTRIBUTING names what to write in their place.
+DIALECT := '\btold\b|None where|\b(comes|came) of\b|[Ww]hat became of|\bso many\b|\ba row a\b'
 check: $(READY)  ## Lint, types, import rules, dead code, known vulnerabilities (where they can be looked up)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,6 +70,7 @@ check: $(READY)  ## Lint, types, import rules, dead code, known vulnerabilities 
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/python .ci/audit.py
+	! grep -rnE --include=*.py --include=*.yaml --include=*.md $(DIALECT) runner conf docs README.md
 
 SECONDS ?= 60
 fuzz: $(READY)  ## Draw other examples for all property tests, then fuzz the four readers by coverage, SECONDS each (Linux, x86-64)

@@ -90,17 +90,17 @@ def _missing(error: MissingConfigException, directories: Sequence[Path]) -> str:
         install = f"pip install 'air-quality-backfill-runner[{name}]'"
         return f"hydra/launcher={name} is an extra that is not installed: {install}"
     where = _file_named_in(str(error), directories)
-    told = f"{where}{group}={name}: there is no such option"
+    message = f"{where}{group}={name}: there is no such option"
     misnamed = wrong_ending(directories, group, name)
     if misnamed:
-        return f"{told}; {misnamed} must end in .yaml: rename it"
+        return f"{message}; {misnamed} must end in .yaml: rename it"
     close = difflib.get_close_matches(name, options, n=2)
     if close:
-        told += f"; did you mean {' or '.join(close)}?"
+        message += f"; did you mean {' or '.join(close)}?"
     if not options:
-        return told
+        return message
     listed = textwrap.shorten(f"{group} has: {', '.join(options)}", 4 * _WIDTH, placeholder=" …")
-    return "\n".join([told, *textwrap.wrap(listed, _WIDTH)])
+    return "\n".join([message, *textwrap.wrap(listed, _WIDTH)])
 
 
 def _not_utf8(error: UnicodeDecodeError, directories: Sequence[Path]) -> str:
@@ -117,8 +117,8 @@ def _composition(error: Exception, directories: Sequence[Path]) -> str:
     found = re.search(r"full_key: (\S+)", text)
     key = found.group(1) if found else ""
     where = _file_named_in(text, directories)
-    for told in (_absent_key, _wrong_choice, _ambiguous, _meaning):
-        words = told(text, key, where)
+    for explain_one in (_absent_key, _wrong_choice, _ambiguous, _meaning):
+        words = explain_one(text, key, where)
         if words:
             return words
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]

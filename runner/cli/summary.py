@@ -1,4 +1,4 @@
-"""What became of a sweep: a row a job, totals, one exit code. Pure.
+"""The outcome of a sweep: one row per job, totals, one exit code. Pure.
 
 `summary.json` in the sweep's directory is `Summary.to_json()`:
 
@@ -35,7 +35,7 @@ _SUMMED = (*("fetched", "failed", "requests", "inserted", "updated", "unchanged"
 
 
 class JobState(StrEnum):
-    """What became of a job of a sweep."""
+    """How a job of a sweep ended."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -68,7 +68,7 @@ class PlannedJob:
 
     Attributes:
         number: from 0.
-        overrides: everything it was told, as typed.
+        overrides: all of them, as typed.
         label: of the overrides those that other jobs have otherwise.
         directory: of its files, relative to the sweep's.
     """
@@ -104,8 +104,8 @@ class SweepJob:
 
     Attributes:
         plan: the job.
-        state: what became of it so far.
-        outcome: as in its outcome.json; None where it left none.
+        state: how far it is, or how it ended.
+        outcome: as in its outcome.json; None if it left none.
         page: of its report, relative to the sweep's directory; empty without one.
     """
 
@@ -241,14 +241,14 @@ class Summary:
     def last_words(self) -> list[str]:
         """Return what to tell a person below the table."""
         counts = self.totals()["states"]
-        told = [f"Jobs: {', '.join(f'{count} {state}' for state, count in counts.items())}"]
+        lines = [f"Jobs: {', '.join(f'{count} {state}' for state, count in counts.items())}"]
         pages = [job for job in self.jobs if job.page]
         place = self.plan.directory
-        told += [
+        lines += [
             f"Report of job {job.plan.number}: {place}/{job.page}" for job in pages[:MOST_PAGES]
         ]
         if self.asked_nothing:
-            told.append("Nothing was asked: everything these jobs fetch was there already.")
+            lines.append("Nothing was asked: everything these jobs fetch was there already.")
         elif self.exit_code not in (Exit.DONE, Exit.CONFIGURATION, Exit.QUALITY_GATE):
-            told.append(f"Go on where the sweep ended: {self.plan.command}")
-        return told
+            lines.append(f"Go on where the sweep ended: {self.plan.command}")
+        return lines

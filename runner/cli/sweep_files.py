@@ -213,7 +213,7 @@ def write(summary: Summary, redact: Redact) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the outcome in a file; None where there is none, or it is being written."""
+    """Return the outcome in a file; None if there is none, or it is being written."""
     with suppress(OSError, ValueError):
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and "exit_code" in content:

@@ -27,7 +27,7 @@ from runner.process.files import write_text
 from runner.process.stop import OF_TERMINALS, StopFlag, stop_on_signals
 
 _QUIET_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-"""Nobody is told that Ray is used; and every line of every job is shown, alike or not."""
+"""Ray reports no use of itself, and shows every line of every job, alike or not."""
 
 
 def prepare(config: DictConfig, jobs: int) -> None:
@@ -134,13 +134,13 @@ def launch_apart(launch: Callable[[], Result], stop: StopFlag, stop_file: Path) 
 
     thread = threading.Thread(target=run, name="launcher", daemon=True)
     thread.start()
-    told = False
+    is_announced = False
     while thread.is_alive():
         thread.join(_LOOK_S)
-        if stop.asked and not told:
+        if stop.asked and not is_announced:
             with suppress(OSError):  # they get the signal of the terminal, or end by themselves
                 write_text(stop_file, str(stop.signum))
-            told = True
+            is_announced = True
     stop_file.unlink(missing_ok=True)
     if errors:
         raise errors[0]

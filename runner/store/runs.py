@@ -42,7 +42,7 @@ class Runs(Indexed):
             self._collection.replace_one({"_id": run_id}, {**document}, upsert=True)
 
     def outcomes(self, passed_over: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-        """Yield the outcomes of the runs that ended, the newest first.
+        """Yield the outcomes of ended runs, the newest first.
 
         Args:
             passed_over: sources of the present: their runs speak of no range, and there is one

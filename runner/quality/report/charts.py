@@ -53,7 +53,7 @@ def hours_image(
 
     Args:
         hours: see `RunFiles.hours`; every hour of the range.
-        zone: of `day` and `hod`, as told to a person.
+        zone: of `day` and `hod`, as shown to a person.
         marks: days with a mark below.
         with_legend: false where another image above has it.
     """

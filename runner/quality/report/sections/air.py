@@ -234,9 +234,11 @@ def _strip(
         if 0 <= (column := (day - start).days // _WEEK) < weeks:
             grid[_WEEK + 1][column] = _MARK
     names = [*(band.name for band in BANDS), f"under {VALID_H} hours", "without a reading"]
-    told = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=False) if count)
+    counts_said = ", ".join(
+        f"{count} {name}" for count, name in zip(counts, names, strict=False) if count
+    )
     png = palette_png([bytes(row) for row in grid], _COLOURS)
-    picture = image("png", png, f"Days: {told}")
+    picture = image("png", png, f"Days: {counts_said}")
     name = station(one["name"], one["station_idx"])
     return (
         f'<div class="name">{name}</div><div class="strip" style="--weeks:{weeks}">'
@@ -251,15 +253,15 @@ def _marks(flags: pl.DataFrame, titles: Mapping[str, str]) -> str:
         .agg(pl.col("day").min().alias("first"), pl.col("day").max().alias("last"), pl.len())
         .sort("first", "check")
     )
-    told = []
+    lines = []
     for check, first, last, days in found.head(_MOST_MARKS).iter_rows():
         span = str(first) if first == last else f"{first} to {last}"
         scattered = days < (last - first).days + 1
         some = f" ({counted(days, 'days')})" if scattered else ""
-        told.append(f"{check} {titles.get(check, '')}: {span}{some}")
-    left = found.height - len(told)
-    told += [f"and {counted(left, 'more checks')}"] if left > 0 else []
-    return f'<p class="note">▲ {text("; ".join(told))}</p>' if told else ""
+        lines.append(f"{check} {titles.get(check, '')}: {span}{some}")
+    left = found.height - len(lines)
+    lines += [f"and {counted(left, 'more checks')}"] if left > 0 else []
+    return f'<p class="note">▲ {text("; ".join(lines))}</p>' if lines else ""
 
 
 def _sheet(strips: Sequence[str], ticks: str) -> str:
