@@ -7,6 +7,7 @@ failed + left + skipped + covered by earlier runs + unknown = the hours of the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from runner.core.intervals import Interval, iso
 from runner.core.plan import Skip
 from runner.core.present import Observed
 from runner.core.stations import Station
-from runner.core.text import harmless
+from runner.core.text import counted, harmless
 from runner.core.verdict import Pages, Verdict
 
 RULE = "=" * 79
@@ -366,7 +367,15 @@ class Outcome:
         if self.error:
             ended = f"The run ended early: {self.error}\n{self.hint}".rstrip("\n").split("\n")
             lines += [harmless(line) for line in ended]
-        failed = [item for item in self.stations if item.detail and item.state is not State.LEFT]
+        leased = Counter(item.detail for item in self.stations if item.skip is Skip.LEASED)
+        lines += [
+            f"  {counted(count, 'stations')}: {harmless(why)}" for why, count in leased.items()
+        ]
+        failed = [
+            item
+            for item in self.stations
+            if item.detail and item.state is not State.LEFT and item.skip is not Skip.LEASED
+        ]
         lines += [
             f"  {harmless(f'{item.station}: {item.detail}')}" for item in failed[:MOST_LISTED]
         ]

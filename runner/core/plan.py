@@ -85,6 +85,16 @@ class Skip(StrEnum):
     """Hours of a replay for which no answer was kept; they stay as they were."""
 
 
+class Wait(StrEnum):
+    """What a request or a write waits for."""
+
+    PACE = "the pace"
+    OTHERS = "other requests with this key"
+    """The shared budget grants later than the own pace: others asked, or the hour is full."""
+    THROTTLING = "the API's throttling"
+    DATABASE = "the database"
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast requests may follow each other.

@@ -16,7 +16,8 @@ from runner.process.secrets import masked
 
 LOG_NAME = "backfill.log"
 _QUIET_ON_CONSOLE = (
-    *("window.", "request.", "station.started", "station.completed", "job.refused"),
+    *("window.", "request.", "station.started", "station.completed", "station.leased"),
+    *("job.refused",),
     *("notebook.", "tile."),
 )
 """Events that the progress display and the summary tell better; they are in the file."""
@@ -44,8 +45,10 @@ class _Console(logging.StreamHandler[TextIO]):
         """Ignored: the stream is looked up for every line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        event = record.msg.get("event", "") if isinstance(record.msg, dict) else ""
-        quiet = str(event).startswith(_QUIET_ON_CONSOLE) and record.levelno < logging.WARNING
+        event = str(record.msg.get("event", "")) if isinstance(record.msg, dict) else ""
+        if event == "run.progress" and hasattr(sys.stderr, "rich_proxied_file"):
+            return False  # a live line shows it
+        quiet = event.startswith(_QUIET_ON_CONSOLE) and record.levelno < logging.WARNING
         return self._all or not quiet
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from runner.core.plan import Wait
 from runner.process.stop import StopFlag
 
 HOUR_S = 3600.0
@@ -24,6 +25,11 @@ class Pacing(Protocol):
     @property
     def waited_s(self) -> float:
         """Seconds waited longer than the own pace asks for, because of others or a full hour."""
+        ...
+
+    @property
+    def waits_for(self) -> str:
+        """What the next request waits for, a `Wait`; empty if none waits."""
         ...
 
     def acquire(self) -> None:
@@ -70,11 +76,17 @@ class Pacer:
         self._paused_until = -float("inf")
         self._recent: deque[float] = deque(maxlen=max_per_hour or 1)
         self._permits = 0
+        self._waits_for = ""
 
     @property
     def permits(self) -> int:
         """How many permits were handed out: the number of requests made."""
         return self._permits
+
+    @property
+    def waits_for(self) -> str:
+        """What the next request waits for, a `Wait`; empty if none waits."""
+        return self._waits_for
 
     @property
     def waited_s(self) -> float:
@@ -96,7 +108,10 @@ class Pacer:
                 wait_s = slot - self._clock()
                 if wait_s <= 0:
                     break
+                paused = slot == self._paused_until
+                self._waits_for = Wait.THROTTLING if paused else Wait.PACE
                 self._stop.sleep(wait_s)
+            self._waits_for = ""
             self._stop.check()
             self._next_slot = slot + self._delay_s
             self._recent.append(self._clock())

@@ -35,6 +35,11 @@ class Outage:
         self._lock = Lock()
         self._since: float | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the database does not answer at present."""
+        return self._since is not None
+
     def outlast(self, operation: Callable[[], Result]) -> Result:
         """Return what the operation returns, as soon as the database answers.
 

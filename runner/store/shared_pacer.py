@@ -23,6 +23,7 @@ from datetime import datetime
 
 import structlog
 
+from runner.core.plan import Wait
 from runner.process.stop import StopFlag, elapsed_s
 from runner.store.budget import Budget, Limits, Reservation
 from runner.store.outage import Outage
@@ -37,6 +38,8 @@ _LOOK_S = 0.25
 """Seconds before a slot at which a pause of others is looked for."""
 _FRESH_S, _LONGEST_FRESH_S = 0.5, 5.0
 """Seconds for which what was seen of a pause is believed; the more, the longer looking takes."""
+_LATER_S = 1.0
+"""Seconds after its turn by the own pace from which on a permit waits for others."""
 _LONG_WAIT_S = 30.0
 _SAY_EVERY_S = 600.0
 
@@ -112,6 +115,13 @@ class SharedPacer:
         self._said_of: datetime | None = None
         self._permits = 0
         self._waited_s = 0.0
+        self._waits_for = ""
+        self._throttled = False
+
+    @property
+    def waits_for(self) -> str:
+        """What the next request waits for, a `Wait`; empty if none waits."""
+        return self._waits_for
 
     @property
     def permits(self) -> int:
@@ -133,8 +143,9 @@ class SharedPacer:
         with self._turn:
             self._stop.check()
             due_s = max(self._clock(), self._next_s)
-            while not self._use(self._next_permit(due_s)):
+            while not self._use(self._next_permit(due_s), due_s):
                 pass
+            self._waits_for = ""
             self._permits += 1
             self._waited_s += max(0.0, self._clock() - max(due_s, self._held_until_s))
 
@@ -158,7 +169,9 @@ class SharedPacer:
         return True
 
     def _next_permit(self, due_s: float) -> _Permit:
+        self._waits_for = Wait.THROTTLING
         self._sleep_until(lambda: self._held_until_s)  # and reserve nothing meanwhile
+        self._waits_for = ""
         if not self._block:
             self._reserve()
             wait_s = self._block[0].from_s - max(due_s, self._clock())
@@ -193,9 +206,13 @@ class SharedPacer:
         made = self._budget.reserve(self._limits, self._block_size, unused)
         return made, asked_s, self._clock()
 
-    def _use(self, permit: _Permit) -> bool:
+    def _use(self, permit: _Permit, due_s: float) -> bool:
         """Wait for a slot; return whether it may still be used by then."""
         slot_s = max(self._clock(), permit.from_s, self._next_s)
+        if self._throttled:
+            self._waits_for = Wait.THROTTLING
+        else:
+            self._waits_for = Wait.OTHERS if permit.from_s > due_s + _LATER_S else Wait.PACE
         if not self._is_paused(permit):
             self._sleep_until(lambda: slot_s - _LOOK_S - self._round_trip_s)
             fresh_s = min(_ROUND_TRIPS * self._round_trip_s, _LONGEST_FRESH_S)
@@ -223,7 +240,8 @@ class SharedPacer:
 
     def _say_paused(self, made: Reservation) -> None:
         until = made.paused_until
-        if until is None or until <= made.granted_at or until == self._said_of:
+        self._throttled = until is not None and until > made.granted_at
+        if until is None or not self._throttled or until == self._said_of:
             return
         log.warning("budget.paused", pause_s=round((until - made.granted_at).total_seconds()))
         self._said_of = until

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.errors import StoppedError
-from runner.core.plan import Pace
+from runner.core.plan import Pace, Wait
 from runner.process.stop import StopFlag
 from runner.sources.pacing import HOUR_S, Pacer
 
@@ -169,6 +169,20 @@ def test_a_pause_holds_everybody_back_and_lets_no_burst_through_afterwards() -> 
     assert permits(pace, time, 2) == [0.0, 1.0]
     assert pace.pause(30)
     assert permits(pace, time, 3) == [31.0, 32.0, 33.0]
+
+
+def test_what_a_request_waits_for_can_be_asked_meanwhile() -> None:
+    time = FakeTime()
+    pace = pacer(time, delay_s=4)
+    seen: list[str] = []
+    time.at(2, lambda: seen.append(pace.waits_for))
+    time.at(6, lambda: pace.pause(30))
+    time.at(6, lambda: seen.append(pace.waits_for))
+    time.at(20, lambda: seen.append(pace.waits_for))
+    for _ in range(3):
+        pace.acquire()
+    assert seen == [Wait.PACE, Wait.PACE, Wait.THROTTLING]
+    assert pace.waits_for == ""
 
 
 def test_a_pause_that_begins_while_somebody_waits_holds_them_back_too() -> None:

@@ -46,8 +46,6 @@ from runner.process.stop import StopFlag
 
 log = structlog.get_logger()
 
-_PROGRESS_STATIONS = 10
-"""Stations after which the log says how many are done; of very many, one in a hundred."""
 _SHARED_LOOK_S = 1.0
 """How often a run that shares its stations looks whether another has finished with one."""
 _SIGNAL_CHECK_S = 0.2
@@ -98,14 +96,18 @@ class Sink(Protocol):
 
 
 class Watcher(Protocol):
-    """Shows progress to a person."""
+    """Counts progress, and shows it to a person."""
 
-    def window_done(self, tally: Tally) -> None:
-        """Tell that a window is covered."""
+    def window_done(self, station_idx: int, tally: Tally) -> None:
+        """Count a covered window."""
         ...
 
     def station_done(self, outcome: StationOutcome) -> None:
-        """Tell that a station is finished with, however it went."""
+        """Count a station that is finished with, however it went."""
+        ...
+
+    def tick(self) -> None:
+        """Log the progress if that is due; called all the time."""
         ...
 
 
@@ -177,7 +179,7 @@ class Engine:
         self._fatal: RunnerError | None = None
         self._leased: deque[tuple[int, StationPlan, float]] = deque()
         self._started = count(1)
-        self._ended = count(1)
+        self._leased_said = False
 
     def execute(self) -> Executed:
         """Work through the plan until it is done, stopped, or cannot go on."""
@@ -187,7 +189,7 @@ class Engine:
         with ThreadPoolExecutor(workers, thread_name_prefix="station") as pool:
             running = [pool.submit(self._work, todo, outcomes) for _ in range(workers)]
             while wait(running, timeout=_SIGNAL_CHECK_S).not_done:
-                pass
+                self._watcher.tick()
         for worker in running:
             worker.result()
         stations = tuple(
@@ -205,6 +207,7 @@ class Engine:
             if entry is None:
                 break
             self._run_station(position, entry, outcomes)
+        self._say_leased()
         while not self._stop.asked:
             with self._lock:
                 if not self._leased:
@@ -231,7 +234,9 @@ class Engine:
         try:
             progress = self._sink.begin(entry)
         except LeaseError as error:
-            self._tell_leased(entry, error, last_try=last_try)
+            log.info(
+                "station.leased", station_idx=entry.station.idx, reason=error.message, last=last_try
+            )
             wait_s = min(error.free_in_s, _SHARED_LOOK_S) if self._shared else error.free_in_s
             outcome = replace(
                 self._untouched(entry), state=State.SKIPPED, skip=Skip.LEASED, detail=error.message
@@ -257,7 +262,7 @@ class Engine:
                 outcome = replace(outcome, state=State.SKIPPED, skip=Skip.ELSEWHERE)
             self._leave(entry.station)
         outcomes[position] = outcome
-        self._station_done(outcome)
+        self._watcher.station_done(outcome)
 
     def _not_begun(self, entry: StationPlan, error: RunnerError) -> StationOutcome:
         """Return the outcome of a station that could not be taken."""
@@ -272,20 +277,19 @@ class Engine:
         self._leave(entry.station)
         return outcome
 
-    def _station_done(self, outcome: StationOutcome) -> None:
-        self._watcher.station_done(outcome)
-        ended, of = next(self._ended), len(self._plan.active)
-        if ended % max(_PROGRESS_STATIONS, of // 100) == 0 or ended == of:
-            log.info("run.progress", stations=ended, of=of)
-
-    def _tell_leased(self, entry: StationPlan, error: LeaseError, *, last_try: bool) -> None:
-        level = log.debug if self._shared else log.warning
-        level(
-            "station.skipped" if last_try else "station.waiting",
-            station_idx=entry.station.idx,
-            reason=error.message,
-            up_to_s=0 if last_try else round(error.free_in_s),
-        )
+    def _say_leased(self) -> None:
+        """Log once how many stations other runs hold, before waiting for them."""
+        with self._lock:
+            if self._leased_said or self._shared or not self._leased:
+                return
+            self._leased_said = True
+            longest_s = max(free_at for _position, _entry, free_at in self._leased)
+            log.warning(
+                "stations.waiting",
+                stations=len(self._leased),
+                reason="leased by other runs",
+                up_to_s=max(0, round(longest_s - time.monotonic())),
+            )
 
     def _fetch_station(self, entry: StationPlan, progress: Progress) -> StationOutcome:
         station = entry.station
@@ -312,7 +316,7 @@ class Engine:
                     )
                 self._sink.advance(entry, progress, tally)
                 outcome = _after_window(outcome, entry, window, progress, tally)
-                self._watcher.window_done(tally)
+                self._watcher.window_done(station.idx, tally)
                 share = 100 * outcome.tally.windows / max(1, outcome.planned_windows)
                 logger.debug("station.progress", percent=round(share, 1))
             if not entry.is_present and not subtract((entry.wanted,), progress.settled):

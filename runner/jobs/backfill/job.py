@@ -18,7 +18,7 @@ from runner.core.concentrations import MeasuredHour
 from runner.core.errors import RunnerError
 from runner.core.kept import KeptAnswer
 from runner.core.outcome import Outcome, State
-from runner.core.plan import Plan, Skip, plan_json
+from runner.core.plan import Plan, Skip, Wait, plan_json
 from runner.core.recorded import by_station
 from runner.core.stations import Station
 from runner.core.text import counted
@@ -161,7 +161,14 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
     with _open_source(job, store, work, key, pacer, outage, failed) as source:
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         alone = not job.context.shares_terminal
-        with renewing, watch(plan, console(stderr=True), alone=alone) as watcher:
+        watching = watch(
+            plan,
+            console(stderr=True),
+            alone=alone,
+            requests=lambda: pacer.permits,
+            waits_for=lambda: Wait.DATABASE if outage.is_on else pacer.waits_for,
+        )
+        with renewing, watching as watcher:
             executed = Engine(
                 plan,
                 source,

@@ -91,9 +91,11 @@ class Journal:
 
 
 class Nobody:
-    def window_done(self, tally: Tally) -> None: ...
+    def window_done(self, station_idx: int, tally: Tally) -> None: ...
 
     def station_done(self, outcome: StationOutcome) -> None: ...
+
+    def tick(self) -> None: ...
 
 
 def plan_of(*ids: int) -> Plan:
@@ -231,15 +233,13 @@ def test_the_log_says_which_station_of_how_many_how_far_it_is_and_what_it_ended_
         execute(plan_of(*range(1, 13)), workers=1)
     started = [line for line in lines if line["event"] == "station.started"]
     assert [(line["number"], line["of"]) for line in started] == [(at, 12) for at in range(1, 13)]
-    ended = [line for line in lines if line["event"] == "run.progress"]
-    assert [(line["stations"], line["of"]) for line in ended] == [(10, 12), (12, 12)]
     going = [line for line in lines if line["event"] == "station.progress"]
     assert [line["percent"] for line in going[:3]] == [33.3, 66.7, 100.0]
     done = [line for line in lines if line["event"] == "station.completed"]
     assert {line["readings"] for line in done} == {10}
     levels = {line["event"]: line["log_level"] for line in lines}
     assert levels["station.progress"] == "debug"
-    assert {levels[name] for name in ("station.started", "run.progress")} == {"info"}
+    assert levels["station.started"] == "info"
 
 
 def test_a_defect_of_ours_fails_its_station_loudly_and_no_other() -> None:
@@ -504,6 +504,23 @@ def test_a_leased_station_is_tried_again_at_the_end_and_then_skipped_with_its_ho
         "leased by run other",
     )
     assert done.state is State.COMPLETED
+
+
+def test_the_stations_of_other_runs_are_one_line_of_log_and_one_of_the_summary() -> None:
+    class Leased(Journal):
+        def begin(self, entry: StationPlan) -> Progress:
+            if entry.station.idx <= 30:
+                raise LeaseError("leased by run other", free_in_s=0.01)
+            return super().begin(entry)
+
+    with structlog.testing.capture_logs() as lines:
+        executed = execute(plan_of(*range(1, 33)), sink=Leased(), workers=2)
+    (waiting,) = (line for line in lines if line["log_level"] == "warning")
+    assert (waiting["event"], waiting["stations"]) == ("stations.waiting", 30)
+    assert waiting["up_to_s"] >= 0
+    summary = Outcome(job="backfill", run_id="r", stations=executed.stations).summary()
+    assert "  30 stations: leased by run other" in summary.splitlines()
+    assert summary.count("leased by run other") == 1
 
 
 def test_hours_that_another_run_covered_meanwhile_are_not_fetched() -> None:
