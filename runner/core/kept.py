@@ -34,6 +34,19 @@ class KeptAnswer:
     request: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is kept.
+
+    Attributes:
+        hours: hours that kept answers hold, by station index.
+        sources: the names of the sources that gave them, sorted.
+    """
+
+    hours: dict[int, Intervals]
+    sources: tuple[str, ...]
+
+
 def answer_of(
     kept: Sequence[KeptAnswer], window: Interval, read: Callable[[KeptAnswer], list[Any]]
 ) -> Answer:

@@ -1,75 +1,86 @@
-"""Picks implementations for a job. The only place that does, with its parts `*_assembly.py`."""
+"""Joins store, source and pacer: what a job hands to the source that it opens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
-from runner.core.country import Country, country_of
-from runner.core.errors import AqicnClientError, ConfigError, SourceError
-from runner.process.job import Job, missing_key_message
+from runner.core.concentrations import MeasuredHour
+from runner.core.errors import ConfigError
+from runner.core.kept import KeptAnswer
+from runner.core.stations import Station
+from runner.process.job import PROGRAM, Job
 from runner.process.secrets import Secret
-from runner.sources.aqicn.answers import AnswerReader
-from runner.sources.aqicn.history import AqicnSource, Keep
-from runner.sources.aqicn.live import AqicnLive
-from runner.sources.http import HttpClient, Timeouts
+from runner.sources import provider_of, providers
 from runner.sources.pacing import Pacer, Pacing
 from runner.sources.patience import FailedTries
-from runner.sources.replay.source import ReplaySource
+from runner.sources.provider import Access
 from runner.store.budget import Budget, Limits
 from runner.store.database import Store
 from runner.store.outage import Outage
-from runner.store.raw import Held
 from runner.store.shared_pacer import SharedPacer
-
-if TYPE_CHECKING:
-    from runner.sources.airnow.source import AirNowSource
-    from runner.store.raw import Held
 
 
 def api_key(job: Job) -> Secret:
-    """Return the API key; a word in its place for sources that need none.
+    """Return the API key; empty for sources that want none.
 
     Raises:
         ConfigError: it is needed and not set, or cannot be sent.
     """
-    wanted = job.provider.key
+    wanted = provider_of(job).key
     if wanted is None:
-        return Secret("sandbox-needs-no-key")
-    name = wanted.variable
-    key = job.context.environment.secret(name)
+        return Secret("")
+    key = job.context.environment.secret(wanted.variable)
     if not key:
-        raise ConfigError(missing_key_message(wanted))
+        examples = [one.example for one in providers().values() if one.example]
+        others = ", and ".join(["make demo", *(f"{' '.join(PROGRAM)} {one}" for one in examples)])
+        raise ConfigError(
+            f"{wanted.variable} is not set: put it into the environment, or into a file .env here "
+            f"as\n{wanted.variable}=your-key (free: {wanted.free_at}).\n"
+            f"No key is needed by: {others}"
+        )
     value = key.reveal()
     if not value.isprintable() or value != value.encode("latin-1", "ignore").decode("latin-1"):
         raise ConfigError(
-            f"{name} cannot be sent: it holds a line break, or a character that no key has",
+            f"{wanted.variable} cannot be sent: it holds a line break, or a character that no key "
+            "has",
             hint="Copy the key again, on one line, into the environment or .env",
         )
     return key
 
 
-def airnow_files(directory: str | None, sites: Mapping[str, Any]) -> AirNowSource:
-    """Return the source that reads the AirNow files of a directory."""
-    from runner.sources.airnow.source import AirNowSource  # noqa: PLC0415 - brings polars
+def key_in_plan(job: Job) -> dict[str, str] | None:
+    """Return which key goes to which host, and its port if unusual; None if none is wanted."""
+    wanted = provider_of(job).key
+    if wanted is None:
+        return None
+    return {"name": wanted.variable, "host": urlsplit(job.config.source.base_url).netloc}
 
-    return AirNowSource(Path(directory or ""), sites)
+
+def key_lines(job: Job) -> list[str]:
+    """Return a line of the plan: where the key goes; none if the source wants no key."""
+    key = key_in_plan(job)
+    if key is None:
+        return []
+    clear = job.config.source.base_url.startswith("http:")
+    return [f"  key       {key['name']} goes to {key['host']}{', unencrypted' * clear}"]
 
 
-def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
-    """Return the budget that the job's requests come from; None if they need none.
+def shares_budget(job: Job) -> bool:
+    """Whether the requests come from a budget that is shared through the database.
 
-    A sandbox of the job's own has no key that others use, and without any limit there is nothing
-    to keep. Everybody else shares, with the embedded server, too: several processes may use it,
-    and a permit costs some 5 ms of the seconds between two requests. A dry run asks as others do.
+    A source without a key has nothing that others use, and without any limit there is nothing to
+    keep. Everybody else shares, with the embedded server, too: several processes may use it, and a
+    permit costs some 5 ms of the seconds between two requests. A dry run asks as others do.
     """
     limit = job.config.rate_limit
     limited = limit.delay_s or limit.max_per_hour
-    if job.key_name is None or not limit.shared or not limited or not key:
-        return None
-    return store.budget(job.config.source.base_url, key)
+    return bool(provider_of(job).key and limit.shared and limited)
+
+
+def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
+    """Return the budget that the job's requests come from; None if they need none."""
+    return store.budget(job.config.source.base_url, key) if key and shares_budget(job) else None
 
 
 def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
@@ -79,101 +90,47 @@ def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
     return SharedPacer(budget, Limits.of(job.pace), outage, job.stop)
 
 
-@contextmanager
-def open_client(
-    job: Job, pacer: Pacing, names: Mapping[int, str], failed: FailedTries
-) -> Iterator[HttpClient]:
-    """Open the way to the AQICN API, or to a sandbox that speaks it, until the block ends.
-
-    Args:
-        job: for its settings.
-        pacer: gives a permit for every request.
-        names: the stations a sandbox knows.
-        failed: counts the tries that came to nothing.
-    """
-    source = job.config.source
-    with ExitStack() as opened:
-        base_url = source.base_url
-        if job.source_kind == "sandbox":
-            from runner.sources.sandbox.opening import sandbox_server  # noqa: PLC0415 - a whole server
-
-            base_url = opened.enter_context(sandbox_server(job, names)).url
-        with closing(http_client(job, base_url, pacer, failed, AqicnClientError)) as client:
-            yield client
-
-
-def history_source(job: Job, client: HttpClient, key: Secret, keep: Keep | None) -> AqicnSource:
-    """Return the source that asks the configured history endpoint.
-
-    Args:
-        job: for its settings.
-        client: to the API.
-        key: the API key.
-        keep: keeps the answers; None if they are not kept.
-    """
-    history = job.config.source.history
-    return AqicnSource(
-        client,
-        key,
-        history_path=history.path,
-        start_param=history.start_param,
-        end_param=history.end_param,
-        token_param=history.token_param,
-        name=job.source_kind,
-        keep=keep,
-    )
-
-
-def live_source(
-    job: Job, client: HttpClient, key: Secret, store: Store, outage: Outage
-) -> AqicnLive:
-    """Return the source of the present observations."""
-
-    def is_taken(station_idx: int, hour: int) -> bool:
-        return outage.outlast(lambda: store.readings.has_off_hour(station_idx, hour))
-
-    return AqicnLive(client, key, job.now, is_taken)
-
-
-def wanted_country(job: Job) -> Country:
-    """Return the country that stations must lie in."""
-    chosen = job.config.country
-    return country_of(chosen.name, chosen.parts, chosen.words, chosen.others)
-
-
-def http_client(
+def access_to(
     job: Job,
-    base_url: str,
-    pacer: Pacing,
-    failed: FailedTries,
-    failure: type[SourceError],
-    secret_headers: Mapping[str, Secret] | None = None,
-) -> HttpClient:
-    """Return the way to a server, with the job's patience and pace; the caller closes it.
+    store: Store,
+    key: Secret,
+    outage: Outage,
+    budget: Budget | None,
+    names: Mapping[int, str],
+) -> Access:
+    """Return what the job's source is opened with.
 
     Args:
         job: for its settings.
-        base_url: of the server.
-        pacer: gives a permit for every request.
-        failed: counts the tries that came to nothing.
-        failure: the error class for what goes wrong on the way.
-        secret_headers: sent with every request.
+        store: keeps what the source gives besides readings, except in a dry run.
+        key: the API key.
+        outage: waits while the database does not answer.
+        budget: of the requests, if they have one.
+        names: of the stations, by index.
     """
-    source = job.config.source
-    return HttpClient(
-        base_url,
-        pacer,
-        job.stop,
-        job.redact,
-        source.retry,
-        Timeouts(source.connect_timeout_s, source.read_timeout_s),
-        failure=failure,
-        failed=failed,
-        secret_headers=secret_headers,
+    writes = not job.config.dry_run
+
+    def keep_answer(station: Station, answer: KeptAnswer) -> None:
+        def keep() -> None:
+            with store.leases.hold(station.idx):
+                store.raw.keep(job.run_id, station.idx, answer, job.config.source.raw_days)
+
+        outage.outlast(keep)
+
+    def keep_measured(station: Station, hours: Sequence[MeasuredHour]) -> None:
+        def keep() -> None:  # as with readings, only while the station is this run's
+            with store.leases.hold(station.idx):
+                store.concentrations.keep(job.run_id, station.idx, job.source, hours, job.now())
+
+        outage.outlast(keep)
+
+    return Access(
+        job,
+        key,
+        pacer_of(job, budget, outage),
+        FailedTries(),
+        names,
+        keep_answer if writes and job.config.source.keep_raw else None,
+        keep_measured if writes else None,
+        lambda idx, hour: outage.outlast(lambda: store.readings.has_off_hour(idx, hour)),
     )
-
-
-def replay_source(job: Job, store: Store, held: Held) -> ReplaySource:
-    """Return the source that reads kept answers, named after those who gave them."""
-    reader = AnswerReader(api_key(job), job.config.source.history.path)
-    return ReplaySource(store.raw.find, reader, f"replay of {', '.join(held.sources)}")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from runner.core.outcome import Outcome
 from runner.jobs.backfill.planning import prepare
+from runner.jobs.opening import budget_of, key_lines
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.process.tables import (
@@ -13,16 +14,16 @@ from runner.process.tables import (
     plan_lines,
     plan_table,
 )
+from runner.sources import provider_of
 from runner.store.database import open_store
 
 
 def run(job: Job) -> Outcome:
     """Show what a backfill would fetch, why, and what it would cost; asks no API."""
-    from runner.jobs.opening import budget_of  # noqa: PLC0415 - brings what asks an API
-
     with open_store(job) as store:
         work = prepare(job, store)
-        key = job.context.environment.secret(job.key_name) if job.key_name else Secret("")
+        wanted = provider_of(job).key
+        key = job.context.environment.secret(wanted.variable) if wanted else Secret("")
         budget = budget_of(job, store, key)
         used = (
             budget.used() if budget else None
@@ -31,7 +32,7 @@ def run(job: Job) -> Outcome:
         if not job.says_json:
             console().print(plan_table(work.plan))
         lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), used)
-        job.tell("\n".join([*lines, *job.key_lines, *work.database.lines()]))
+        job.tell("\n".join([*lines, *key_lines(job), *work.database.lines()]))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
         if work.database.refusal:  # as the run would
             raise work.database.refusal

@@ -31,7 +31,16 @@ def run(config: Config, context: JobContext) -> Outcome:
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     redact = Redactor(context.environment)
     provider = providers()[config.source.kind.name]
-    job = Job(config, provider, context, run_id, started_at, StopFlag(context.stop), redact)
+    job = Job(
+        config,
+        context,
+        run_id,
+        started_at,
+        StopFlag(context.stop),
+        redact,
+        asks_present=provider.present_only,
+        database_suffix=provider.database_suffix,
+    )
     with logging_to(context.run_dir, config.log_level.name, run_id, redact):
         outcome = _attempt(job)
         job.write_json("outcome.json", outcome.to_json())

@@ -15,19 +15,20 @@ from typing import Any
 import structlog
 
 from runner.config.files import bundled_stations
-from runner.core.country import Country, look_through, overlap, tiles
+from runner.core.country import Country, country_of, look_through, overlap, tiles
 from runner.core.errors import ConfigError, RunnerError, Scope, SourceError
 from runner.core.outcome import Outcome, duration_text
 from runner.core.sightings import Refused, Sighting, objection, placed
 from runner.core.stations import Box, Selector, Station
 from runner.core.text import counted, harmless
 from runner.jobs.choosing import selector_of
-from runner.jobs.opening import api_key, budget_of, open_client, pacer_of, wanted_country
+from runner.jobs.opening import access_to, api_key, budget_of, key_lines
 from runner.process.job import Job
 from runner.process.secrets import Secret
-from runner.sources.aqicn.stations import AqicnStations, stations_of
+from runner.sources import provider_of
 from runner.sources.pacing import Pacing
-from runner.sources.patience import FailedTries
+from runner.sources.provider import StationFinder
+from runner.sources.station_files import stations_of
 from runner.store.database import Store, open_store
 from runner.store.outage import Outage
 from runner.store.stations import StationsRecorded
@@ -99,9 +100,9 @@ def run(job: Job) -> Outcome:
     Raises:
         RunnerError: the API, the file or MongoDB could not answer.
     """
-    chosen = job.config.stations
+    chosen, country = job.config.stations, job.config.country
     census = Census(
-        wanted_country(job),
+        country_of(country.name, country.parts, country.words, country.others),
         selector_of(chosen),
         frozenset(chosen.ids),
         frozenset(chosen.named),
@@ -116,7 +117,7 @@ def run(job: Job) -> Outcome:
             if key is None:
                 _read(Path(from_file or ""), census)
             else:
-                job.tell("\n".join(job.key_lines))
+                job.tell("\n".join(key_lines(job)))
                 with _asking(job, store, key) as (api, pacer):
                     try:
                         _ask(job, api, census, store)
@@ -135,12 +136,15 @@ def run(job: Job) -> Outcome:
 
 
 @contextmanager
-def _asking(job: Job, store: Store, key: Secret) -> Iterator[tuple[AqicnStations, Pacing]]:
+def _asking(job: Job, store: Store, key: Secret) -> Iterator[tuple[StationFinder, Pacing]]:
+    find = provider_of(job).stations
+    if find is None:
+        raise ConfigError(f"job=stations: source={job.source} knows no stations")
     outage = Outage(job.config.mongo.outage_limit_s, job.stop)
-    pacer = pacer_of(job, budget_of(job, store, key), outage)
     names = {**bundled_stations(), **job.config.stations.named}
-    with open_client(job, pacer, names, FailedTries()) as client:
-        yield AqicnStations(client, key), pacer
+    access = access_to(job, store, key, outage, budget_of(job, store, key), names)
+    with find(access) as finder:
+        yield finder, access.pacer
 
 
 def _read(path: Path, census: Census) -> None:
@@ -154,7 +158,7 @@ def _read(path: Path, census: Census) -> None:
             census.add(seen)
 
 
-def _ask(job: Job, api: AqicnStations, census: Census, store: Store) -> None:
+def _ask(job: Job, api: StationFinder, census: Census, store: Store) -> None:
     """Look for stations, then ask for what is not known of them."""
     by_id = census.ids or census.named
     wanted = [Sighting(idx) for idx in sorted(by_id)]
@@ -173,7 +177,7 @@ def _ask(job: Job, api: AqicnStations, census: Census, store: Store) -> None:
         _ask_one(api, census, seen)
 
 
-def _look(job: Job, api: AqicnStations, census: Census) -> None:
+def _look(job: Job, api: StationFinder, census: Census) -> None:
     settings = job.config.discover
     grid = [tile for box in _boxes(census) for tile in tiles(box, settings.tile_degrees)]
     job.tell(
@@ -211,7 +215,7 @@ def _take(census: Census, found: Iterable[Sighting]) -> list[int]:
     return [seen.idx for seen in found if census.add(seen)]
 
 
-def _ask_one(api: AqicnStations, census: Census, seen: Sighting) -> None:
+def _ask_one(api: StationFinder, census: Census, seen: Sighting) -> None:
     try:
         details = api.details(seen.station)
     except SourceError as error:

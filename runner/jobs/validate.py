@@ -22,7 +22,7 @@ from runner.core.recorded import account_of
 from runner.core.stations import Station
 from runner.core.verdict import Status, Verdict, gate_fails
 from runner.process.job import Job
-from runner.sources import providers
+from runner.sources import provider_of, providers
 from runner.store.database import Store
 
 if TYPE_CHECKING:
@@ -274,16 +274,15 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     subject = {
         "stations": job.config.stations.model_dump(),
         "range": [*named[:2], *(named[2:] if named[0] is None else ())],
-        "source": job.source_kind,
+        "source": job.source,
         "path": source.path,
     }
     text = json.dumps(subject, sort_keys=True, default=str)
     subject = {
         "range": f"{iso(job.wanted.start)}..{iso(job.wanted.end)}",
-        "source": job.source_kind,
+        "source": job.source,
     }
     ids = [station.idx for station in stations]
-    kept_of = store.raw.held(ids).sources if job.source_kind == "replay" else ()
     return Identity(
         run_id=job.run_id,
         job=job.name,
@@ -291,8 +290,8 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         subject={**subject, "stations": ids},
         database=job.database_name,
-        source=job.source_kind,
-        origin=job.origin(ids, kept_of),
+        source=job.source,
+        origin=provider_of(job).origin_of(job, ids, store.raw).to_json(),
         versions={"runner": __version__, "polars": pl.__version__, "mongod": store.version()},
         resume_command=job.redact(_resume_command(job)),
         retry_command=job.redact(job.command("job=retry")),

@@ -6,25 +6,21 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from runner.config.job import Output
 from runner.config.read import date_range
 from runner.config.settings import Config
-from runner.core.flaw import Flaw
-from runner.core.intervals import Interval, iso
+from runner.core.intervals import Interval
 from runner.core.outcome import Outcome
 from runner.core.plan import Mode, Pace
 from runner.core.present import hours_asked
-from runner.core.provider import Key, Provider
 from runner.process.files import write_text
 from runner.process.secrets import Redactor, masked
 from runner.process.stop import StopFlag
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DEFAULT_DATABASE = "air_quality_db"
-SANDBOX_SUFFIX = "_sandbox"
-"""Invented readings go to a database of their own, whatever name is configured."""
 
 PROGRAM = ("python", "-m", "runner")
 
@@ -62,21 +56,23 @@ class Job:
 
     Attributes:
         config: as composed and checked.
-        provider: what the configured source declares about itself.
         context: environment, run directory, command line.
         run_id: names the job in logs, documents and files.
         started_at: UTC; "now" for the range of the plan.
         stop: stops with the process, or alone when the job cannot go on.
         redact: takes secrets out of text.
+        asks_present: whether the source has the present observation only.
+        database_suffix: ends the name of the source's database; invented readings stay apart.
     """
 
     config: Config
-    provider: Provider
     context: JobContext
     run_id: str
     started_at: datetime
     stop: StopFlag
     redact: Redactor
+    asks_present: bool = False
+    database_suffix: str = ""
     _began_s: float = field(default_factory=time.monotonic, init=False)
 
     @property
@@ -98,45 +94,15 @@ class Job:
 
     @property
     def database_name(self) -> str:
-        """`mongo.database`, else MONGO_DB, else the default; invented readings stay apart."""
+        """`mongo.database`, else MONGO_DB, else the default, with the source's suffix."""
         environment = self.context.environment
         name = self.config.mongo.database or environment.get("MONGO_DB", DEFAULT_DATABASE)
-        if self.source_kind == "sandbox" and not name.endswith(SANDBOX_SUFFIX):
-            name += SANDBOX_SUFFIX
-        return name
+        return name if name.endswith(self.database_suffix) else name + self.database_suffix
 
     @property
-    def source_kind(self) -> str:
-        """The configured source's kind."""
+    def source(self) -> str:
+        """The name of the configured source."""
         return self.config.source.kind.name
-
-    @property
-    def asks_aqicn(self) -> bool:
-        """Whether AQICN's API is asked, with a key that others may use, too."""
-        return self.source_kind in ("aqicn", "aqicn_live")
-
-    @property
-    def key_name(self) -> str | None:
-        """The environment variable of the key that the source wants; None if it wants none."""
-        return self.provider.key.variable if self.provider.key else None
-
-    @property
-    def key_host(self) -> str:
-        """The host, and its port if it is not the usual one, that the key is sent to."""
-        return urlsplit(self.config.source.base_url).netloc
-
-    @property
-    def key_lines(self) -> list[str]:
-        """A line of the plan: where the key goes; none if the source wants no key."""
-        if self.key_name is None:
-            return []
-        clear = self.config.source.base_url.startswith("http:")
-        return [f"  key       {self.key_name} goes to {self.key_host}{', unencrypted' * clear}"]
-
-    @property
-    def asks_present(self) -> bool:
-        """Whether the source has the present observation only."""
-        return self.provider.present_only
 
     @property
     def pace(self) -> Pace:
@@ -167,48 +133,9 @@ class Job:
         return self.command("backfill.mode=resume") if refetches else self.command()
 
     @property
-    def invents_readings(self) -> bool:
-        """Whether the readings are generated rather than measured."""
-        return self.source_kind == "sandbox" and not self.config.sandbox.replay
-
-    @property
     def says_json(self) -> bool:
         """Whether standard output is for one JSON document alone."""
         return self.config.job.output is Output.json
-
-    @property
-    def flaws(self) -> list[Flaw]:
-        """What is wrong with the sandbox's readings, on purpose."""
-        return [
-            Flaw(one.station, one.kind, one.day, one.hour, one.hours, one.value or 0.0)
-            for one in self.config.sandbox.flaws
-        ]
-
-    def origin(self, stations: Iterable[int], kept_of: Sequence[str] = ()) -> dict[str, Any]:
-        """Return whose the readings of some stations are, and their flaws, as JSON.
-
-        Args:
-            stations: their indices.
-            kept_of: the sources of the kept answers, with source=replay.
-        """
-        providers, flaws, faulty = [self.source_kind], [], False
-        if self.source_kind == "replay" and kept_of:
-            providers = [*kept_of]
-        if self.asks_aqicn:  # its present observations are as much its data as its history
-            is_sandbox = self.database_name.endswith(SANDBOX_SUFFIX)
-            providers = ["sandbox" if is_sandbox else "aqicn"]
-        if self.source_kind == "sandbox":
-            providers = ["airnow" if self.config.sandbox.replay else "invented"]
-            chosen = frozenset(stations)
-            flaws = [
-                {"station_idx": flaw.station_idx, "kind": str(flaw.kind),
-                 "start": iso(when.start), "end": iso(when.end)}
-                for flaw in self.flaws if flaw.station_idx in chosen
-                for when in flaw.within(self.wanted)
-            ]  # fmt: skip
-            faults = self.config.sandbox.faults.model_dump()
-            faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
-        return {"providers": providers, "flaws": flaws, "api_fails_on_purpose": faulty}
 
     def tell(self, text: str) -> None:
         """Say something to the person, without secrets; where JSON is printed, beside it."""
@@ -266,12 +193,3 @@ class JobContext:
     argv: tuple[str, ...]
     overrides: tuple[str, ...]
     shares_terminal: bool = False
-
-
-def missing_key_message(key: Key) -> str:
-    """Return what to do about an API key that is not set."""
-    return (
-        f"{key.variable} is not set: put it into the environment, or into a file .env here as\n"
-        f"{key.variable}=your-key (free: {key.free_at}).\n"
-        "No key is needed by: make demo, and python -m runner source=airnow source.path=DIR"
-    )

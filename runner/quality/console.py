@@ -43,15 +43,14 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
 
 
 def _flaws(document: Mapping[str, Any]) -> list[str]:
-    """Return a line where a sandbox spoilt the readings on purpose."""
+    """Return a line if the source spoilt the readings on purpose."""
     flaws = document["origin"].get("flaws")
     if not flaws:
         return []
     named = [f"{one['kind'].replace('_', ' ')} at {one['station_idx']}" for one in flaws]
     more = f" and {len(named) - _MOST_FLAWS} more" if len(named) > _MOST_FLAWS else ""
-    return [
-        f"  These faults are deliberate (sandbox.flaws): {', '.join(named[:_MOST_FLAWS])}{more}"
-    ]
+    setting = f"{document['source']}.flaws"
+    return [f"  These faults are deliberate ({setting}): {', '.join(named[:_MOST_FLAWS])}{more}"]
 
 
 def _before(document: Mapping[str, Any]) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
-from runner.core.provider import Provider
+from runner.sources.provider import Provider
+
+if TYPE_CHECKING:
+    from runner.process.job import Job
 
 
 @cache
@@ -21,3 +25,8 @@ def providers() -> dict[str, Provider]:
             declared = importlib.import_module(f"{__name__}.{folder.name}.provider").PROVIDERS
             found |= {one.name: one for one in declared}
     return found
+
+
+def provider_of(job: Job) -> Provider:
+    """Return the provider of the configured source."""
+    return providers()[job.source]

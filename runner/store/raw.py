@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -20,8 +19,8 @@ from bson import Binary
 from pymongo.database import Database
 
 from runner.core.errors import StoreError
-from runner.core.intervals import Interval, Intervals, hour_of, to_datetime, union
-from runner.core.kept import KeptAnswer
+from runner.core.intervals import Interval, hour_of, to_datetime, union
+from runner.core.kept import Held, KeptAnswer
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 from runner.store.shape import Index, Indexed
@@ -30,19 +29,6 @@ NAME = "ingest_raw"
 
 _SMALLEST = 9
 """The level of zlib that takes longest, a millisecond a window, and leaves least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What is kept.
-
-    Attributes:
-        hours: hours that kept answers hold, by station index.
-        sources: the names of the sources that gave them, sorted.
-    """
-
-    hours: dict[int, Intervals]
-    sources: tuple[str, ...]
 
 
 class RawAnswers(Indexed):

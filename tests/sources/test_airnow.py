@@ -269,7 +269,7 @@ def test_one_file_not_understood_is_never_passed_over(tmp_path: Path) -> None:
 def test_nothing_is_read_before_the_first_question(tmp_path: Path) -> None:
     source = AirNowSource(tmp_path / "absent", SITES)
     source.close()
-    assert (source.name, source.paced) == ("airnow", False)
+    assert source.name == "airnow"
 
 
 def test_threads_that_ask_at_once_read_the_directory_once(tmp_path: Path) -> None:

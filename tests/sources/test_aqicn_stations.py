@@ -15,9 +15,10 @@ from runner.core.sightings import Sighting
 from runner.core.stations import Box, Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
-from runner.sources.aqicn.stations import AqicnStations, stations_of
+from runner.sources.aqicn.stations import AqicnStations
 from runner.sources.http import HttpClient
 from runner.sources.pacing import Pacer
+from runner.sources.station_files import stations_of
 from tests.sources.loopback import PATIENT, POLICY, Loopback, Scripted, page, says
 
 WAQI = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "payloads" / "waqi"

@@ -17,12 +17,12 @@ from runner.core.errors import ArchiveFileError, OpenAqError
 from runner.core.intervals import Interval
 from runner.core.readings import Reject
 from runner.core.stations import Station
-from runner.jobs.match import place_of
 from runner.process.secrets import Secret
 from runner.sources.http import Reply
 from runner.sources.openaq.answers import OpenAqReader
 from runner.sources.openaq.api import _sensor
 from runner.sources.openaq.archive import COLUMNS, OpenAqArchive
+from runner.sources.openaq.match import place_of
 from runner.sources.openaq.rows import Sensor, Terms, measured_of, terms_of
 
 SENSOR = Sensor(21632, 7441, "pm25", "µg/m³")

@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import Protocol
 
 import structlog
 
 from runner.core.intervals import Interval, Intervals, hour_of, intersect, subtract
 from runner.core.readings import (
     SAID_BY_THE_SOURCE,
-    Answer,
     Reading,
     Reason,
     Reject,
     to_readings,
 )
 from runner.core.stations import Station
+from runner.sources.provider import Source
 
 log = structlog.get_logger()
 
@@ -37,24 +36,6 @@ MOST = 8
 """Requests for one window; then the best answer counts."""
 _FRUITLESS = 3
 """Windows in a row for which asking again gained nothing; then the source is believed."""
-
-
-class Source(Protocol):
-    """Where readings come from."""
-
-    @property
-    def name(self) -> str:
-        """Name of the source, as in the configuration."""
-        ...
-
-    def fetch(self, station: Station, window: Interval) -> Answer:
-        """Return what the source has for the hours of a window.
-
-        Raises:
-            SourceError: it could not answer, also after retries; its scope says how far that goes.
-            StoppedError: a stop was asked for while waiting.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

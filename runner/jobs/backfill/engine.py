@@ -41,8 +41,9 @@ from runner.core.plan import Plan, Skip, StationPlan, no_kept_answer
 from runner.core.present import tally_observation
 from runner.core.readings import Reading, Reason, Reject
 from runner.core.stations import Station
-from runner.jobs.backfill.asking import Answered, Asker, Source
+from runner.jobs.backfill.asking import Answered, Asker
 from runner.process.stop import StopFlag
+from runner.sources.provider import Source
 
 log = structlog.get_logger()
 

@@ -5,53 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from runner import __version__
-from runner.core.concentrations import MeasuredHour
 from runner.core.errors import RunnerError
-from runner.core.kept import KeptAnswer
 from runner.core.outcome import Outcome, State
 from runner.core.plan import Plan, Skip, Wait, plan_json
 from runner.core.recorded import by_station
 from runner.core.stations import Station
 from runner.core.text import counted
 from runner.core.verdict import Verdict
-from runner.jobs.backfill.asking import Source
 from runner.jobs.backfill.engine import Engine, Sink
 from runner.jobs.backfill.planning import Work, prepare
 from runner.jobs.backfill.progress import watch
 from runner.jobs.backfill.sink import DrySink, MongoSink
-from runner.jobs.opening import (
-    api_key,
-    budget_of,
-    history_source,
-    live_source,
-    open_client,
-    pacer_of,
-    replay_source,
-)
+from runner.jobs.opening import access_to, api_key, budget_of, key_lines
 from runner.jobs.report import note_attributions, reported
 from runner.jobs.validate import validate
 from runner.process.job import Job
 from runner.process.secrets import Secret, masked
 from runner.process.tables import console, plan_lines
-from runner.sources.aqicn.history import Keep
-from runner.sources.aqicn.live import AqicnLive
-from runner.sources.pacing import Pacing
-from runner.sources.patience import FailedTries
+from runner.sources import provider_of
 from runner.store.budget import Budget
 from runner.store.database import Store, open_store
 from runner.store.outage import Outage
-
-if TYPE_CHECKING:
-    from runner.sources.openaq.rows import KeepMeasured
 
 log = structlog.get_logger()
 
@@ -118,9 +101,9 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
         _note_stations(job, store, work.selection.stations)
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
         store.checkpoints.forget(again)
-        store.runs.started(job.run_id, _run_document(job, plan))
+        store.runs.started(job.run_id, _run_document(job, store, plan))
     used = budget.used() if budget and plan.requests else None
-    lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), used), *job.key_lines]
+    lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), used), *key_lines(job)]
     job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
     into = (
         f", writing nothing to {job.database_name}"
@@ -132,7 +115,7 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
     log.info(
         "run.started",
         job=job.name,
-        source=job.source_kind,
+        source=job.source,
         database=job.database_name,
         stations=len(plan.stations),
         requests=plan.requests,
@@ -142,7 +125,7 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
 
 
 def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
-    if job.invents_readings:
+    if provider_of(job).is_synthetic(job):
         stations = [replace(item, name=f"{item.name} (synthetic)") for item in stations]
     refused = store.stations.ensure(stations).refused
     if refused:
@@ -156,17 +139,17 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
 def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | None) -> Outcome:
     plan = work.plan
     outage = Outage(job.config.mongo.outage_limit_s, job.stop)
-    pacer = pacer_of(job, budget, outage)
-    failed = FailedTries()
-    with _open_source(job, store, work, key, pacer, outage, failed) as source:
+    names = {entry.station.idx: entry.station.name for entry in plan.stations}
+    access = access_to(job, store, key, outage, budget, names)
+    with work.source.open(access) as source:
         renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         alone = not job.context.shares_terminal
         watching = watch(
             plan,
             console(stderr=True),
             alone=alone,
-            requests=lambda: pacer.permits,
-            waits_for=lambda: Wait.DATABASE if outage.is_on else pacer.waits_for,
+            requests=lambda: access.pacer.permits,
+            waits_for=lambda: Wait.DATABASE if outage.is_on else access.pacer.waits_for,
         )
         with renewing, watching as watcher:
             executed = Engine(
@@ -183,87 +166,16 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
         return replace(
             job.outcome(),
             stations=executed.stations,
-            requests=pacer.permits,
-            budget_wait_s=pacer.waited_s,
-            failed_requests=failed.failed,
-            throttled_requests=failed.throttled,
-            observed=source.observed if isinstance(source, AqicnLive) else {},
+            requests=access.pacer.permits,
+            budget_wait_s=access.pacer.waited_s,
+            failed_requests=access.failed.failed,
+            throttled_requests=access.failed.throttled,
+            observed=source.observed,
             rejects_not_kept=store.rejects.dropped,
             error=executed.error.message if executed.error else "",
             hint=executed.error.hint if executed.error else "",
-            attributions=_attributions(job, source),
+            attributions=tuple(source.attributions()),
         )
-
-
-@contextmanager
-def _open_source(
-    job: Job,
-    store: Store,
-    work: Work,
-    key: Secret,
-    pacer: Pacing,
-    outage: Outage,
-    failed: FailedTries,
-) -> Iterator[Source]:
-    if work.files:
-        from runner.sources.openaq.archive import OpenAqArchive  # noqa: PLC0415 - for files only
-
-        if isinstance(work.files, OpenAqArchive):
-            work.files.keep = keep_measured(job, store, outage)
-        with closing(work.files) as files:
-            yield files
-    elif work.held:
-        yield replay_source(job, store, work.held)
-    elif job.source_kind == "openaq":
-        from runner.jobs.openaq_opening import open_openaq  # noqa: PLC0415 - for this source only
-
-        keep = keep_measured(job, store, outage)
-        with open_openaq(job, key, pacer, failed, keep) as openaq:
-            yield openaq
-    else:
-        names = {entry.station.idx: entry.station.name for entry in work.plan.stations}
-        with open_client(job, pacer, names, failed) as client:
-            if job.asks_present:
-                yield live_source(job, client, key, store, outage)
-            else:
-                yield history_source(job, client, key, _keep(job, store, outage))
-
-
-def _attributions(job: Job, source: Source) -> tuple[dict[str, Any], ...]:
-    """Return whose measurements the source gave; nothing of sources that do not say."""
-    if not job.source_kind.startswith("openaq"):
-        return ()
-    from runner.jobs.openaq_opening import attributions_of  # noqa: PLC0415 - for these sources only
-
-    return tuple(attributions_of(source))
-
-
-def _keep(job: Job, store: Store, outage: Outage) -> Keep | None:
-    """Return how an answer is kept before its readings are stored; None if none is kept."""
-    days = job.config.source.raw_days
-    if job.config.dry_run or not job.config.source.keep_raw:
-        return None
-
-    def keep(station: Station, answer: KeptAnswer) -> None:
-        with store.leases.hold(station.idx):
-            store.raw.keep(job.run_id, station.idx, answer, days)
-
-    return lambda station, answer: outage.outlast(lambda: keep(station, answer))
-
-
-def keep_measured(job: Job, store: Store, outage: Outage) -> KeepMeasured | None:
-    """Return how concentrations are kept before their readings are; None if none are.
-
-    As with readings, only while the station is this run's.
-    """
-    if job.config.dry_run:
-        return None
-
-    def keep(station: Station, hours: Sequence[MeasuredHour]) -> None:
-        with store.leases.hold(station.idx):
-            store.concentrations.keep(job.run_id, station.idx, job.source_kind, hours, job.now())
-
-    return lambda station, hours: outage.outlast(lambda: keep(station, hours))
 
 
 def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
@@ -290,11 +202,12 @@ def sink_of(job: Job, store: Store, source: str, outage: Outage) -> Sink:
     )
 
 
-def _run_document(job: Job, plan: Plan) -> dict[str, Any]:
+def _run_document(job: Job, store: Store, plan: Plan) -> dict[str, Any]:
+    stations = [entry.station.idx for entry in plan.stations]
     return {
         **run_identity(job),
-        "source": job.source_kind,
-        "origin": job.origin(entry.station.idx for entry in plan.stations),
+        "source": job.source,
+        "origin": provider_of(job).origin_of(job, stations, store.raw).to_json(),
         "planned": plan_json(plan, job.wanted)["totals"],
     }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Status, gaps
@@ -13,25 +13,22 @@ from runner.core.intervals import Interval, Intervals, hour_of, intersect
 from runner.core.plan import (
     ONE_A_WINDOW,
     PLAN_VERSION,
-    Cost,
     Plan,
     Skip,
     build_plan,
     plan_json,
 )
 from runner.core.present import plan_present
-from runner.core.stations import Selection, site_of
+from runner.core.stations import Selection
 from runner.core.text import counted
 from runner.jobs.backfill.database_plan import DatabasePlan, plan_database
 from runner.jobs.choosing import choose_stations
+from runner.jobs.opening import key_in_plan, shares_budget
 from runner.process.job import Job
+from runner.sources import provider_of
+from runner.sources.provider import Prepared
 from runner.store import budget, stations
 from runner.store.database import Store
-
-if TYPE_CHECKING:
-    from runner.sources.airnow.source import AirNowSource
-    from runner.sources.openaq.archive import OpenAqArchive
-    from runner.store.raw import Held
 
 _STATIONS_AT_ONCE = 50
 """Stations whose stored hours one aggregation looks up."""
@@ -45,15 +42,13 @@ class Work:
         selection: the stations chosen.
         plan: made for them.
         database: what is made in the database.
-        files: the source, where it reads files; None if it does not.
-        held: what is kept, where the source replays it; None if it does not.
+        source: ready to be opened.
     """
 
     selection: Selection
     plan: Plan
     database: DatabasePlan
-    files: AirNowSource | OpenAqArchive | None = None
-    held: Held | None = None
+    source: Prepared
 
 
 def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None:
@@ -96,42 +91,35 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
         selection = replace(selection, stations=chosen, unknown=())
         named = set(failed)
         wanted = _range_it_failed_in(failed, job.wanted)
-    mapped = _mapped(job, selection) if job.source_kind.startswith("openaq") else None
     _refuse_two_scales(job, store, [station.idx for station in selection.stations])
+    source = provider_of(job).prepare(job, selection.stations, store.raw)
     if job.asks_present:
-        return _present(job, store, selection, checkpoints)
-    files = _files(job, selection) if job.source_kind in ("airnow", "openaq_archive") else None
-    held = _held(job, store, selection) if job.source_kind == "replay" else None
+        return _present(job, store, source, selection, checkpoints)
     plan = build_plan(
         selection.stations,
         checkpoints,
         wanted,
         batch_hours=job.config.backfill.batch_size,
         pace=job.pace,
-        paced=files is None and held is None,
-        cost=_cost(job),
+        paced=source.paced,
+        cost=source.cost or ONE_A_WINDOW,
         named=named,
         unknown=selection.unknown,
-        offers=files.offers if files else lambda idx: mapped is None or idx in mapped,
+        offers=source.offers or (lambda _idx: True),
         mode=mode,
         gaps=_gaps(job, store, checkpoints),
         lookback_hours=job.config.backfill.lookback_hours,
-        held=held.hours if held else None,
+        held=source.held,
     )
-    return Work(selection, plan, _tell_plan(job, store, plan, selection), files, held)
-
-
-def _cost(job: Job) -> Cost:
-    """Return how many requests the source takes."""
-    if job.source_kind != "openaq":
-        return ONE_A_WINDOW
-    from runner.jobs.openaq_opening import openaq_cost  # noqa: PLC0415 - brings what asks OpenAQ
-
-    return openaq_cost(job)
+    return Work(selection, plan, _tell_plan(job, store, plan, selection), source)
 
 
 def _present(
-    job: Job, store: Store, selection: Selection, checkpoints: Mapping[int, Checkpoint]
+    job: Job,
+    store: Store,
+    source: Prepared,
+    selection: Selection,
+    checkpoints: Mapping[int, Checkpoint],
 ) -> Work:
     """Plan one request a station; `prepare` chose them."""
     plan = plan_present(
@@ -142,17 +130,16 @@ def _present(
         unknown=selection.unknown,
         is_ours=job.config.backfill.lag_hours == 0,
     )
-    return Work(selection, plan, _tell_plan(job, store, plan, selection))
+    return Work(selection, plan, _tell_plan(job, store, plan, selection), source)
 
 
 def _tell_plan(job: Job, store: Store, plan: Plan, selection: Selection) -> DatabasePlan:
     """Write plan.json, and return its part about the database."""
     database = _plan_database(job, store, plan)
-    key = {"name": job.key_name, "host": job.key_host} if job.key_name else None
     document = {
         "version": PLAN_VERSION,
         **job.identity,
-        "key": key,
+        "key": key_in_plan(job),
         **plan_json(plan, job.wanted),
         "no_stations": list(selection.no_stations),
         "database": database.to_json(),
@@ -165,10 +152,8 @@ def _tell_plan(job: Job, store: Store, plan: Plan, selection: Selection) -> Data
 
 def _plan_database(job: Job, store: Store, plan: Plan) -> DatabasePlan:
     kept = (store.raw,) if job.config.source.keep_raw else ()
-    measured = (store.concentrations,) if job.source_kind.startswith("openaq") else ()
+    measured = (store.concentrations,) if provider_of(job).scale_setting else ()
     usual = (store.readings, store.checkpoints, store.rejects, store.revisions, store.runs)
-    limit = job.config.rate_limit
-    shares = job.key_name and limit.shared and (limit.delay_s or limit.max_per_hour)
     ranges = [
         entry.wanted
         for entry in plan.stations
@@ -180,7 +165,7 @@ def _plan_database(job: Job, store: Store, plan: Plan) -> DatabasePlan:
         store,
         (*usual, *kept, *measured),
         Interval(min(starts), max(ends)) if ranges else None,
-        others=[stations.NAME, *([budget.NAME] if shares else [])],
+        others=[stations.NAME, *([budget.NAME] if shares_budget(job) else [])],
         duration_s=plan.duration_s,
     )
 
@@ -218,41 +203,14 @@ def _gaps(job: Job, store: Store, checkpoints: Mapping[int, Checkpoint]) -> dict
     return found
 
 
-def _files(job: Job, selection: Selection) -> AirNowSource | OpenAqArchive:
-    source = job.config.source
-    if job.source_kind == "openaq_archive":
-        from runner.jobs.openaq_opening import openaq_archive  # noqa: PLC0415 - brings what asks OpenAQ
-
-        archive = openaq_archive(job)
-        if not any(archive.offers(station.idx) for station in selection.stations):
-            raise ConfigError(
-                f"source=openaq_archive: {source.path} has no folder locationid=… of a location of "
-                f"the {len(selection.stations)} chosen stations",
-                hint="source.path holds records/csv.gz of the archive, or its folders themselves",
-            )
-        return archive
-    from runner.jobs.opening import airnow_files  # noqa: PLC0415 - brings what asks an API
-
-    files = airnow_files(source.path, source.sites)
-    if not any(files.offers(station.idx) for station in selection.stations):
-        sites = (site_of(name, value).station for name, value in source.sites.items())
-        offered = sorted({idx for idx in sites if files.offers(idx)})
-        raise ConfigError(
-            f"source=airnow: the files in {source.path} speak of none of the "
-            f"{counted(len(selection.stations), 'chosen stations')}",
-            hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
-        )
-    return files
-
-
 def _refuse_two_scales(job: Job, store: Store, chosen: Sequence[int]) -> None:
     """Refuse indices on one scale beside those on another one.
 
     What the scale of stored readings is, `ingest_concentrations` says; without any they are
-    AQICN's, or on its scale, as AirNow's are.
+    on AQICN's.
     """
-    is_openaq = job.source_kind.startswith("openaq")
-    scale = job.config.source.openaq.scale if is_openaq else AQICN.name
+    setting = provider_of(job).scale_setting
+    scale = str(attrgetter(setting)(job.config)) if setting else AQICN.name
     there = store.concentrations.on_another_scale(chosen, scale)
     if there is None and scale != AQICN.name:
         ours = store.concentrations.on_scale(chosen, scale)
@@ -261,36 +219,12 @@ def _refuse_two_scales(job: Job, store: Store, chosen: Sequence[int]) -> None:
     if there is None:
         return
     idx, other = there
-    same = f"Write source.openaq.scale={other}, or take" if is_openaq else "Take"
+    same = f"Write {setting}={other}, or take" if setting else "Take"
     raise ConfigError(
         f"station {idx} has indices on the scale {other}: others on {scale} beside them would look"
         " like other air",
         hint=f"{same} another database for {scale}, as mongo.database={job.database_name}_{scale}",
     )
-
-
-def _mapped(job: Job, selection: Selection) -> Collection[int]:
-    """Return the stations that OpenAQ locations are confirmed for."""
-    mapped = job.config.source.openaq.locations
-    if not any(station.idx in mapped for station in selection.stations):
-        raise ConfigError(
-            f"source={job.source_kind}: source.openaq.locations names none of the "
-            f"{len(selection.stations)} chosen stations",
-            hint=f"It names: 'stations.ids=[{','.join(map(str, sorted(mapped)))}]'; "
-            "job=match source=openaq proposes locations for others",
-        )
-    return mapped
-
-
-def _held(job: Job, store: Store, selection: Selection) -> Held:
-    held = store.raw.held([station.idx for station in selection.stations])
-    if not held.hours:
-        raise ConfigError(
-            f"source=replay: {job.database_name} has no kept answer of any of the "
-            f"{counted(len(selection.stations), 'chosen stations')}",
-            hint="Answers are kept by runs with source.keep_raw=true, for source.raw_days",
-        )
-    return held
 
 
 def _range_it_failed_in(

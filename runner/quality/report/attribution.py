@@ -7,13 +7,14 @@ from typing import Any
 
 from runner import sources
 from runner.core.aqi import SCALES
+from runner.core.aqi.aqicn import AQICN
 from runner.quality.report.html import Markup, paragraph
 from runner.quality.report.run_files import RunFiles
+from runner.sources.provider import Notice
 
 _MOST = 200
 """Places shown; the file attributions.json has them all."""
-_NOT_SAID = "licence not stated: look it up at openaq.org before passing these readings on"
-_USUAL = "aqicn"
+_NOT_SAID = "licence not stated: look it up at the source before passing these readings on"
 USUAL_SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
 _OTHER_SCALE = (
     "These indices are on the scale {scale}. What this report says of AQICN's scale, and the "
@@ -25,7 +26,9 @@ _OTHER_SCALE = (
 def places(run: RunFiles, station_idx: int | None = None) -> Markup:
     """Return a line for every place of a run, or of one station; nothing where none is known."""
     places = [one for one in run.attributions if station_idx in (None, one.get("station_idx"))]
-    lines = [paragraph(_line(one), "note") for one in places[:_MOST]]
+    provider = sources.providers().get(run.document["source"])
+    title = provider.title if provider else ""
+    lines = [paragraph(_line(one, title), "note") for one in places[:_MOST]]
     lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(places)]
     if len(places) > _MOST:
         lines.append(paragraph(f"And {len(places) - _MOST:,} more in attributions.json.", "note"))
@@ -42,14 +45,14 @@ def scale_in_words(run: RunFiles) -> str:
 
 
 def _other_scales(places: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({str(one["scale"]) for one in places if one.get("scale")} - {_USUAL})
+    return sorted({str(one["scale"]) for one in places if one.get("scale")} - {AQICN.name})
 
 
-def _line(place: Mapping[str, Any]) -> str:
+def _line(place: Mapping[str, Any], title: str) -> str:
     named = [str(place[key]) for key in ("name", "provider", "owner") if place.get(key)]
     licences = [_licence(one) for one in place.get("licences") or () if isinstance(one, dict)]
     return (
-        f"Station {place.get('station_idx')}: OpenAQ location {place.get('location')} "
+        f"Station {place.get('station_idx')}: {title} location {place.get('location')} "
         f"({', '.join(dict.fromkeys(named))}); {'; '.join(licences) or _NOT_SAID}."
     )
 
@@ -74,8 +77,14 @@ def providers(document: Mapping[str, Any]) -> Sequence[str]:
 
 
 def flaws(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the flaws that a sandbox put into the readings of a quality.json."""
+    """Return the flaws that the source put into the readings of a quality.json on purpose."""
     return (document.get("origin") or {}).get("flaws") or ()
+
+
+def notice(document: Mapping[str, Any]) -> Notice | None:
+    """Return what a source warns of at the top of a report, if any does."""
+    given = (one.notice(document) for one in sources.providers().values())
+    return next(filter(None, given), None)
 
 
 def attribution(document: Mapping[str, Any]) -> Markup:
@@ -84,8 +93,8 @@ def attribution(document: Mapping[str, Any]) -> Markup:
         name: text for one in sources.providers().values() for name, text in one.credits.items()
     }
     lines = [credited.get(name, f"Readings: {name}.") for name in providers(document)]
-    if document["source"] == "sandbox" and "airnow" in providers(document):
-        lines.append("Served by the sandbox, from files.")
+    given = notice(document)
+    lines += [given.credit] if given and given.credit else []
     if flaws(document):
         lines.append(_FLAWED)
     return paragraph(" ".join(lines), "note")

@@ -6,6 +6,8 @@ import math
 import time
 from bisect import bisect_left
 from collections import defaultdict
+from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,18 +15,20 @@ import polars as pl
 import structlog
 
 from runner.core.aqi import AQICN_PM25, sub_index
-from runner.core.errors import AirNowFileError
+from runner.core.errors import AirNowFileError, ConfigError
 from runner.core.intervals import Interval, subtract, to_datetime, union
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import site_of
+from runner.core.text import counted
 from runner.sources.airnow.files import MeasurementFile, read_file
+from runner.sources.provider import Access, Prepared, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from runner.core.intervals import Intervals
     from runner.core.stations import Site, Station
+    from runner.process.job import Job
 
 log = structlog.get_logger()
 
@@ -52,7 +56,33 @@ class _Archive(NamedTuple):
     spans: dict[int, Intervals]
 
 
-class AirNowSource:
+def prepared(job: Job, stations: Sequence[Station]) -> Prepared:
+    """Return the AirNow files of `source.path`.
+
+    Raises:
+        AirNowFileError: a file is not understood.
+        ConfigError: the files have none of the stations.
+    """
+    source = job.config.source
+    files = AirNowSource(Path(source.path or ""), source.sites)
+    if not any(files.offers(station.idx) for station in stations):
+        sites = (site_of(name, value).station for name, value in source.sites.items())
+        offered = sorted({idx for idx in sites if files.offers(idx)})
+        raise ConfigError(
+            f"source={job.source}: the files in {source.path} speak of none of the "
+            f"{counted(len(stations), 'chosen stations')}",
+            hint=f"They speak of: 'stations.ids=[{','.join(map(str, offered))}]'",
+        )
+
+    @contextmanager
+    def open_files(_access: Access) -> Iterator[AirNowSource]:
+        with closing(files):
+            yield files
+
+    return Prepared(open_files, files.offers, paced=False)
+
+
+class AirNowSource(Source):
     """Answers windows from AirNow files, in the shape and on the scale of AQICN.
 
     `aqi` and `iaqi.pm25.v` are the index of the raw one-hour concentration on the scale
@@ -78,7 +108,6 @@ class AirNowSource:
     """
 
     name = "airnow"
-    paced = False
 
     def __init__(self, directory: Path, sites: Mapping[str, Any]) -> None:
         self._directory = directory

@@ -11,10 +11,12 @@ Failures come as HTTP 200 with the failure inside, in four shapes, and as the us
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from runner.core.errors import AqicnClientError
 from runner.core.intervals import Interval, iso
 from runner.core.kept import KeptAnswer
 from runner.core.readings import Answer
@@ -22,12 +24,13 @@ from runner.core.stations import Station
 from runner.process.secrets import Secret
 from runner.sources.aqicn.answers import AnswerReader
 from runner.sources.http import HttpClient, Reply
+from runner.sources.provider import Access, Source
 
 Keep: TypeAlias = Callable[[Station, KeptAnswer], None]
 """Keeps an accepted answer; raises StoreError."""
 
 
-class AqicnSource:
+class AqicnSource(Source):
     """Hourly history from an endpoint in AQICN's form.
 
     Args:
@@ -55,18 +58,13 @@ class AqicnSource:
     ) -> None:
         self._client = client
         self._key = key
-        self._name = name
+        self.name = name
         self._path = history_path
         self._start_param = start_param
         self._end_param = end_param
         self._token_param = token_param
         self._keep = keep
         self._reader = AnswerReader(key, history_path)
-
-    @property
-    def name(self) -> str:
-        """Name of the source."""
-        return self._name
 
     def fetch(self, station: Station, window: Interval) -> Answer:
         """Return the records of the hours [start, end), UTC, unvalidated.
@@ -91,8 +89,30 @@ class AqicnSource:
         self._reader.has_history = True
         if self._keep:
             request = {"path": path, **params}
-            self._keep(station, KeptAnswer(window, datetime.now(UTC), body, self._name, request))
+            self._keep(station, KeptAnswer(window, datetime.now(UTC), body, self.name, request))
         return Answer(records)
 
     def _read(self, reply: Reply) -> tuple[list[Any], bytes]:
         return self._reader.read(reply), reply.body
+
+
+@contextmanager
+def open_history(access: Access) -> Iterator[AqicnSource]:
+    """Open the configured history endpoint until the block ends."""
+    with closing(access.client(AqicnClientError)) as client:
+        yield history_source(access, client, access.key)
+
+
+def history_source(access: Access, client: HttpClient, key: Secret) -> AqicnSource:
+    """Return the source that asks the configured history endpoint."""
+    history = access.job.config.source.history
+    return AqicnSource(
+        client,
+        key,
+        history_path=history.path,
+        start_param=history.start_param,
+        end_param=history.end_param,
+        token_param=history.token_param,
+        name=access.job.source,
+        keep=access.keep_answer,
+    )

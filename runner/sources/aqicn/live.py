@@ -10,11 +10,13 @@ comes from `s` and `tz`; `v` is not UTC. An offline station has a time without `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
+from runner.core.errors import AqicnClientError
 from runner.core.intervals import Interval
 from runner.core.present import Observed, floored
 from runner.core.readings import Answer, moment_in
@@ -22,12 +24,13 @@ from runner.core.stations import Station
 from runner.process.secrets import Secret
 from runner.sources.aqicn.answers import AnswerReader
 from runner.sources.http import HttpClient
+from runner.sources.provider import Access, Source
 
 _KEPT = ("idx", "aqi", "iaqi", "time", "dominentpol")
 """Of an answer, what a record keeps; not the forecast, nor whose data it is."""
 
 
-class AqicnLive:
+class AqicnLive(Source):
     """The present observation of every station. Thread-safe.
 
     Args:
@@ -37,6 +40,8 @@ class AqicnLive:
         is_taken: whether another writer has a reading of a station within an hour, not at its
             beginning; raises StoreError.
     """
+
+    name = "aqicn_live"
 
     def __init__(
         self,
@@ -52,11 +57,6 @@ class AqicnLive:
         self._reader = AnswerReader(key)
         self._lock = Lock()
         self._seen: dict[int, Observed] = {}
-
-    @property
-    def name(self) -> str:
-        """Name of the source."""
-        return "aqicn_live"
 
     @property
     def observed(self) -> dict[str, int]:
@@ -110,3 +110,10 @@ class AqicnLive:
             return Observed.NO_VALUE
         is_taken = was_floored and self._is_taken(station.idx, hour)
         return Observed.TAKEN if is_taken else Observed.CURRENT
+
+
+@contextmanager
+def open_live(access: Access) -> Iterator[AqicnLive]:
+    """Open the present observations until the block ends."""
+    with closing(access.client(AqicnClientError)) as client:
+        yield AqicnLive(client, access.key, access.job.now, access.is_taken)

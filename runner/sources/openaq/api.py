@@ -30,6 +30,7 @@ from runner.core.text import harmless, shortened
 from runner.sources.http import HttpClient
 from runner.sources.openaq.answers import MOST_ROWS, OpenAqReader, Page, pages
 from runner.sources.openaq.rows import KeepMeasured, Sensor, Terms, instant, measured_of, terms_of
+from runner.sources.provider import Source
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ _MOST_SHOWN = 10
 _LONGEST_SHOWN = 200
 
 
-class OpenAqSource:
+class OpenAqSource(Source):
     """Answers windows from OpenAQ, in the shape of AQICN.
 
     `aqi` and `iaqi` are sub-indices of the one-hour concentrations, see

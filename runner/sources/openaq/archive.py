@@ -45,6 +45,7 @@ from runner.core.intervals import ONE_HOUR, Interval, hour_of, subtract, to_date
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
 from runner.sources.openaq.rows import KeepMeasured, instant, wall_clock
+from runner.sources.provider import Source
 
 COLUMNS = ("location_id", "sensors_id", "datetime", "parameter", "units", "value")
 """Those that are read."""
@@ -81,7 +82,7 @@ _Hours: TypeAlias = defaultdict[tuple[int, str, int], _Hour]
 """By sensor, pollutant and label."""
 
 
-class OpenAqArchive:
+class OpenAqArchive(Source):
     """Answers windows from files of the archive. Thread-safe: it remembers only names of places.
 
     Args:
@@ -93,7 +94,6 @@ class OpenAqArchive:
     """
 
     name = "openaq_archive"
-    paced = False
 
     def __init__(
         self,
@@ -131,9 +131,6 @@ class OpenAqArchive:
             }
             for (idx, location), name in sorted(self._names.copy().items())
         ]
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
 
     def fetch(self, station: Station, window: Interval) -> Answer:
         """Return what the files say of a window, and the hours that no file is at hand for.

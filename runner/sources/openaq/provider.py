@@ -1,23 +1,58 @@
 """What OpenAQ offers: its API, and the daily files of its archive."""
 
-from runner.core.provider import Key, Provider
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runner.sources.provider import Access, KeptAnswers, Key, Prepared, Provider
+
+if TYPE_CHECKING:
+    from runner.core.stations import Station
+    from runner.process.job import Job
+
+
+def _api(job: Job, stations: Sequence[Station], _kept: KeptAnswers) -> Prepared:
+    from runner.sources.openaq.opening import prepared_api  # noqa: PLC0415 - brings requests
+
+    return prepared_api(job, stations)
+
+
+def _archive(job: Job, stations: Sequence[Station], _kept: KeptAnswers) -> Prepared:
+    from runner.sources.openaq.opening import prepared_archive  # noqa: PLC0415 - as above
+
+    return prepared_archive(job, stations)
+
+
+def _match(access: Access, stations: Sequence[Station]) -> list[str]:
+    from runner.sources.openaq.match import proposals  # noqa: PLC0415 - as above
+
+    return proposals(access, stations)
+
 
 PROVIDERS = (
     Provider(
         name="openaq",
-        key=Key("OPENAQ_API_KEY", "https://explore.openaq.org/register"),
+        title="OpenAQ",
+        prepare=_api,
+        key=Key("OPENAQ_API_KEY", "api.openaq.org", "https://explore.openaq.org/register"),
         credits={
             "openaq": "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of "
             "those who measured them, each under a licence of its own. As reported, not validated."
         },
         rejects_are_records=False,
+        scale_setting="source.openaq.scale",
+        match=_match,
     ),
     Provider(
         name="openaq_archive",
+        title="OpenAQ",
+        prepare=_archive,
         credits={
             "openaq_archive": "Readings: computed from the OpenAQ archive (openaq.org) and those "
             "who measured, each under a licence of its own. As reported, not validated."
         },
         rejects_are_records=False,
+        scale_setting="source.openaq.scale",
     ),
 )

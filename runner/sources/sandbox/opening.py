@@ -1,21 +1,94 @@
-"""A sandbox for the stations of a job. A part of `runner.jobs.opening`."""
+"""Open a sandbox for a job: as its source, to find stations, or to be used from other programs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.core.intervals import Interval
+from runner.core.errors import AqicnClientError
+from runner.core.flaw import Flaw
+from runner.core.intervals import Interval, iso
 from runner.core.stations import Station
-from runner.process.job import Job
+from runner.process.job import PROGRAM, Job
+from runner.process.secrets import Secret
+from runner.sources.aqicn.history import AqicnSource, history_source
+from runner.sources.aqicn.stations import AqicnStations
+from runner.sources.http import HttpClient
+from runner.sources.provider import Access, Origin
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.flaws import Flawed
 from runner.sources.sandbox.openaq import Hours, OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import Replay, Values
+
+_KEY = Secret("sandbox-needs-no-key")
+
+
+@contextmanager
+def open_history(access: Access) -> Iterator[AqicnSource]:
+    """Open the history of a sandbox of the job's own until the block ends."""
+    with _client(access) as client:
+        yield history_source(access, client, _KEY)
+
+
+@contextmanager
+def open_stations(access: Access) -> Iterator[AqicnStations]:
+    """Open the stations of a sandbox of the job's own until the block ends."""
+    with _client(access) as client:
+        yield AqicnStations(client, _KEY)
+
+
+@contextmanager
+def _client(access: Access) -> Iterator[HttpClient]:
+    with (
+        sandbox_server(access.job, access.names) as server,
+        closing(access.client(AqicnClientError, base_url=server.url)) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def served(job: Job, names: Mapping[int, str]) -> Iterator[str]:
+    """Serve the API of some stations until the block ends; give how to use it."""
+    with sandbox_server(job, names) as server:
+        yield (
+            f"Sandbox API at {server.url} (counts: {server.url}/_stats). "
+            "Use it from another shell:\n"
+            f"  AQICN_API_KEY=any-text {shlex.join(PROGRAM)} source.base_url={server.url} "
+            "mongo.database=air_quality_db_sandbox\n"
+            "It speaks OpenAQ's API, too: OPENAQ_API_KEY=any-text, and source=openaq besides."
+        )
+
+
+def origin(job: Job, stations: Iterable[int]) -> Origin:
+    """Return whose the readings of some stations are, and what is wrong with them on purpose."""
+    sandbox, chosen = job.config.sandbox, frozenset(stations)
+    flaws = [
+        {
+            "station_idx": flaw.station_idx,
+            "kind": str(flaw.kind),
+            "start": iso(when.start),
+            "end": iso(when.end),
+        }
+        for flaw in _flaws(job)
+        if flaw.station_idx in chosen
+        for when in flaw.within(job.wanted)
+    ]
+    faults = sandbox.faults.model_dump()
+    faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
+    return Origin(["airnow" if sandbox.replay else "invented"], flaws, faulty)
+
+
+def _flaws(job: Job) -> list[Flaw]:
+    return [
+        Flaw(one.station, one.kind, one.day, one.hour, one.hours, one.value or 0.0)
+        for one in job.config.sandbox.flaws
+    ]
 
 
 def openaq_side(job: Job, names: Mapping[int, str]) -> OpenAqAnswers:
@@ -55,7 +128,7 @@ def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
         values = Replay(_replayed(settings.replay, job))
     return Sandbox(
         names,
-        Flawed(values, job.flaws),
+        Flawed(values, _flaws(job)),
         Faults(**settings.faults.model_dump(), seed=settings.seed),
         port=settings.port,
         openaq=openaq_side(job, names),

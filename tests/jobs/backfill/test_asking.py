@@ -8,6 +8,7 @@ from runner.core.intervals import Interval, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
 from runner.jobs.backfill.asking import BELIEVED, MOST, Asker
+from runner.sources.provider import Source
 
 WINDOW = Interval(470_000, 470_004)
 STATION = Station(8641, "Hanoi")
@@ -23,7 +24,7 @@ SHIFTED = [record(hour) for hour in range(470_002, 470_006)]
 NAN = [record(470_000, float("nan")), *RIGHT[1:]]
 
 
-class Script:
+class Script(Source):
     """Answers in turn; the last answer again and again."""
 
     name = "script"

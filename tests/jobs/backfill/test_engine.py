@@ -27,6 +27,7 @@ from runner.core.readings import Answer, Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.jobs.backfill.engine import Engine, Executed
 from runner.process.stop import StopFlag
+from runner.sources.provider import Source
 
 RANGE = Interval(470_000, 470_010)
 BATCH = 4
@@ -42,7 +43,7 @@ def answer(_station: Station, window: Interval) -> Answer:
 
 
 @dataclass
-class FakeSource:
+class FakeSource(Source):
     behave: Fetch = answer
     name: str = "fake"
 

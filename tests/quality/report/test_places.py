@@ -27,7 +27,7 @@ SILENT = {"station_idx": 8767, "location": 7440, "name": "<b>", "licences": []}
 
 def files(directory: Path, content: str) -> RunFiles:
     (directory / "attributions.json").write_text(content, encoding="utf-8")
-    return RunFiles(directory / "quality", {})
+    return RunFiles(directory / "quality", {"source": "openaq"})
 
 
 def test_every_place_is_told_with_its_licence_or_that_it_has_none(tmp_path: Path) -> None:

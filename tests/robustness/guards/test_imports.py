@@ -19,7 +19,7 @@ OTHER_JOBS = (
 )
 SANDBOX = ("http.server", "runner.sources.sandbox.server", "runner.sources.sandbox.opening")
 OTHER_SOURCES = (
-    "runner.jobs.openaq_opening",
+    "runner.sources.openaq.opening",
     "runner.sources.openaq.api",
     "runner.sources.airnow.source",
 )

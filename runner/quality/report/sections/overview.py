@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.core.text import counted, harmless
-from runner.quality.report.attribution import flaws, providers, scale_in_words
+from runner.quality.report.attribution import flaws, notice, scale_in_words
 from runner.quality.report.html import Markup, text
 from runner.quality.report.run_files import RunFiles
 from runner.quality.report.sections.checks import bound, observed, when
 from runner.quality.report.sections.pieces import clipped, names, where
 from runner.quality.report.words import BADGES, change, local, share
 
-_SANDBOX = "_sandbox"
 _MOST_FLAWS = 6
 _KINDS = {
     "flat_line": "<b>a flat line</b> (an instrument that hangs)",
@@ -22,11 +21,6 @@ _KINDS = {
     "dash": "<b>dashes</b> (records without a value)",
     "level": "<b>a level shift</b> (out of calibration)",
 }
-
-
-def is_sandbox(document: Mapping[str, Any]) -> bool:
-    """Whether the readings come from the sandbox, or lie in its database."""
-    return document["source"] == "sandbox" or str(document["database"]).endswith(_SANDBOX)
 
 
 def header(run: RunFiles) -> Markup:
@@ -48,39 +42,28 @@ def header(run: RunFiles) -> Markup:
         f"All times are {run.zone} unless they say UTC, wherever this page is read. "
         f"Values are {scale_in_words(run)}; they are not validated."
     )
-    return Markup(
-        f'<dl class="facts">{listed}</dl>{_synthetic(run)}<p class="note">{text(zone)}</p>'
-    )
+    return Markup(f'<dl class="facts">{listed}</dl>{_notice(run)}<p class="note">{text(zone)}</p>')
 
 
-def _synthetic(run: RunFiles) -> str:
-    document = run.document
-    if not is_sandbox(document):
+def _notice(run: RunFiles) -> str:
+    given = notice(run.document)
+    if given is None:
         return ""
-    whose = providers(document)
-    named = any("synthetic" in (one["name"] or "") for one in document["stations"])
-    if "invented" in whose or named:
-        title = "SYNTHETIC DATA"
-        said = "The readings on this page were invented by the sandbox. Nothing was measured."
-    else:
-        title = "SANDBOX DATA"
-        said = "The readings on this page were served by the sandbox, not by the real API."
-        if "airnow" in whose:
-            said += " They are those of AirNow files, measured at their hours."
-    return f'<div class="synthetic"><b>{title}</b> {said}{_flaws(run)}{_api(document)}</div>'
+    warning = f"<b>{text(given.title)}</b> {text(given.text)}"
+    return f'<div class="synthetic">{warning}{_flaws(run)}{_api(run.document)}</div>'
 
 
 def _api(document: Mapping[str, Any]) -> str:
     if not (document.get("origin") or {}).get("api_fails_on_purpose"):
         return ""
     return (
-        "<p>The API failed on purpose, too (<code>sandbox.faults</code>): requests were refused or "
-        "broke off, and were tried again.</p>"
+        f"<p>The API failed on purpose, too (<code>{text(document['source'])}.faults</code>): "
+        "requests were refused or broke off, and were tried again.</p>"
     )
 
 
 def _flaws(run: RunFiles) -> str:
-    """Return what the sandbox spoilt on purpose, so that nobody looks for its cause."""
+    """Return what the source spoilt on purpose, so that nobody looks for its cause."""
     listed = flaws(run.document)
     if not listed:
         return ""
@@ -94,8 +77,9 @@ def _flaws(run: RunFiles) -> str:
     left = len(listed) - _MOST_FLAWS
     more = f"<li>and {left:,} more</li>" if left > 0 else ""
     return (
-        "<p>Faults were put into the readings on purpose (<code>sandbox.flaws</code>), and the "
-        f"checks below should find them:</p><ul>{items}{more}</ul>"
+        "<p>Faults were put into the readings on purpose "
+        f"(<code>{text(run.document['source'])}.flaws</code>), and the checks below should find "
+        f"them:</p><ul>{items}{more}</ul>"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.core.stations import Station
-from runner.jobs.match import candidates, distance_km, in_order_of_time, place_of
+from runner.sources.openaq.match import candidates, distance_km, in_order_of_time, place_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 RECORDED = SHARED / "payloads" / "openaq" / "vn_locations_page1.json"
