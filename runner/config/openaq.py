@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from runner.config.section import INT32, Section, setting
+from runner.config.section import Section, setting
 from runner.core.aqi import SCALES
+from runner.core.stations import INT32
 
 
 class OpenAq(Section):

@@ -19,8 +19,9 @@ from pydantic import (
     field_validator,
 )
 
+from runner.core.stations import INT32
+
 _Model = TypeVar("_Model", bound="Section")
-INT32 = range(-(2**31), 2**31)
 
 
 class Section(BaseModel):

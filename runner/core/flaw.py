@@ -12,11 +12,10 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 
 from runner.core.intervals import Interval, hour_of, to_datetime
+from runner.core.stations import VIETNAM_H
 
 LONGEST_H = 8784
 """Hours of a leap year: the same flaw never overlaps itself."""
-_OFFSET_H = 7
-"""Hours that Vietnam is ahead of UTC, all year."""
 _DAY = re.compile(r"(?:(\d{4})-)?(\d\d)-(\d\d)", re.ASCII)
 _LEAP_YEAR = 2024
 
@@ -67,7 +66,7 @@ class Flaw:
         begins = _day_in(self.day, year)
         if begins is None:
             return None
-        start = hour_of(datetime.combine(begins, time(self.hour), UTC)) - _OFFSET_H
+        start = hour_of(datetime.combine(begins, time(self.hour), UTC)) - VIETNAM_H
         return Interval(start, start + self.hours)
 
 

@@ -10,13 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from runner.core.country import Country, is_position
-from runner.core.stations import Station
+from runner.core.stations import INT32, Station
 from runner.core.text import harmless
 
 LONGEST = 500
 """Characters kept of a text."""
 
-_INT32 = range(-(2**31), 2**31)
 _MOST_ATTRIBUTIONS = 20
 _ATTRIBUTION = ("name", "url", "logo")
 _ZONE = re.compile(r"([+-])(\d{2}):?([0-5]\d)", re.ASCII)
@@ -134,7 +133,7 @@ def _index(value: Any) -> int | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if value in _INT32 and value else None
+    return value if value in INT32 and value else None
 
 
 def _position(value: Any) -> tuple[float, float] | tuple[None, None]:

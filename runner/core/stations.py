@@ -164,7 +164,8 @@ def _nothing(unknown: tuple[int, ...], stored: Mapping[int, Station]) -> ConfigE
 VIETNAM_H = 7
 """Hours that the clock of Viet Nam is ahead of UTC."""
 _KNOWN_H = {"Hanoi": VIETNAM_H, "Ho Chi Minh City": VIETNAM_H}
-_INT32 = range(-(2**31), 2**31)
+INT32 = range(-(2**31), 2**31)
+"""Station ids are stored as a BSON int32."""
 _OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})", re.ASCII)
 _OFFSETS_H = range(-12, 15)
 
@@ -190,7 +191,7 @@ def site_of(name: str, value: Any) -> Site:
     said = value if isinstance(value, Mapping) else {"station": value}
     station, offset = said.get("station"), said.get("utc_offset")
     example = f"{{{name}: {{station: {station}, utc_offset: '+08:00'}}}}"
-    if type(station) is not int or station not in _INT32 or station == 0:
+    if type(station) is not int or station not in INT32 or station == 0:
         msg = f"{station} is no station index"
         raise ValueError(msg)
     if not said.keys() <= {"station", "utc_offset"}:

@@ -12,7 +12,7 @@ import polars as pl
 
 from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, intersect
-from runner.core.stations import Station
+from runner.core.stations import VIETNAM_H, Station
 from runner.quality.ledger import StationLedger
 
 POLLUTANTS = ("pm25", "pm10", "o3", "no2", "so2", "co")
@@ -92,7 +92,7 @@ class Scope:
 
     window: Interval
     now: datetime
-    offset_h: int = 7
+    offset_h: int = VIETNAM_H
     active: bool = False
     external: tuple[tuple[int, str], ...] = ()
     known: frozenset[int] | None = None

@@ -29,6 +29,7 @@ from runner.core.intervals import (
     total_hours,
     union,
 )
+from runner.core.stations import INT32
 from runner.store.collection import Document, whole_number
 
 NAME = "ingest_checkpoints"
@@ -57,7 +58,6 @@ NOTED = ("rejected", "not_asked", "unknown")
 """Fields with hours besides `covered` and `empty`, see `runner.core.checkpoint.Progress`."""
 
 _YEARS = range(1970, 2200)
-_INT32 = range(-(2**31), 2**31)
 _COUNTS = range(2**53)
 """What a mongo shell writes exactly, and the server adds up without overflow."""
 _PAIR = ("start", "end")
@@ -137,7 +137,7 @@ def _unknown(idx: int, document: Document, covered: Intervals, empty: Empties) -
 def station_of(document: Document) -> int | None:
     """Return the station whose checkpoint the document is; None if it is nobody's."""
     idx = whole_number(document.get("station_idx"))
-    return idx if idx is not None and idx in _INT32 else None
+    return idx if idx is not None and idx in INT32 else None
 
 
 def unreadable(station_idx: int, error: StoreError) -> Checkpoint:

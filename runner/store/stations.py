@@ -17,7 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from runner.core.sightings import Sighting
-from runner.core.stations import Station
+from runner.core.stations import INT32, Station
 from runner.core.text import harmless, shortened
 from runner.store.collection import (
     DUPLICATE_KEY,
@@ -36,7 +36,6 @@ LONGEST_NAME = 200
 
 _LONGEST_ID = 60
 """Characters shown of an id that is none of a station."""
-_INT32 = range(-(2**31), 2**31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +250,7 @@ def _changes(stored: Document, seen: Sighting) -> Iterator[tuple[str, Any]]:
 
 def _to_station(document: Document) -> Station | None:
     idx = whole_number(document["_id"])
-    if idx is None or idx not in _INT32 or idx == 0:
+    if idx is None or idx not in INT32 or idx == 0:
         return None
     city = document.get("city")
     if not isinstance(city, dict):
