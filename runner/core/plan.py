@@ -29,6 +29,11 @@ from runner.core.intervals import (
 from runner.core.stations import Station
 
 HOUR_S = 3600.0
+# A limit is spread over an hour and these seconds. A request reaches the API a little after its
+# permit (a thread waits, a connection is slow): while that takes less, no hour sees one too many.
+SPARE_S = 36.0
+LATE_S = SPARE_S / 2
+"""How late a permit may be used; the other half is for the request on its way."""
 PLAN_VERSION = 1
 """Of plan.json: fields may be added within a version."""
 
@@ -107,12 +112,16 @@ class Pace:
     delay_s: float
     max_per_hour: int
 
+    @property
+    def interval_s(self) -> float:
+        """Return the seconds between two permits: the delay, or an hour's share if it is longer."""
+        if not self.max_per_hour:
+            return self.delay_s
+        return max(self.delay_s, (HOUR_S + SPARE_S) / self.max_per_hour)
+
     def permit_at_s(self, index: int) -> float:
         """Return when the request number `index` (from 0) may start, in seconds from the first."""
-        if not self.max_per_hour or self.max_per_hour * self.delay_s >= HOUR_S:
-            return index * self.delay_s
-        full_hours, rest = divmod(index, self.max_per_hour)
-        return full_hours * HOUR_S + rest * self.delay_s
+        return index * self.interval_s
 
     def duration_s(self, requests: int) -> float:
         """Return the time from the first request to the last, in seconds."""
@@ -122,8 +131,7 @@ class Pace:
         """Return the share of one hour's quota used in the busiest hour; None without a quota."""
         if not self.max_per_hour:
             return None
-        within_hour = HOUR_S / self.delay_s if self.delay_s else float("inf")
-        return min(requests, within_hour, self.max_per_hour) / self.max_per_hour
+        return min(requests, HOUR_S / self.interval_s) / self.max_per_hour
 
 
 @dataclass(frozen=True, slots=True)

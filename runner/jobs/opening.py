@@ -15,7 +15,7 @@ from runner.sources import provider_of, providers
 from runner.sources.pacing import Pacer, Pacing
 from runner.sources.patience import FailedTries
 from runner.sources.provider import Access
-from runner.store.budget import Budget, Limits
+from runner.store.budget import Budget
 from runner.store.database import Store
 from runner.store.outage import Outage
 from runner.store.shared_pacer import SharedPacer
@@ -86,8 +86,8 @@ def budget_of(job: Job, store: Store, key: Secret) -> Budget | None:
 def pacer_of(job: Job, budget: Budget | None, outage: Outage) -> Pacing:
     """Return what hands out the job's permits: from a budget where there is one."""
     if budget is None:
-        return Pacer(job.pace.delay_s, job.pace.max_per_hour, job.stop)
-    return SharedPacer(budget, Limits.of(job.pace), outage, job.stop)
+        return Pacer(job.pace.interval_s, job.stop)
+    return SharedPacer(budget, job.pace.interval_s, outage, job.stop)
 
 
 def access_to(

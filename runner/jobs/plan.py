@@ -25,13 +25,12 @@ def run(job: Job) -> Outcome:
         wanted = provider_of(job).key
         key = job.context.environment.secret(wanted.variable) if wanted else Secret("")
         budget = budget_of(job, store, key)
-        used = (
-            budget.used() if budget else None
-        )  # not known without the key, which a plan needs not
+        # Not known without the key, which a plan does not need.
+        free_in_s = budget.free_in_s() if budget else None
     if work is not None:
         if not job.says_json:
             console().print(plan_table(work.plan))
-        lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), used)
+        lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), free_in_s)
         job.tell("\n".join([*lines, *key_lines(job), *work.database.lines()]))
         job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
         if work.database.refusal:  # as the run would

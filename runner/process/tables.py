@@ -127,14 +127,16 @@ def _minute(hour: int) -> str:
     return iso(hour)[:16].replace("T", " ")
 
 
-def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = None) -> list[str]:
+def plan_lines(
+    plan: Plan, wanted: Interval, now: datetime, free_in_s: float | None = None
+) -> list[str]:
     """Return the totals of a plan: work, reasons, pace, duration and expected end (UTC).
 
     Args:
         plan: what will be done.
         wanted: the range asked for, UTC.
         now: when it begins, UTC.
-        used: requests of the last hour out of the shared budget; None if it is not shared.
+        free_in_s: seconds until the shared budget is free; None if it is not shared.
     """
     reasons = Counter(entry.reason for entry in plan.active)
     skips = Counter(entry.reason for entry in plan.skipped)
@@ -170,13 +172,13 @@ def plan_lines(plan: Plan, wanted: Interval, now: datetime, used: int | None = N
     quota = f" ({share:.0%} of the hourly quota)" if share is not None else ""
     end = now + timedelta(seconds=plan.duration_s)
     these, those = (" counted", " for those") if plan.cost.counted else ("", "")
-    every = f"one every {plan.pace.delay_s:g} s{limit}{quota}"
+    every = f"one every {round(plan.pace.interval_s, 3):g} s{limit}{quota}"
     lines.append(f"  requests  {plan.requests:,}{these}, {every}")
     if plan.cost.counted:
         lines.append(f"  counted   {plan.cost.counted}")
-    if used is not None:
-        said = f"{used:,} requests" if used else "no request"
-        lines.append(f"  budget    shared by all with this key: {said} in the last hour")
+    if free_in_s is not None:
+        free = f"free in {duration_text(free_in_s)}" if free_in_s >= 1 else "free now"
+        lines.append(f"  budget    shared by all with this key: {free}")
     lines.append(
         f"  duration  {duration_text(plan.duration_s)}{those}, until about "
         f"{end:%Y-%m-%d %H:%M:%S} UTC"

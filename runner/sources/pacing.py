@@ -1,17 +1,14 @@
-"""One permit per request, from one schedule of slots, so that slow answers do not slow the pace."""
+"""One permit per request, at evenly spaced instants: slow answers do not slow the pace."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from runner.core.plan import Wait
+from runner.core.plan import LATE_S, Wait
 from runner.process.stop import StopFlag
-
-HOUR_S = 3600.0
 
 
 class Pacing(Protocol):
@@ -24,7 +21,7 @@ class Pacing(Protocol):
 
     @property
     def waited_s(self) -> float:
-        """Seconds waited longer than the own pace asks for, because of others or a full hour."""
+        """Seconds waited longer than the own pace asks for, because of others."""
         ...
 
     @property
@@ -47,34 +44,27 @@ class Pacing(Protocol):
 
 
 class Pacer:
-    """Hands out request slots `delay_s` apart, and at most `max_per_hour` in any 3600 seconds.
+    """Hands out permits `interval_s` apart.
 
-    A slot is a point in time, not a sleep after each answer: a 600 ms answer does not stretch a 4 s
-    pace to 4.6 s. Unused slots are not saved up, so there are no bursts. Thread-safe.
+    An instant is a point in time, not a sleep after each answer: a 600 ms answer does not stretch a
+    4 s pace to 4.6 s. Unused instants are not saved up, so there are no bursts. Thread-safe.
 
     Args:
-        delay_s: seconds between two requests; 0 for none.
-        max_per_hour: requests allowed in any 3600 seconds; 0 for no limit.
+        interval_s: seconds between two requests; 0 for none.
         stop: ends every wait at once.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self,
-        delay_s: float,
-        max_per_hour: int,
-        stop: StopFlag,
-        clock: Callable[[], float] = time.monotonic,
+        self, interval_s: float, stop: StopFlag, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._delay_s = delay_s
-        self._max_per_hour = max_per_hour
+        self._interval_s = interval_s
         self._stop = stop
         self._clock = clock
         self._turn = threading.Lock()
         self._pausing = threading.Lock()
-        self._next_slot = -float("inf")
+        self._next_free = -float("inf")
         self._paused_until = -float("inf")
-        self._recent: deque[float] = deque(maxlen=max_per_hour or 1)
         self._permits = 0
         self._waits_for = ""
 
@@ -94,27 +84,26 @@ class Pacer:
         return 0.0
 
     def acquire(self) -> None:
-        """Wait for the next slot; one thread waits for a slot, the others for their turn.
+        """Wait for the next instant; one thread waits for it, the others for their turn.
 
         Raises:
             StoppedError: a stop was asked for while waiting; no permit was used.
         """
         with self._turn:
-            slot = max(self._clock(), self._next_slot)
-            if self._max_per_hour and len(self._recent) == self._max_per_hour:
-                slot = max(slot, self._recent[0] + HOUR_S)
+            instant = max(self._clock(), self._next_free)
             while True:
-                slot = max(slot, self._paused_until)  # a pause may begin while we sleep
-                wait_s = slot - self._clock()
+                instant = max(instant, self._paused_until)  # a pause may begin while we sleep
+                wait_s = instant - self._clock()
                 if wait_s <= 0:
                     break
-                paused = slot == self._paused_until
-                self._waits_for = Wait.THROTTLING if paused else Wait.PACE
+                is_paused = instant == self._paused_until
+                self._waits_for = Wait.THROTTLING if is_paused else Wait.PACE
                 self._stop.sleep(wait_s)
             self._waits_for = ""
             self._stop.check()
-            self._next_slot = slot + self._delay_s
-            self._recent.append(self._clock())
+            # Sleeps that last a little too long must not add up; a suspended machine starts anew.
+            is_late = -wait_s > LATE_S
+            self._next_free = (self._clock() if is_late else instant) + self._interval_s
             self._permits += 1
 
     def pause(self, seconds: float) -> bool:

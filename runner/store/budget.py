@@ -1,33 +1,25 @@
-"""`ingest_budgets`: the schedule of requests that all who use one key at one host share.
+"""`ingest_budgets`: when the next request may start, for all who use one key at one host.
 
     _id: fingerprint of host and key    source: the host
-    slots: [date, …]                    ascending, the newest 1000; some are still to come
-    granted: [date, …]                  the slots of the last reservation, made at granted_at: date
-    paused_until: date                  nobody asks before
+    next_free: date                     nobody is granted an instant before
+    granted: date                       the last instant granted, at granted_at: date
+    permits: how many were granted      paused_until: date, nobody asks before
 
-A slot is the moment at which one request may be made, on the clock of the MongoDB server, which is
-the only one that all processes have in common. Slots are appended by one atomic update, which looks
-at all earlier ones, so no two processes can disagree.
+An instant is the moment at which one request may start, on the clock of the MongoDB server, which
+is the only one that all processes have in common. One atomic update grants it and puts `next_free`
+off by the interval of whoever asked, so no two processes can disagree, and instants are never
+closer than an interval: that alone keeps every rolling hour (`runner.core.plan.Pace`).
 
-**How the hour is kept.** Slot number j + most lies a whole window after slot j. A request arrives
-at the API somewhat after its slot: by `late`, with 0 <= late < guard. Two requests that are `most`
-apart therefore arrive more than window - guard apart. With window = hour + guard that is an hour:
-no hour, wherever it begins, sees one request too many. What happens to a permit on its way (a
-thread that is not scheduled, a connection that is slow to come about, a server clock that differs
-after a failover, clocks that drift apart during a long sleep) does no harm as long as it stays
-below the guard; `shared_pacer.py` lets half of it pass at most before the request is made. The
-guard is a hundredth of the hour: 36 seconds, and 99 % of the limit can be used.
-
-**More than 1000 an hour** are kept as up to 1000 in a window shorter in proportion, for instance
-5000 as 1000 in 720 seconds: every hour is made of such windows, and the document stays small
-(13 kB; a permit takes MongoDB 1 ms, and 4 ms with the journal).
+Older versions kept a list of instants in `slots`. The first grant waits until those have passed,
+as long as it takes to spread them, and replaces the list by a word that older versions cannot
+read: one that is still running ends, resumable, instead of asking beside us.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -38,73 +30,30 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from runner.core.plan import HOUR_S, Pace
 from runner.process.secrets import Secret
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
 
 NAME = "ingest_budgets"
-MOST_SLOTS = 1000
-"""Slots kept, and so the largest number of requests counted in one window."""
 
-_GUARD_SHARE = 0.01
+# A server that takes longer than it may to be found, within these bounds, does not answer. The
+# upper bound must stay below LATE_S: what is granted later is too old to use.
 _SHORTEST_ANSWER_S, _LONGEST_ANSWER_S = 1.0, 10.0
-"""Seconds. A server that takes longer than it may to be found, within these bounds, does not
-answer. The upper one must stay below half the guard: what is granted later is too old to use."""
 _HASH_ROUNDS = 100_000
 _HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """One process's wishes as to the schedule, in whole milliseconds, as MongoDB counts.
+class Grant:
+    """An instant that belongs to whoever asked for it.
 
     Attributes:
-        delay_ms: from the slot before to one's own.
-        most: slots allowed in any window; 0 for no limit.
-        window_ms: length of the window, its guard included.
-        keep_ms: age up to which slots are kept for others, who may have other limits.
-        late_s: seconds after its slot in which a permit may still be used: half the guard.
-    """
-
-    delay_ms: int
-    most: int
-    window_ms: int
-    keep_ms: int
-    late_s: float
-
-    @classmethod
-    def of(cls, pace: Pace, hour_s: float = HOUR_S, guard_s: float | None = None) -> Limits:
-        """Return the limits that keep a pace, rounded to the safe side.
-
-        Args:
-            pace: delay and requests an hour.
-            hour_s: what an hour is; shorter in tests only.
-            guard_s: how late a request may arrive; a hundredth of the hour by default.
-        """
-        guard_s = _GUARD_SHARE * hour_s if guard_s is None else guard_s
-        parts = math.ceil(pace.max_per_hour / MOST_SLOTS) or 1
-        whole_ms = (hour_s + guard_s) * 1000
-        return cls(
-            delay_ms=math.ceil(round(pace.delay_s * 1000, 6)),
-            most=pace.max_per_hour // parts,
-            window_ms=math.ceil(whole_ms / parts),
-            keep_ms=math.ceil(whole_ms),
-            late_s=guard_s / 2,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Slots that belong to whoever asked for them.
-
-    Attributes:
-        slots: ascending, on the server's clock.
+        instant: when one request may start, on the server's clock.
         granted_at: the server's present.
-        paused_until: nobody may ask before; None without a pause ever.
+        paused_until: nobody may ask before; None if there never was a pause.
     """
 
-    slots: tuple[datetime, ...]
+    instant: datetime
     granted_at: datetime
     paused_until: datetime | None
 
@@ -123,26 +72,19 @@ class Budget:
         found_s = database.client.options.server_selection_timeout
         self._answer_s = min(max(found_s, _SHORTEST_ANSWER_S), _LONGEST_ANSWER_S)
         host = _host(base_url)
-        self._about = {"_id": fingerprint(host, key), "source": host}
+        self._id = fingerprint(host, key)
+        self._host = host
 
-    def reserve(
-        self, limits: Limits, count: int = 1, unused: Sequence[datetime] = ()
-    ) -> Reservation:
-        """Append slots to the schedule, as early as the limits allow.
+    def grant(self, interval_s: float) -> Grant:
+        """Grant the next free instant; the one after it is free `interval_s` seconds later.
 
-        Done twice because an answer got lost, it wastes slots and breaks no limit; but `unused`
-        slots must not be given back twice: another process may have a slot at the same moment.
-
-        Args:
-            limits: of the process that asks.
-            count: how many, at most `limits.most` where that is not 0.
-            unused: slots reserved before, which nobody used, nor will.
+        Done twice because an answer got lost, it wastes an instant and breaks no limit.
         """
-        made = self._update(reservation(limits, count, unused))
-        return Reservation(tuple(made["granted"]), made["granted_at"], made.get("paused_until"))
+        made = self._update(grant_update(interval_ms(interval_s)))
+        return Grant(made["granted"], made["granted_at"], made.get("paused_until"))
 
     def pause(self, seconds: float) -> datetime:
-        """Let nobody ask for some seconds from now; a longer pause already on stays.
+        """Grant nothing for some seconds from now; a longer pause already on stays.
 
         Returns:
             The end of the pause on the server's clock.
@@ -153,34 +95,27 @@ class Budget:
         return paused_until
 
     def paused_until(self) -> datetime | None:
-        """Return the end of the last pause on the server's clock; None without one ever."""
+        """Return the end of the last pause on the server's clock; None if there never was one."""
         with store_errors(NAME), pymongo.timeout(self._answer_s):
-            found = self._collection.find_one({"_id": self._about["_id"]}, {"paused_until": 1})
+            found = self._collection.find_one({"_id": self._id}, {"paused_until": 1})
         return found.get("paused_until") if found else None
 
-    def used(self) -> int:
-        """Return how many requests the last hour saw, by whomever; 1000 also for more."""
-        past = {
-            "$and": [
-                {"$gt": ["$$this", {"$subtract": ["$$NOW", round(HOUR_S * 1000)]}]},
-                {"$lte": ["$$this", "$$NOW"]},
-            ]
-        }
-        slots = {"$filter": {"input": {"$ifNull": ["$slots", []]}, "cond": past}}
+    def free_in_s(self) -> float:
+        """Return the seconds until the next request may start, whoever makes it."""
         look: list[Document] = [
-            {"$match": {"_id": self._about["_id"]}},
-            {"$project": {"used": {"$size": slots}}},
+            {"$match": {"_id": self._id}},
+            {"$project": {"ms": {"$subtract": [_next_free(0, "$$NOW"), "$$NOW"]}}},
         ]
         with store_errors(NAME), pymongo.timeout(self._answer_s):
-            found = next(self._collection.aggregate(look), {"used": 0})
-        return int(found["used"])
+            found = next(self._collection.aggregate(look), {"ms": 0})
+        return float(found["ms"]) / 1000
 
     def _update(self, pipeline: list[Document]) -> Document:
-        about = {"$set": {"source": {"$literal": self._about["source"]}}}
+        about = {"$set": {"source": {"$literal": self._host}}}
 
         def update() -> Document:
             made = self._collection.find_one_and_update(
-                {"_id": self._about["_id"]},
+                {"_id": self._id},
                 [about, *pipeline],
                 {"granted": 1, "granted_at": 1, "paused_until": 1},
                 upsert=True,
@@ -200,50 +135,41 @@ def _twice(update: Callable[[], Document]) -> Document:
         return update()
 
 
-def reservation(
-    limits: Limits, count: int, unused: Sequence[datetime] = (), now: Any = "$$NOW"
-) -> list[Document]:
-    """Return the update that appends slots: the whole arithmetic of the schedule.
+def interval_ms(interval_s: float) -> int:
+    """Return whole milliseconds, as MongoDB counts, rounded to the safe side."""
+    return math.ceil(round(interval_s * 1000, 6))
 
-    A slot is the latest of: the present; the end of the pause; a delay after the slot before,
-    whoever has it; a window after the slot `most` places before it.
+
+def grant_update(interval_ms: int, now: Any = "$$NOW") -> list[Document]:
+    """Return the update that grants the next free instant: the whole arithmetic of the schedule.
 
     Args:
-        limits: of the process that asks.
-        count: slots to append.
-        unused: slots to take out, each once.
+        interval_ms: of the process that asks.
         now: the present, an expression.
     """
-    young = {"$gt": ["$$this", {"$subtract": [now, limits.keep_ms]}]}
-    used: Any = {"$ifNull": ["$slots", []]}
-    if unused:
-        used = {"$reduce": {"input": [*unused], "initialValue": used, "in": _without_one()}}
-    kept = {"$filter": {"input": used, "cond": young}}
-    last = {
-        "$ifNull": [{"$arrayElemAt": ["$$value", -1]}, {"$arrayElemAt": ["$slots", -1]}],
-    }
-    bounds = [now, "$paused_until", {"$add": [last, limits.delay_ms]}]  # $max passes over null
-    if limits.most:
-        before = {"$subtract": [{"$add": [{"$size": "$slots"}, "$$this"]}, limits.most]}
-        window_after = {"$add": [{"$arrayElemAt": ["$slots", before]}, limits.window_ms]}
-        bounds.append({"$cond": [{"$gte": [before, 0]}, window_after, None]})
-    append = {"$concatArrays": ["$$value", [{"$max": bounds}]]}
-    granted = {"$reduce": {"input": {"$range": [0, count]}, "initialValue": [], "in": append}}
-    newest = {"$slice": [{"$concatArrays": ["$slots", "$granted"]}, -MOST_SLOTS]}
     return [
-        {"$set": {"slots": kept}},
-        {"$set": {"granted": granted, "granted_at": now}},
-        {"$set": {"slots": newest}},
+        {"$set": {"granted": _next_free(interval_ms, now), "granted_at": now}},
+        {
+            "$set": {
+                "next_free": {"$add": ["$granted", interval_ms]},
+                "permits": {"$add": [{"$ifNull": ["$permits", 0]}, 1]},
+                "slots": "replaced by next_free",
+            }
+        },
     ]
 
 
-def _without_one() -> Document:
-    """Return the slots in $$value without one that equals $$this."""
-    at = {"$indexOfArray": ["$$value", "$$this"]}
-    before = {"$slice": ["$$value", "$$at"]}
-    after = {"$slice": ["$$value", {"$add": ["$$at", 1]}, MOST_SLOTS]}
-    rest = {"$cond": [{"$lt": ["$$at", 0]}, "$$value", {"$concatArrays": [before, after]}]}
-    return {"$let": {"vars": {"at": at}, "in": rest}}
+def _next_free(interval_ms: int, now: Any) -> Document:
+    """Return the expression of the next free instant.
+
+    Instants of an older version may be closer together than an interval. They count as if they
+    began an interval apart after the last one, so that no hour holds more of theirs and ours
+    together than it may.
+    """
+    older: Document = {"$cond": [{"$isArray": ["$slots"]}, "$slots", []]}
+    spread_ms = {"$multiply": [{"$size": older}, interval_ms]}
+    after_older = {"$add": [{"$arrayElemAt": [older, -1]}, spread_ms]}
+    return {"$max": [now, "$next_free", "$paused_until", after_older]}  # $max passes over null
 
 
 def fingerprint(host: str, key: Secret) -> str:

@@ -3,12 +3,15 @@
 import tracemalloc
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Checkpoint, Status
 from runner.core.intervals import Interval, Intervals, intersect, total_hours, union
 from runner.core.plan import (
+    HOUR_S,
+    SPARE_S,
     Cost,
     Mode,
     Pace,
@@ -136,11 +139,42 @@ def test_duration_is_the_time_from_first_request_to_last() -> None:
     assert Pace(0.2, 0).duration_s(100) == 99 * 0.2
 
 
-def test_an_hourly_quota_below_the_pace_makes_the_run_wait_for_the_next_hour() -> None:
+def test_an_hourly_quota_below_the_pace_is_spread_over_the_hour() -> None:
     tight = Pace(1.0, 100)
-    assert tight.permit_at_s(99) == 99.0
-    assert tight.permit_at_s(100) == 3600.0
-    assert tight.quota_share(1000) == 1.0
+    assert tight.interval_s == 36.36
+    assert tight.permit_at_s(100) == 3636.0
+    assert tight.quota_share(1000) == pytest.approx(0.99, abs=0.0001)
+
+
+@given(
+    st.integers(1, 60),
+    st.lists(
+        st.tuples(st.floats(0, 500), st.floats(0, SPARE_S, exclude_max=True)),
+        min_size=61,
+        max_size=130,
+    ),
+)
+def test_instants_an_interval_apart_keep_every_rolling_hour_however_late_requests_arrive(
+    most: int, requests: list[tuple[float, float]]
+) -> None:
+    interval_s = Pace(0, most).interval_s
+    instant = 0.0
+    arrivals = []
+    for idle_s, late_s in requests:
+        arrivals.append(instant + late_s)
+        instant += interval_s + max(0.0, idle_s - 400)
+    arrivals.sort()
+    within = zip(arrivals, arrivals[most:], strict=False)
+    assert all(later - earlier >= HOUR_S - 1e-6 for earlier, later in within)
+
+
+@given(st.floats(0, 3600), st.integers(1, 10_000_000))
+def test_a_pace_is_never_faster_than_its_limits_and_uses_98_percent_of_them(
+    delay_s: float, most: int
+) -> None:
+    interval_s = Pace(delay_s, most).interval_s
+    allowed_s = max(delay_s, HOUR_S / most)
+    assert allowed_s <= interval_s <= allowed_s / 0.98
 
 
 def test_the_share_of_the_hourly_quota_follows_from_the_pace() -> None:

@@ -134,7 +134,7 @@ def test_the_lines_of_a_plan_say_work_reasons_pace_duration_and_end() -> None:
         "Plan: 4 stations, 2023-01-01 00:00 to 2023-01-03 00:00 UTC",
         "  skipped   2 stations (covered: 1, failed earlier: 1)",
         "  work      72 station-hours in 4 windows of up to 24 h (new: 1, resume: 1)",
-        "  requests  4, one every 4 s, at most 900 an hour (0% of the hourly quota)",
+        "  requests  4, one every 4.04 s, at most 900 an hour (0% of the hourly quota)",
         "  duration  0:00:12, until about 2026-01-01 00:00:12 UTC",
     ]
 
@@ -143,7 +143,7 @@ def test_a_plan_that_cannot_count_every_request_says_what_is_counted() -> None:
     cost = Cost(of_station=lambda _idx: 2, counted="two look-ups")
     plan = build_plan(STATIONS, KNOWN, RANGE, batch_hours=24, pace=PACE, cost=cost)
     assert plan_lines(plan, RANGE, NOW)[3:] == [
-        "  requests  8 counted, one every 4 s, at most 900 an hour (1% of the hourly quota)",
+        "  requests  8 counted, one every 4.04 s, at most 900 an hour (1% of the hourly quota)",
         "  counted   two look-ups",
         "  duration  0:00:28 for those, until about 2026-01-01 00:00:28 UTC",
     ]
@@ -256,8 +256,8 @@ def test_a_long_example_of_a_reject_takes_no_room_from_station_reason_and_count(
     assert "…" in row
 
 
-@pytest.mark.parametrize(("used", "said"), [(0, "no request"), (1234, "1,234 requests")])
-def test_the_plan_says_how_much_of_a_shared_budget_the_last_hour_took(used: int, said: str) -> None:
-    lines = plan_lines(plan_of(), RANGE, NOW, used)
-    assert f"  budget    shared by all with this key: {said} in the last hour" in lines
+@pytest.mark.parametrize(("wait_s", "free"), [(0.0, "free now"), (61.0, "free in 0:01:01")])
+def test_the_plan_shows_when_a_shared_budget_is_free(wait_s: float, free: str) -> None:
+    lines = plan_lines(plan_of(), RANGE, NOW, wait_s)
+    assert f"  budget    shared by all with this key: {free}" in lines
     assert len(lines) == len(plan_lines(plan_of(), RANGE, NOW)) + 1

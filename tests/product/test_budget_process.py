@@ -1,6 +1,7 @@
 """The product takes its permits from the budget of its key, and says so."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ ASK = (
     "backfill.batch_size=24",
     *(setting for setting in FAST if not setting.startswith("rate_limit")),
 )
-PACED = ("rate_limit.delay_s=0.05", "rate_limit.max_per_hour=39")
+PACED = ("rate_limit.delay_s=0.05", "rate_limit.max_per_hour=36000")
 
 
 @pytest.fixture
@@ -37,25 +38,27 @@ def budgets(database: Mongo) -> list[dict[str, Any]]:
     return list(database["ingest_budgets"].find())
 
 
-def test_every_request_is_a_slot_also_of_a_dry_run_and_the_second_run_asks_nothing(
+def test_every_request_is_granted_also_of_a_dry_run_and_the_second_run_asks_nothing(
     runner: Runner, database: Mongo, api: Sandbox
 ) -> None:
     ask = (*ASK, *PACED, f"source.base_url={api.url}")
     dry = runner(*ask, "dry_run=true", AQICN_API_KEY=KEY)
-    assert "shared by all with this key: no request in the last hour" in dry.stdout
+    assert "shared by all with this key: free now" in dry.stdout
     assert database.list_collection_names() == ["ingest_budgets"]
     done = runner(*ask, AQICN_API_KEY=KEY)
-    assert "shared by all with this key: 10 requests in the last hour" in done.stdout
+    assert "shared by all with this key: free now" in done.stdout
     stored = budgets(database)
     assert len(stored) == 1
-    assert len(stored[0]["slots"]) == api.stats()["requests"] == 20
+    assert stored[0]["permits"] == api.stats()["requests"] == 20
     assert KEY not in str(stored)
     assert runner.last_json("outcome.json")["budget_wait_s"] >= 0
     again = runner(*ask, AQICN_API_KEY=KEY)
     assert "nothing to fetch" in again.stdout
     assert api.stats()["requests"] == 20
+    in_90_s = datetime.now(UTC) + timedelta(seconds=90)
+    database["ingest_budgets"].update_one({}, {"$set": {"next_free": in_90_s}})
     plan = runner(*ask, "job=plan", "backfill.end_date=2023-01-07", AQICN_API_KEY=KEY).stdout
-    assert "shared by all with this key: 20 requests in the last hour" in plan
+    assert "shared by all with this key: free in 0:01:" in plan
 
 
 def test_history_the_present_and_stations_come_from_one_budget(
@@ -66,13 +69,13 @@ def test_history_the_present_and_stations_come_from_one_budget(
     live = ("source=aqicn_live", "backfill.lag_hours=0")
     runner(*ask, "backfill.batch_size=168", AQICN_API_KEY=KEY)
     seen = runner(*present, *live, AQICN_API_KEY=KEY).stdout
-    assert "shared by all with this key: 2 requests in the last hour" in seen
+    assert "shared by all with this key: free now" in seen
     runner(*present, "job=stations", AQICN_API_KEY=KEY)
     assert runner.last_json("outcome.json")["requests"] == 2
     runner(*present, *live, "job=stations", AQICN_API_KEY=KEY)
     plan = runner(*present, *live, "job=plan", AQICN_API_KEY=KEY).stdout
-    assert "shared by all with this key: 8 requests in the last hour" in plan
-    assert [len(one["slots"]) for one in budgets(database)] == [8]
+    assert "shared by all with this key: free now" in plan
+    assert [one["permits"] for one in budgets(database)] == [8]
     assert api.stats()["requests"] == 8
     records = {run["source"]: run for run in database["ingest_runs"].find()}
     assert records["aqicn_live"]["origin"]["providers"] == ["aqicn"]
@@ -96,7 +99,7 @@ def test_without_the_database_no_request_is_made_and_the_run_ends_resumable(
     ask = (
         *ASK,
         "rate_limit.delay_s=0.2",
-        "rate_limit.max_per_hour=39",
+        "rate_limit.max_per_hour=0",
         f"source.base_url={api.url}",
         "mongo.timeout_s=1",
         "backfill.lease_s=2",
@@ -116,5 +119,5 @@ def test_without_the_database_no_request_is_made_and_the_run_ends_resumable(
         mongod.start()
         runner(*ask, expect=0, **told)
         with MongoClient[dict[str, Any]](mongod.uri, tz_aware=True) as client:
-            slots = budgets(client["budget"])[0]["slots"]
-        assert len(slots) <= api.stats()["requests"] + 2
+            permits = budgets(client["budget"])[0]["permits"]
+        assert permits <= api.stats()["requests"] + 2

@@ -1,6 +1,6 @@
 """One process that asks as fast as the budget of its key lets it, until its input ends.
 
-python -m tests.product.worker URL DATABASE DELAY_S MAX_PER_HOUR HOUR_S GUARD_S
+python -m tests.product.worker URL DATABASE INTERVAL_S LATE_S
 """
 
 import logging
@@ -13,11 +13,10 @@ from pymongo import MongoClient
 
 from runner.config.source import Retry
 from runner.core.errors import StoppedError, ThrottledError
-from runner.core.plan import Pace
 from runner.process.secrets import Secret
 from runner.process.stop import StopFlag
 from runner.sources.http import HttpClient, Reply, Timeouts
-from runner.store.budget import Budget, Limits
+from runner.store.budget import Budget
 from runner.store.outage import Outage
 from runner.store.shared_pacer import SharedPacer
 
@@ -29,16 +28,15 @@ def read(reply: Reply) -> int:
 
 
 def main() -> None:
-    url, database, delay_s, max_per_hour, hour_s, guard_s = sys.argv[1:]
+    url, database, interval_s, late_s = sys.argv[1:]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     key, stop = Secret(os.environ["KEY"]), StopFlag()
     with MongoClient[dict[str, object]](os.environ["MONGO"], tz_aware=True, journal=True) as client:
-        limits = Limits.of(Pace(float(delay_s), int(max_per_hour)), float(hour_s), float(guard_s))
         budget = Budget(client[database], url, key)
-        pacer = SharedPacer(budget, limits, Outage(5, stop), stop)
+        pacer = SharedPacer(budget, float(interval_s), Outage(5, stop), stop, late_s=float(late_s))
         policy = Retry(
             max_attempts=8,
             max_elapsed_s=60,
@@ -55,7 +53,7 @@ def main() -> None:
             except StoppedError:
                 return
 
-        budget.used()  # connected
+        budget.free_in_s()  # connected
         print("ready", flush=True)  # noqa: T201 - to the test that started this process
         sys.stdin.readline()
         thread = threading.Thread(target=ask)

@@ -90,7 +90,7 @@ def aqicn(
     names: Mapping[str, str] | None = None,
 ) -> Iterator[Rig]:
     stop = StopFlag()
-    pacer = Pacer(0, 0, stop)
+    pacer = Pacer(0, stop)
     client = HttpClient(url, pacer, stop, REDACT, policy, timeouts, failure=AqicnClientError)
     spelled: dict[str, Any] = {
         "history_path": "/feed/{feed}/history",

@@ -54,7 +54,7 @@ def live(
     redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
     with Loopback(*replies) as server:
         client = HttpClient(
-            server.url, Pacer(0, 0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError
+            server.url, Pacer(0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError
         )
         try:
             yield AqicnLive(client, Secret(CANARY), lambda: now, lambda *_: taken), server

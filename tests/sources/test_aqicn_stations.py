@@ -34,7 +34,7 @@ def api(*replies: Scripted) -> Iterator[tuple[AqicnStations, Loopback]]:
     redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
     with Loopback(*replies) as server:
         client = HttpClient(
-            server.url, Pacer(0, 0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError
+            server.url, Pacer(0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError
         )
         try:
             yield AqicnStations(client, Secret(CANARY)), server

@@ -76,7 +76,7 @@ class Caller:
 @contextmanager
 def calling(url: str, policy: Retry = POLICY, timeouts: Timeouts = PATIENT) -> Iterator[Caller]:
     stop = StopFlag()
-    pacer = Pacer(0, 0, stop)
+    pacer = Pacer(0, stop)
     client = HttpClient(url, pacer, stop, str, policy, timeouts)
     try:
         yield Caller(client, pacer, stop)
@@ -724,7 +724,7 @@ def test_a_header_that_cannot_be_sent_ends_the_run_and_stays_unseen(value: str) 
     with Loopback(OK) as server:
         client = HttpClient(
             server.url,
-            Pacer(0, 0, stop),
+            Pacer(0, stop),
             stop,
             str,
             POLICY,

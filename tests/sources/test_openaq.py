@@ -109,7 +109,7 @@ def opened(
 ) -> Iterator[Opened]:
     key, stop = Secret(CANARY), StopFlag()
     with Loopback(*replies) as api:
-        pacer = Pacer(0, 0, stop)
+        pacer = Pacer(0, stop)
         client = HttpClient(
             api.url,
             pacer,

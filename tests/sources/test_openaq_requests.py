@@ -53,7 +53,7 @@ def test_the_requests_of_a_window_are_known_before_they_are_made(
     with Sandbox({8641: "Hanoi"}, Climatology(1), openaq=answers) as api:
         client = HttpClient(
             api.url,
-            Pacer(0, 0, stop),
+            Pacer(0, stop),
             stop,
             Redactor(Environment({}, Path(".env"))),
             POLICY,

@@ -36,7 +36,7 @@ _MADE_BY_WRITING = (readings.NAME, checkpoint_document.NAME, runs.NAME)
 _FORGETS = {
     checkpoint_document.NAME: "what it has stored, and who works on it",
     concentrations.NAME: "on which scale the stored indices are",
-    budget.NAME: "which requests the key has made",
+    budget.NAME: "when the key's next request may start",
 }
 """What the runner would forget with a document of these collections."""
 _DATED = (rejects.NAME, revisions.NAME, concentrations.NAME)
