@@ -26,7 +26,7 @@ def run(job: Job) -> Outcome:
         key = job.context.environment.secret(wanted.variable) if wanted else Secret("")
         budget = budget_of(job, store, key)
         # Not known without the key, which a plan does not need.
-        free_in_s = budget.free_in_s() if budget else None
+        free_in_s = budget.free_in_s(job.pace.interval_s) if budget else None
     if work is not None:
         if not job.says_json:
             console().print(plan_table(work.plan))

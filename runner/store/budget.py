@@ -11,8 +11,9 @@ off by the interval of whoever asked, so no two processes can disagree, and inst
 closer than an interval: that alone keeps every rolling hour (`runner.core.plan.Pace`).
 
 Older versions kept a list of instants in `slots`. The first grant waits until those have passed,
-as long as it takes to spread them, and replaces the list by a word that older versions cannot
-read: one that is still running ends, resumable, instead of asking beside us.
+as long as it takes to spread them or until no hour holds any of them, and replaces the list by a
+word that older versions cannot read: one that is still running ends, resumable, instead of asking
+beside us.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from runner.core.plan import HOUR_S, SPARE_S
 from runner.process.secrets import Secret
 from runner.store.collection import Document, open_collection
 from runner.store.connection import store_errors
@@ -100,11 +102,12 @@ class Budget:
             found = self._collection.find_one({"_id": self._id}, {"paused_until": 1})
         return found.get("paused_until") if found else None
 
-    def free_in_s(self) -> float:
-        """Return the seconds until the next request may start, whoever makes it."""
+    def free_in_s(self, interval_s: float) -> float:
+        """Return the seconds until a process with this interval may start a request."""
+        next_free = _next_free(interval_ms(interval_s), "$$NOW")
         look: list[Document] = [
             {"$match": {"_id": self._id}},
-            {"$project": {"ms": {"$subtract": [_next_free(0, "$$NOW"), "$$NOW"]}}},
+            {"$project": {"ms": {"$subtract": [next_free, "$$NOW"]}}},
         ]
         with store_errors(NAME), pymongo.timeout(self._answer_s):
             found = next(self._collection.aggregate(look), {"ms": 0})
@@ -164,10 +167,11 @@ def _next_free(interval_ms: int, now: Any) -> Document:
 
     Instants of an older version may be closer together than an interval. They count as if they
     began an interval apart after the last one, so that no hour holds more of theirs and ours
-    together than it may.
+    together than it may. After an hour none of them counts.
     """
     older: Document = {"$cond": [{"$isArray": ["$slots"]}, "$slots", []]}
-    spread_ms = {"$multiply": [{"$size": older}, interval_ms]}
+    hour_ms = math.ceil((HOUR_S + SPARE_S) * 1000)
+    spread_ms = {"$min": [{"$multiply": [{"$size": older}, interval_ms]}, hour_ms]}
     after_older = {"$add": [{"$arrayElemAt": [older, -1]}, spread_ms]}
     return {"$max": [now, "$next_free", "$paused_until", after_older]}  # $max passes over null
 

@@ -53,7 +53,7 @@ def main() -> None:
             except StoppedError:
                 return
 
-        budget.free_in_s()  # connected
+        budget.free_in_s(0)  # connected
         print("ready", flush=True)  # noqa: T201 - to the test that started this process
         sys.stdin.readline()
         thread = threading.Thread(target=ask)

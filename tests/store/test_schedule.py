@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from runner.core.plan import HOUR_S, Pace
+from runner.core.plan import HOUR_S, SPARE_S, Pace
 from runner.process.secrets import Secret
 from runner.store.budget import fingerprint, grant_update, interval_ms
 
@@ -123,6 +123,17 @@ def test_after_an_older_version_no_hour_holds_more_of_its_requests_and_ours_than
     within = zip(instants, instants[most:], strict=False)
     assert all(late - early >= timedelta(seconds=HOUR_S) for early, late in within)
     assert all(late >= early for early, late in pairwise(instants))
+
+
+def test_after_an_older_version_with_a_higher_limit_nobody_waits_longer_than_an_hour(
+    database: Mongo,
+) -> None:
+    older = [START + ms(3600 * number) for number in range(1000)]
+    schedule = Schedule(database, slots=older, granted=older[-1:])
+    slow_ms = interval_ms(Pace(0, 400).interval_s)
+    first = schedule.grant(slow_ms, START)
+    assert first - older[-1] == timedelta(seconds=HOUR_S + SPARE_S)
+    assert schedule.grant(slow_ms, START) == first + ms(slow_ms)
 
 
 def test_requests_of_an_older_version_that_are_long_over_cost_no_wait(database: Mongo) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from runner.core.errors import StoppedError, StoreUnavailableError
 from runner.process.secrets import Secret
 from runner.process.stop import StopFlag, elapsed_s
-from runner.store.budget import NAME, Budget, Grant
+from runner.store.budget import NAME, Budget, Grant, fingerprint
 from runner.store.outage import Outage
 from runner.store.shared_pacer import SharedPacer
 from tests.robustness.chaos.servers import Mongod
@@ -70,7 +71,7 @@ def test_what_is_stored_names_the_host_and_neither_key_nor_path(database: Mongo)
 
 def test_every_permit_is_granted_and_counted_for_all(database: Mongo) -> None:
     one, other = pacer(database, 0.01), pacer(database, 0.01)
-    assert budget(database).free_in_s() == 0
+    assert budget(database).free_in_s(1) == 0
     for _ in range(5):
         one.acquire()
         other.acquire()
@@ -83,9 +84,9 @@ def test_a_budget_is_free_after_the_interval_or_the_pause_of_whoever_asked_last(
 ) -> None:
     mine = budget(database)
     mine.grant(60)
-    assert 30 < mine.free_in_s() <= 60
+    assert 30 < mine.free_in_s(1) <= 60
     mine.pause(120)
-    assert 60 < mine.free_in_s() <= 120
+    assert 60 < mine.free_in_s(1) <= 120
 
 
 def test_time_is_counted_as_waited_only_where_others_took_it(database: Mongo) -> None:
@@ -244,3 +245,10 @@ def test_a_stop_while_the_database_is_away_ends_the_wait(killable: Mongo, mongod
     with pytest.raises((StoreUnavailableError, StoppedError)):
         mine.acquire()
     assert mine.permits == 1
+
+
+def test_the_wait_for_the_requests_of_an_older_version_is_shown(database: Mongo) -> None:
+    mine = budget(database)
+    older = [datetime.now(UTC)] * 2
+    database[NAME].insert_one({"_id": fingerprint("api.example:8443", KEY), "slots": older})
+    assert 90 < mine.free_in_s(60) <= 121

@@ -102,7 +102,7 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
         again = {entry.station.idx: entry.covered for entry in plan.active if entry.again}
         store.checkpoints.forget(again)
         store.runs.started(job.run_id, _run_document(job, store, plan))
-    free_in_s = budget.free_in_s() if budget and plan.requests else None
+    free_in_s = budget.free_in_s(job.pace.interval_s) if budget and plan.requests else None
     lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), free_in_s), *key_lines(job)]
     job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
     into = (
