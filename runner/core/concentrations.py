@@ -146,14 +146,12 @@ class MeasuredHour:
         deciding: pollutant to the sensor whose value counts.
         scale: names the scale the indices were computed with; empty where none were: the hour was
             asked for because later ones depend on it.
-        gave: the record that was computed; None if the scale has no index of the air.
     """
 
     hour: int
     measured: tuple[Measured, ...]
     deciding: Mapping[str, int]
     scale: str = ""
-    gave: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +213,12 @@ def settle(
         if not window.start <= one.hour < window.end:
             settled.hours.append(one)
             continue
+        settled.hours.append(replace(one, scale=scale))
         record = _record(one, series, scale)
         if isinstance(record, Reject):
             settled.rejects.append(record)
-            settled.hours.append(replace(one, scale=scale, gave=None))
         else:
             settled.records.append(record)
-            settled.hours.append(replace(one, scale=scale, gave=record))
             if left_out := _left_out(one, series, scale, record):
                 settled.rejects.append(left_out)
     return settled

@@ -8,15 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25
+from runner.core.aqi import AQICN_PM25, BANDS
 from runner.core.intervals import iso
 from runner.core.text import harmless
 from runner.quality.checks.rows import concentration, keys_of
 from runner.quality.grid import MISSING, StationData, month, month_text, utc
 
-CATEGORIES = ("0-50", "51-100", "101-150", "151-200", "201-300", "301+")
-"""The six bands of the US AQI, which VN_AQI (decision 1459/QD-TCMT) shares."""
-_UPPER = (50, 100, 150, 200, 300)
 LONG_GAP_H = 24
 
 _PRIME = 2_147_483_647
@@ -93,12 +90,12 @@ def by_hour_of_day(data: StationData) -> pl.DataFrame:
 def by_category(data: StationData) -> pl.DataFrame:
     """Return the hours in every band of the index: six rows."""
     held = data.hours["aqi"].filter(data.hours["present"])
-    edges = [-1.0, *_UPPER, float("inf")]
+    edges = [-1.0, *(band.highest for band in BANDS)]
     counts = [int(((held > low) & (held <= high)).sum()) for low, high in pairwise(edges)]
     return pl.DataFrame(
         {
-            "station_idx": [data.station.idx] * len(CATEGORIES),
-            "category": CATEGORIES,
+            "station_idx": [data.station.idx] * len(BANDS),
+            "category": [band.label for band in BANDS],
             "hours": counts,
         },
         {"station_idx": pl.Int64, "category": pl.String, "hours": pl.Int64},

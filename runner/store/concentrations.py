@@ -1,13 +1,13 @@
 """`ingest_concentrations`: what was measured, beside the indices that were computed from it.
 
-    {_id, station_idx, ts, source, scale, gave: {aqi, iaqi}, local: {s, tz},
+    {_id, station_idx, ts, source, scale, local: {s, tz},
      measured: [{pollutant, value, unit, location, sensor, coverage, decides}], run_id, stored_at}
 
 One document a station, hour and source, with every sensor that measured; `decides` marks those that
-the indices of `waqi_station_readings` come from, `scale` names how, `gave` is what was computed
-(null where the scale has no index). `scale` is null where no reading comes from the document: the
-hour was asked for because later ones depend on it, or its reading is another's. An hour that is
-fetched again replaces its document. Dates are UTC; `ts` is that of the reading.
+the indices of `waqi_station_readings` come from, `scale` names how. `scale` is null where no
+reading comes from the document: the hour was asked for because later ones depend on it, or its
+reading is another's. An hour that is fetched again replaces its document. Dates are UTC; `ts` is
+that of the reading.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Concentrations(Indexed):
         for hour in hours:
             key = dict(zip(_KEY, (station_idx, to_datetime(hour.hour), source), strict=True))
             document = {
-                **_on(hour),
+                "scale": hour.scale or None,
                 "local": {**hour.measured[0].local},
                 "measured": [_told(one, hour) for one in hour.measured],
                 "run_id": run_id,
@@ -119,12 +119,6 @@ class Concentrations(Indexed):
 def _in(station_idx: int, window: Interval) -> Document:
     between = {"$gte": to_datetime(window.start), "$lt": to_datetime(window.end)}
     return {"station_idx": station_idx, "ts": between}
-
-
-def _on(hour: MeasuredHour) -> Document:
-    """Return the fields that say how the reading of an hour was computed."""
-    gave = hour.gave and {name: hour.gave[name] for name in ("aqi", "iaqi")}
-    return {"scale": hour.scale or None, "gave": gave}
 
 
 def _told(one: Measured, hour: MeasuredHour) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_particles_of_an_authority_are_nowcast(scale: str, values: list[float | 
     if values[0] is None or mean is None:
         assert told == {}
     else:
-        assert told == {"pm25": SCALES[scale].sub_index("pm25", mean, "ug/m3", "nowcast")}
+        assert told == {"pm25": SCALES[scale].tables["pm25", "nowcast"].index(mean)}
 
 
 @given(st.lists(st.none() | st.floats(0, 400), min_size=1, max_size=12))
@@ -44,7 +44,7 @@ def test_aqicn_looks_at_the_hour_alone(values: list[float | None]) -> None:
     if values[0] is None:
         assert (aqi, told) == (None, {})
     else:
-        assert told["pm25"] == aqi == SCALES["aqicn"].sub_index("pm25", values[0], "ug/m3", "1h")
+        assert told["pm25"] == aqi == SCALES["aqicn"].tables["pm25", "1h"].index(values[0])
 
 
 def test_ozone_of_eight_hours_needs_six_and_the_larger_of_its_two_means_counts() -> None:

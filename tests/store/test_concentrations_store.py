@@ -70,15 +70,13 @@ def test_an_hour_without_a_scale_takes_the_place_of_none_that_has_one(
 ) -> None:
     kept = Concentrations(database)
     before = MeasuredHour(HOUR, (measured(12.0),), {"pm25": 21632})
-    gave = {"aqi": 100, "iaqi": {"pm25": {"v": 100}}, "time": measured(35.5).local}
-    loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn", gave)
+    loaded = MeasuredHour(HOUR, (measured(35.5),), {"pm25": 21632}, "aqicn")
     for number, (hour, scale, value) in enumerate(
         [(before, None, 12.0), (loaded, "aqicn", 35.5), (before, "aqicn", 35.5)]
     ):
         kept.keep(f"run-{number}", 8641, "openaq", [hour], NOW)
         (found,) = database["ingest_concentrations"].find()
         assert (found["scale"], found["measured"][0]["value"]) == (scale, value)
-    assert found["gave"] == {"aqi": 100, "iaqi": {"pm25": {"v": 100}}}
 
 
 def test_other_scales_are_found_without_reading_what_is_on_this_one(

@@ -1,13 +1,11 @@
 """Air-quality indices: concentrations to sub-indices by named scales, each with its source.
 
-`SCALES[name].sub_index(pollutant, value, unit, averaging)`; the index of the air is
+`SCALES[name].tables[pollutant, averaging].index(value)`; the index of the air is
 `SCALES[name].aqi(...)`, the largest.
 
-- `breakpoints`: one table, forwards and backwards
-- `scale`: the tables of an authority under one name
+- `breakpoints`: the table of one pollutant, and the units of concentrations
+- `scale`: the tables of an authority under one name, the bands of the index, NowCast
 - `aqicn`, `epa`, `vn_aqi`: the scales
-- `nowcast`: the mean of the last hours that stands for a day
-- `units`: ug/m3, mg/m3, ppb, ppm
 """
 
 from __future__ import annotations
@@ -20,16 +18,17 @@ from runner.core.aqi.breakpoints import (
     sub_index,
 )
 from runner.core.aqi.epa import EPA_2012, EPA_2024
-from runner.core.aqi.scale import Category, Scale, nowcast
+from runner.core.aqi.scale import BANDS, Band, Scale, nowcast
 from runner.core.aqi.vn_aqi import VN_AQI
 
 __all__ = [
     "AQICN_PM25",
+    "BANDS",
     "EPA_PM10",
     "LOWEST_CONCENTRATION",
     "SCALES",
+    "Band",
     "Breakpoints",
-    "Category",
     "Scale",
     "concentration_of",
     "nowcast",

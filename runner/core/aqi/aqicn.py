@@ -16,7 +16,6 @@ AQICN's numbers with the concentrations behind them.
 from __future__ import annotations
 
 from runner.core.aqi.breakpoints import Breakpoints
-from runner.core.aqi.epa import CATEGORIES
 from runner.core.aqi.scale import Scale
 
 AQICN_PM25 = Breakpoints(
@@ -66,6 +65,5 @@ AQICN = Scale(
     "AQICN InstantCast, US EPA 2012 PM2.5 breakpoints",
     "measured: US Consulate Ho Chi Minh City 2021, 112 of 113 hours; PM10 not proved",
     {("pm25", "1h"): AQICN_PM25, ("pm10", "1h"): EPA_PM10},
-    CATEGORIES,
     takes_below_zero=False,
 )

@@ -146,37 +146,6 @@ class Breakpoints:
     def _is_no_air(self, concentration: float) -> str:
         return f"{concentration} {self.unit} is no concentration of air; {self.lowest} or more is"
 
-    def concentrations(self, index: int) -> tuple[float, float] | None:
-        """Return the bounds of the concentrations that have an index; None if none has it.
-
-        The lower bound has the index itself and the upper has not; with rounding `up` it is the
-        other way round. Index 0 begins at `lowest`; a capped index has no upper bound (infinity),
-        and the last index of a table that says nothing above it ends with its last knot.
-
-        Raises:
-            ValueError: the index is negative.
-        """
-        if index < 0:
-            msg = f"{index} is no air-quality index; 0 or more is"
-            raise ValueError(msg)
-        (first, least), (last, most) = self.knots[0], self.knots[-1]
-        if index < least or (index > most and self.beyond != "extend"):
-            return None
-        below = 1.0 if self.rounding == "up" else 0.5
-        line = [(y, x) for x, y in self.knots]
-        low = _interpolate(line, index - below) if index - below > least else first
-        high = _interpolate(line, index - below + 1)
-        if self.decimals is not None:
-            step = 10.0**self.decimals
-            low, high = (math.ceil(round(x * step, FLOAT_PLACES)) / step for x in (low, high))
-        if index == most and self.beyond == "cap":
-            high = math.inf
-        elif index == most and self.beyond == "undefined":
-            high = last if self.decimals is None else round(last + 1 / step, self.decimals)
-        if index == 0:
-            low = self.lowest
-        return (low, high) if low < high else None
-
 
 def stepped(
     highs: Sequence[float],

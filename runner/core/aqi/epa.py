@@ -30,17 +30,7 @@ from __future__ import annotations
 from typing import Literal
 
 from runner.core.aqi.breakpoints import LOWEST_CONCENTRATION, Breakpoints, stepped
-from runner.core.aqi.scale import Category, Scale
-
-CATEGORIES = (
-    Category(50, "Good", "#00e400"),
-    Category(100, "Moderate", "#ffff00"),
-    Category(150, "Unhealthy for Sensitive Groups", "#ff7e00"),
-    Category(200, "Unhealthy", "#ff0000"),
-    Category(300, "Very Unhealthy", "#8f3f97"),
-    Category(float("inf"), "Hazardous", "#7e0023"),
-)
-"""Names and colours of 40 CFR 58, appendix G, table 1 (EPA-454/B-24-002, tables 1 and 2)."""
+from runner.core.aqi.scale import Scale
 
 _TO_300 = (50, 100, 150, 200, 300)
 _TOP_2018 = (*_TO_300, 400, 500)
@@ -119,7 +109,6 @@ EPA_2012 = Scale(
     "US EPA, PM2.5 breakpoints of 2012",
     "EPA-454/B-18-007 (September 2018), table 5: PM2.5 of December 2012, ozone of 2015",
     _tables("epa_2012", _TOPS_2018, _TOP_2018),
-    CATEGORIES,
 )
 """In force for PM2.5 from 2013 to 5 May 2024, for ozone from the end of 2015."""
 
@@ -128,5 +117,4 @@ EPA_2024 = Scale(
     "US EPA since 6 May 2024",
     "EPA-454/B-24-002 (May 2024), table 6; 40 CFR 58, appendix G, table 2",
     _tables("epa_2024", _TOPS_2024, _TOP_2024),
-    CATEGORIES,
 )

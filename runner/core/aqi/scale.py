@@ -6,14 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.core.aqi.breakpoints import converted
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runner.core.aqi.breakpoints import Breakpoints
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 HOURS = 12
@@ -54,18 +50,39 @@ PARTICLES = ("pm25", "pm10")
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class Band:
     """A range of the index.
 
     Attributes:
+        label: as in agg/category.parquet.
         highest: the highest index in it.
-        name: the scale's own word for it.
+        name: EPA's word for it.
+        vietnamese: VN_AQI's word for it.
         colour: the official one, `#rrggbb`.
     """
 
+    label: str
     highest: float
     name: str
+    vietnamese: str
     colour: str
+
+    @property
+    def title(self) -> str:
+        """Both words: `Good · Tốt`."""
+        return f"{self.name.capitalize()} · {self.vietnamese}"
+
+
+BANDS = (
+    Band("0-50", 50, "good", "Tốt", "#00e400"),
+    Band("51-100", 100, "moderate", "Trung bình", "#ffff00"),
+    Band("101-150", 150, "unhealthy for sensitive groups", "Kém", "#ff7e00"),
+    Band("151-200", 200, "unhealthy", "Xấu", "#ff0000"),
+    Band("201-300", 300, "very unhealthy", "Rất xấu", "#8f3f97"),
+    Band("301+", math.inf, "hazardous", "Nguy hại", "#7e0023"),
+)
+"""The bands that all scales share, the lowest first: 40 CFR 58, appendix G, table 1
+(EPA-454/B-24-002, tables 1 and 2), and table 1 of decision 1459/QD-TCMT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +95,6 @@ class Scale:
         source: the document it follows, and what of it is not certain.
         tables: by (pollutant, averaging). Pollutants are named as in AQICN's `iaqi`; averaging is
             the kind of mean that belongs in the table: `1h`, `8h`, `24h` or `nowcast`.
-        categories: the lowest first; they meet.
         needs_particles: there is no index of the air without PM2.5 or PM10.
         takes_below_zero: whether an hour a little below zero (noise) has index 0, or none.
     """
@@ -87,53 +103,8 @@ class Scale:
     title: str
     source: str
     tables: Mapping[tuple[str, str], Breakpoints]
-    categories: tuple[Category, ...]
     needs_particles: bool = False
     takes_below_zero: bool = True
-
-    def table(self, pollutant: str, averaging: str) -> Breakpoints:
-        """Return the table of a pollutant and a kind of mean.
-
-        Raises:
-            ValueError: the scale has none; says which it has.
-        """
-        try:
-            return self.tables[pollutant, averaging]
-        except KeyError:
-            known = ", ".join(f"{name} {mean}" for name, mean in self.tables)
-            msg = f"scale {self.name} has no {pollutant} {averaging}; it has {known}"
-            raise ValueError(msg) from None
-
-    def sub_index(self, pollutant: str, value: float, unit: str, averaging: str) -> int | None:
-        """Return the sub-index of a concentration; None if the scale defines none for it.
-
-        Args:
-            pollutant: `pm25`, `pm10`, `o3`, `no2`, `so2` or `co`.
-            value: the concentration.
-            unit: its unit, such as `ug/m3` or `ppm`; converted where the table has another.
-            averaging: what kind of mean it is: `1h`, `8h`, `24h`, `nowcast`.
-
-        Raises:
-            ValueError: no such table, no such unit, or no concentration of air (not finite, or
-                further below zero than noise is).
-        """
-        table = self.table(pollutant, averaging)
-        return table.index(converted(value, unit, table.unit, pollutant))
-
-    def concentrations(
-        self, pollutant: str, index: int, unit: str, averaging: str
-    ) -> tuple[float, float] | None:
-        """Return the bounds of the concentrations with a sub-index, as `Breakpoints` does.
-
-        Raises:
-            ValueError: no such table, no such unit, or a negative index.
-        """
-        table = self.table(pollutant, averaging)
-        bounds = table.concentrations(index)
-        if bounds is None:
-            return None
-        low, high = (converted(bound, table.unit, unit, pollutant) for bound in bounds)
-        return low, high
 
     def aqi(self, sub_indices: Iterable[tuple[str, int | None]]) -> int | None:
         """Return the index of the air, the largest sub-index; None if there is none.
@@ -146,14 +117,3 @@ class Scale:
         if self.needs_particles and not any(pollutant in PARTICLES for pollutant, _ in there):
             return None
         return max((index for _, index in there), default=None)
-
-    def category(self, index: float) -> Category:
-        """Return the category of an index.
-
-        Raises:
-            ValueError: the index is not finite, or negative.
-        """
-        if not math.isfinite(index) or index < 0:
-            msg = f"{index} is no air-quality index; 0 or more is"
-            raise ValueError(msg)
-        return next(each for each in self.categories if math.ceil(index) <= each.highest)

@@ -25,17 +25,7 @@ hour. A person who has the PDF should compare table 2 once.
 from __future__ import annotations
 
 from runner.core.aqi.breakpoints import Breakpoints
-from runner.core.aqi.scale import Category, Scale
-
-CATEGORIES = (
-    Category(50, "Tốt", "#00e400"),
-    Category(100, "Trung bình", "#ffff00"),
-    Category(150, "Kém", "#ff7e00"),
-    Category(200, "Xấu", "#ff0000"),
-    Category(300, "Rất xấu", "#8f3f97"),
-    Category(float("inf"), "Nguy hại", "#7e0023"),
-)
-"""Table 1: good, moderate, poor, bad, very bad, hazardous; limits and colours are those of EPA."""
+from runner.core.aqi.scale import Scale
 
 _INDICES = (0, 50, 100, 150, 200, 300, 400, 500)
 
@@ -85,6 +75,5 @@ VN_AQI = Scale(
         ("so2", "1h"): _table("so2", _SO2, -15.0),
         ("co", "1h"): _table("co", _CO, -600.0),
     },
-    CATEGORIES,
     needs_particles=True,
 )

@@ -13,11 +13,12 @@ from itertools import pairwise
 
 import polars as pl
 
+from runner.core.aqi import BANDS
 from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
 from runner.quality.report.html import Markup, image, text
 from runner.quality.report.plots import OWN, PEERS, Plot, stacked
-from runner.quality.report.words import BANDS, CAUSE_COLOURS, OUTSIDE
+from runner.quality.report.words import CAUSE_COLOURS, OUTSIDE
 
 _MOST_LABELS = 12
 _HOURS = 24

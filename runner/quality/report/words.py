@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,33 +9,6 @@ from typing import Any
 
 from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """One band of the US index; VN_AQI (decision 1459/QD-TCMT) has the same limits and colours.
-
-    Attributes:
-        label: as in agg/category.parquet.
-        name: in words.
-        colour: the official one.
-        highest: the highest index in it.
-    """
-
-    label: str
-    name: str
-    colour: str
-    highest: float
-
-
-BANDS = (
-    Band("0-50", "good", "#00e400", 50),
-    Band("51-100", "moderate", "#ffff00", 100),
-    Band("101-150", "unhealthy for sensitive groups", "#ff7e00", 150),
-    Band("151-200", "unhealthy", "#ff0000", 200),
-    Band("201-300", "very unhealthy", "#8f3f97", 300),
-    Band("301+", "hazardous", "#7e0023", math.inf),
-)
 
 CAUSE_COLOURS = {
     "not_asked": "#101010",
@@ -56,9 +28,7 @@ __all__ = [
     "BADGES",
     "CAUSES",
     "MONTHS",
-    "VIETNAMESE",
     "Badge",
-    "band_names",
     "change",
     "counted",
     "duration",
@@ -101,16 +71,6 @@ BADGES = {
 
 CAUSES = CAUSE_WORDS
 """Why an hour has no reading, in the order of the page."""
-
-VIETNAMESE = ("Tốt", "Trung bình", "Kém", "Xấu", "Rất xấu", "Nguy hại")
-"""Names of the bands in VN_AQI (decision 1459/QD-TCMT), in the order of `BANDS`."""
-
-
-def band_names() -> list[str]:
-    """Return the bands in words: `Good · Tốt`."""
-    return [
-        f"{band.name.capitalize()} · {local}" for band, local in zip(BANDS, VIETNAMESE, strict=True)
-    ]
 
 
 def share(value: float | None) -> str:

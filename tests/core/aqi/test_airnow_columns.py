@@ -48,7 +48,7 @@ def test_the_aqi_column_is_the_2012_index_of_the_nowcast_column_without_exceptio
     name: str,
 ) -> None:
     told = hours_of(name).filter(pl.col("nowcast") >= 0, pl.col("aqi") >= 0)
-    table = SCALES["epa_2012"].table("pm25", "nowcast")
+    table = SCALES["epa_2012"].tables["pm25", "nowcast"]
     other = told.filter(index_of(pl.col("nowcast"), table).ne_missing(pl.col("aqi")))
     assert told.height > 5000
     assert other.rows() == []
@@ -68,7 +68,7 @@ def test_the_nowcast_column_is_the_nowcast_of_the_hours_before(name: str) -> Non
 def test_no_other_edition_gives_that_column() -> None:
     told = hours_of("Hanoi_PM2.5_2020_YTD.csv").filter(pl.col("nowcast") >= 0, pl.col("aqi") >= 0)
     for name, averaging in (("epa_2024", "nowcast"), ("vn_aqi", "nowcast"), ("aqicn", "1h")):
-        table = SCALES[name].table("pm25", averaging)
+        table = SCALES[name].tables["pm25", averaging]
         equal = told.filter(index_of(pl.col("nowcast"), table) == pl.col("aqi")).height
         assert equal / told.height < 0.9, name
 
@@ -77,5 +77,5 @@ def test_no_other_edition_gives_that_column() -> None:
 def test_aqicn_s_hour_is_another_number_than_airnow_s(name: str) -> None:
     """AQICN takes the raw hour, AirNow twelve: they met in 6 of 111 hours of 2021."""
     told = hours_of(name).filter(pl.col("raw") >= 0, pl.col("aqi") >= 0)
-    hour = index_of(pl.col("raw"), SCALES["aqicn"].table("pm25", "1h"))
+    hour = index_of(pl.col("raw"), SCALES["aqicn"].tables["pm25", "1h"])
     assert told.filter(hour == pl.col("aqi")).height / told.height < 0.1

@@ -75,64 +75,6 @@ def test_what_is_cut_off_once_stays_as_it_is(table: Breakpoints, concentration: 
 
 
 @tables
-def test_the_bounds_of_an_index_are_where_it_begins_and_ends(table: Breakpoints) -> None:
-    """Forwards and back: every concentration lies in the bounds of its index, and only there."""
-    step = step_of(table)
-    for at in points(table):
-        index = table.index(at)
-        if index is None:
-            continue
-        bounds = table.concentrations(index)
-        assert bounds is not None, at
-        low, high = bounds
-        if table.rounding == "up":
-            assert low - 1e-9 <= at <= high + 1e-9, (at, index)
-        else:
-            assert low - 1e-9 <= at < high + 1e-9, (at, index)
-        beyond = high + step / 2
-        if math.isfinite(high):
-            assert table.index(beyond) != index
-        if low > table.knots[0][0] > 0 or low > step:
-            assert table.index(max(low - step / 2, 0.0)) != index
-
-
-@tables
-def test_the_lower_bound_has_the_index_and_the_upper_has_not_or_the_other_way_round(
-    table: Breakpoints,
-) -> None:
-    for index in range(1, table.knots[-1][1] + 100):
-        bounds = table.concentrations(index)
-        if bounds is None:
-            continue
-        low, high = bounds
-        has_low, has_high = table.rounding != "up", table.rounding == "up"
-        assert (table.index(low) == index) == has_low, (index, low)
-        if math.isfinite(high) and high != table.knots[-1][0]:
-            assert (table.index(high) == index) == has_high, (index, high)
-
-
-@given(any_table, st.integers(min_value=0, max_value=900))
-def test_whatever_lies_in_the_bounds_of_an_index_has_it(table: Breakpoints, index: int) -> None:
-    bounds = table.concentrations(index)
-    if bounds is None:
-        return
-    low, high = bounds
-    inside = low + 1.0 if math.isinf(high) else (low + high) / 2
-    assert table.index(inside) == index
-
-
-@tables
-def test_an_index_that_no_concentration_has_has_no_bounds(table: Breakpoints) -> None:
-    seen = {table.index(at) for at in points(table)}
-    most = max(index for index in seen if index is not None and index <= table.knots[-1][1])
-    if table.decimals is not None:
-        for index in range(most):
-            assert (table.concentrations(index) is None) == (index not in seen), index
-    if table.beyond != "extend":
-        assert table.concentrations(table.knots[-1][1] + 1) is None
-
-
-@tables
 def test_the_largest_float_is_no_crash(table: Breakpoints) -> None:
     try:
         index = table.index(1.7e308)
@@ -173,5 +115,5 @@ def test_a_printed_table_begins_its_rows_one_step_and_one_index_higher() -> None
 @tables
 def test_a_negative_index_has_no_concentration(table: Breakpoints) -> None:
     with pytest.raises(ValueError, match="no air-quality index"):
-        table.concentrations(-1)
+        concentration_of(table, -1)
     assert concentration_of(table, table.knots[-1][1]) == table.knots[-1][0]

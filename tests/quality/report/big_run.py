@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.aqi import BANDS
 from runner.core.causes import MISSING
-from runner.quality.aggregates import CATEGORIES
 from tests.quality.world import World
 
 _SHOWN = 12
@@ -62,7 +62,7 @@ def _write(place: Path, ids: list[int], days: list[date], chance: random.Random)
         *(lacking.alias(str(cause)) // 4 for cause in MISSING),
     ).write_parquet(agg / "month.parquet")
     pl.DataFrame(
-        [(idx, name, chance.randrange(9000)) for idx in ids for name in CATEGORIES],
+        [(idx, band.label, chance.randrange(9000)) for idx in ids for band in BANDS],
         ["station_idx", "category", "hours"],
         orient="row",
     ).write_parquet(agg / "category.parquet")

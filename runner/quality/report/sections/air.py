@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.aqi import BANDS
 from runner.core.text import counted
 from runner.quality.report.charts import hours_image, palette_png
 from runner.quality.report.html import Markup, image, text
@@ -23,7 +24,7 @@ from runner.quality.report.sections.pieces import (
     short_titles,
     station,
 )
-from runner.quality.report.words import BANDS, MONTHS, band_names, share
+from runner.quality.report.words import MONTHS, share
 
 MOST_CURVES = 24
 _WIDTH, _HEIGHT = 190, 96
@@ -110,10 +111,7 @@ def categories(run: RunFiles) -> Markup:
         "is on the right, the highest first."
         + (f" Not shown: {counted(silent, 'stations')} without a reading." if silent else "")
     )
-    entries = [
-        (f"background:{band.colour}", f"{band.label} {name}")
-        for band, name in zip(BANDS, band_names(), strict=True)
-    ]
+    entries = [(f"background:{band.colour}", f"{band.label} {band.title}") for band in BANDS]
     return Markup(said + legend(entries) + html, counted(len(rows), "stations"))
 
 
@@ -191,8 +189,7 @@ def calendar(run: RunFiles) -> Markup:
         "A mark below a week: a check found something in it."
     )
     entries = [
-        *((f"background:{band.colour}", f"{band.label} {name}")
-          for band, name in zip(BANDS, band_names(), strict=True)),
+        *((f"background:{band.colour}", f"{band.label} {band.title}") for band in BANDS),
         (f"background:{_COLOURS[_FEW]}", f"fewer than {VALID_H} hours"),
         (f"background:{_COLOURS[_NONE]}", "no reading"),
         (f"background:{_COLOURS[_MARK]}", "below a week: a check found something"),
