@@ -77,6 +77,20 @@ class Accepted(Section):
     reason: str = setting("", "why the finding is accepted")
     station: int | None = setting(None, "id of the station; empty: all")
 
+    def is_over(self, today: date) -> bool:
+        """Whether its last day has passed."""
+        return date.fromisoformat(self.until) < today
+
+    def to_json(self, today: date, failed: float) -> dict[str, Any]:
+        """Return the form in quality.json, with how much of the finding it is about."""
+        return {
+            "station_idx": self.station,
+            "until": date.fromisoformat(self.until).isoformat(),
+            "reason": self.reason,
+            "expired": self.is_over(today),
+            "n_failed": failed,
+        }
+
 
 class Quality(Section):
     """Checks of the readings after a run."""

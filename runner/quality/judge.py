@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from runner.config.quality import Accepted
 from runner.core.text import harmless
 from runner.core.verdict import Status, Threshold
 from runner.quality.catalogue import Check
 from runner.quality.checks import checks
 from runner.quality.inspect import Tally
 from runner.quality.ledger import Previous
-from runner.quality.policy import Acceptance, Policy, Rule
+from runner.quality.policy import Policy, Rule
 
 _EACH_STATION = 3
 """Examples taken of one station before the next one has its turn."""
@@ -41,7 +42,7 @@ class CheckResult:
     failed: float
     evaluated: int
     stations: tuple[int, ...]
-    accepted: tuple[tuple[Acceptance, float], ...]
+    accepted: tuple[tuple[Accepted, float], ...]
     tally: Tally = field(repr=False)
 
     @property
@@ -124,11 +125,11 @@ def _judge(check: Check, tally: Tally, policy: Policy) -> CheckResult:
             continue
         about = failed if item.station is None else tally.by_station.get(item.station, 0)
         accepted.append((item, about))
-        if item.until >= policy.today:
+        if not item.is_over(policy.today):
             failed = max(0, failed - about)
     status = _status(check, rule, tally, failed)
     is_bad = status in (Status.WARN, Status.FAIL)
-    live = {item.station for item, _ in accepted if item.until >= policy.today}
+    live = {item.station for item, _ in accepted if not item.is_over(policy.today)}
     blamed = sorted(tally.by_station, key=lambda idx: (-tally.by_station[idx], idx))
     stations = tuple(idx for idx in blamed if idx not in live) if is_bad else ()
     return CheckResult(

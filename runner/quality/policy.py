@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from runner.config.quality import Quality
+from runner.config.quality import Accepted, Quality
 from runner.core.verdict import NEVER, Threshold, threshold
 
 
@@ -29,33 +29,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
-    """A finding that is known.
-
-    Attributes:
-        check: id of the check.
-        station: the station; None for all.
-        until: the last day on which the acceptance counts.
-        reason: why.
-    """
-
-    check: str
-    station: int | None
-    until: date
-    reason: str
-
-    def to_json(self, today: date, failed: float) -> dict[str, Any]:
-        """Return the form in quality.json, with how much of the finding it is about."""
-        return {
-            "station_idx": self.station,
-            "until": self.until.isoformat(),
-            "reason": self.reason,
-            "expired": self.until < today,
-            "n_failed": failed,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """How everything is judged.
 
@@ -68,7 +41,7 @@ class Policy:
     """
 
     rules: Mapping[str, Rule]
-    accepted: tuple[Acceptance, ...]
+    accepted: tuple[Accepted, ...]
     today: date
     samples: int = 10
     most_failures: int = 5000
@@ -91,8 +64,5 @@ def policy_of(settings: Quality, standard: Mapping[str, Mapping[str, Any]], toda
         params = {**base.get("params", {}), **(chosen.params if chosen else {})}
         enabled = chosen is None or chosen.enabled
         rules[check_id] = Rule(enabled, threshold(warn), threshold(fail), params)
-    accepted = tuple(
-        Acceptance(item.check, item.station, date.fromisoformat(item.until), item.reason)
-        for item in settings.accepted
-    )
+    accepted = tuple(settings.accepted)
     return Policy(rules, accepted, today, settings.samples, settings.most_failures)

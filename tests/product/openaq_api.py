@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.config.sandbox import Faults
 from runner.core.stations import Station
 from runner.sources.airnow.source import AirNowSource
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import Replay
@@ -41,8 +41,9 @@ def invented_api(
     faults: Faults | None = None,
     token: str | None = None,
     places: Mapping[int, Sequence[int]] = PLACES,
+    seed: int = 0,
 ) -> Sandbox:
     """Serve invented hours, with faults on request."""
     values = Climatology(1)
     answers = OpenAqAnswers(places, NAMES, concentrations_of(values), now, synthetic=True)
-    return Sandbox(NAMES, values, faults, token=token, openaq=answers)
+    return Sandbox(NAMES, values, faults, seed=seed, token=token, openaq=answers)

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from pymongo.database import Database
 
+from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.server import Sandbox
 from tests.product.product import FAST, Runner
 

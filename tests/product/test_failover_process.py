@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.server import Sandbox
 from tests.product.product import FAST, PRIVATE, REPOSITORY, Runner, wait_for
 from tests.robustness.chaos.servers import ReplicaSet

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from pymongo.database import Database
 
+from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import position_of
@@ -101,9 +101,9 @@ def test_failures_of_the_api_cost_no_hour_and_no_concentration(
     for name in ("waqi_station_readings", "ingest_checkpoints", "ingest_concentrations"):
         database[name].delete_many({})
     bad = Faults(
-        rate_429=0.04, rate_5xx=0.1, rate_truncated=0.1, rate_over_quota=0.1, rate_wrong=0.1, seed=3
+        rate_429=0.04, rate_5xx=0.1, rate_truncated=0.1, rate_over_quota=0.1, rate_wrong=0.1
     )
-    with invented_api(bad) as api:
+    with invented_api(bad, seed=3) as api:
         runner(*ask, f"source.base_url={api.url}", OPENAQ_API_KEY="any")
         outcomes = api.stats()["outcomes"]
     assert all(outcomes[name] for name in ("rate_5xx", "rate_truncated", "rate_over_quota"))

@@ -6,13 +6,12 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from runner.core.errors import ConfigError
+from runner.config.sandbox import Faults
 from runner.sources.sandbox.values import uniform
 
 _PER_MINUTE = 60
@@ -59,80 +58,33 @@ class Fault(StrEnum):
     """What can go wrong with an answer; the values are the names of the rates."""
 
     TOO_MANY_REQUESTS = "rate_429"
+    """Retry-After in seconds, as an HTTP date, or absent, a third each."""
     SERVER_ERROR = "rate_5xx"
+    """HTTP 500, 502 or 503 with an HTML page."""
     TIMEOUT = "rate_timeout"
+    """No answer for `hold_s`, then the connection is closed without one."""
     TRUNCATED = "rate_truncated"
+    """Half a body: Content-Length says so (broken JSON), or the connection is closed early."""
     OVER_QUOTA = "rate_over_quota"
+    """HTTP 200 whose body says "Over quota"."""
     WRONG = "rate_wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """How badly the sandbox behaves. A rate is the share of requests that end that way, 0 to 1.
-
-    A request has at most one fault, so the rates add up to at most 1.
-
-    Attributes:
-        rate_429: HTTP 429; Retry-After in seconds, as an HTTP date, or absent, a third each.
-        rate_5xx: HTTP 500, 502 or 503 with an HTML page.
-        rate_timeout: no answer for `hold_s`, then the connection is closed without one.
-        rate_truncated: half a body; either Content-Length says so (broken JSON), or the connection
-            is closed before the promised length.
-        rate_over_quota: HTTP 200 whose body says "Over quota".
-        rate_wrong: HTTP 200 with something else than was asked for, see `sandbox/wrong.py`.
-        latency_ms: milliseconds before every answer.
-        hold_s: seconds a timeout holds back; longer than the client's read timeout.
-        retry_after_s: whole seconds that a 429 by rate asks to wait.
-        quota_per_hour: requests answered in any 3600 s, further ones get 429; 0 for no quota.
-        seed: another seed, other requests fail.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    rate_429: float = 0.0
-    rate_5xx: float = 0.0
-    rate_timeout: float = 0.0
-    rate_truncated: float = 0.0
-    rate_over_quota: float = 0.0
-    rate_wrong: float = 0.0
-    latency_ms: float = 0.0
-    hold_s: float = 60.0
-    retry_after_s: int = 1
-    quota_per_hour: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            largest = 1.0 if field.name.startswith("rate_") else math.inf
-            if field.name != "seed" and not (math.isfinite(value) and 0 <= value <= largest):
-                allowed = "0 to 1" if largest == 1.0 else "0 or more"
-                raise ConfigError(
-                    f"sandbox.faults.{field.name}: {value} is not possible (allowed: {allowed})"
-                )
-        total = sum(self.rate(fault) for fault in Fault)
-        if total > 1 + 1e-9:
-            raise ConfigError(
-                f"sandbox.faults: the rates add up to {total:g}, and no more than every request "
-                "can fail (allowed: at most 1)",
-                hint="Lower some of " + ", ".join(Fault),
-            )
-
-    def rate(self, fault: Fault) -> float:
-        """Return the share of requests that end with a fault."""
-        rate: float = getattr(self, fault.value)
-        return rate
+    """HTTP 200 with something else than was asked for, see `sandbox/wrong.py`."""
 
 
 class FaultPlan:
     """Decides which requests fail, and how. Thread-safe.
 
-    The n-th request for a key fails or not, whatever other keys were asked in between.
+    The n-th request for a key fails or not, whatever other keys were asked in between. A request
+    has at most one fault, so the rates add up to at most 1.
+
+    Args:
+        faults: the rates.
+        seed: another seed, other requests fail.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    def __init__(self, faults: Faults, seed: int = 0) -> None:
+        self._rates: dict[Fault, float] = {fault: getattr(faults, fault.value) for fault in Fault}
+        self._seed = seed
         self._asked: Counter[tuple[object, ...]] = Counter()
         self._lock = threading.Lock()
 
@@ -141,10 +93,10 @@ class FaultPlan:
         with self._lock:
             self._asked[key] += 1
             attempt = self._asked[key]
-        draw = uniform("fault", self._faults.seed, *key, attempt)
-        form = uniform("form", self._faults.seed, *key, attempt)
-        for fault in Fault:
-            draw -= self._faults.rate(fault)
+        draw = uniform("fault", self._seed, *key, attempt)
+        form = uniform("form", self._seed, *key, attempt)
+        for fault, rate in self._rates.items():
+            draw -= rate
             if draw < 0:
                 return fault, form
         return None, form

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from runner.core.flaw import Flaw, Kind
+from runner.config.sandbox import Flaw, Kind
 from runner.core.intervals import Interval, hour_of
 from runner.sources.sandbox.values import Record, Values
 
@@ -38,7 +38,7 @@ class Flawed:
         """Return the records of a station for the hours of a window, with its flaws."""
         records = self._values.records(station_idx, window)
         for flaw in self._flaws:
-            if flaw.station_idx == station_idx:
+            if flaw.station == station_idx:
                 for when in flaw.within(window):
                     records = self._spoilt(flaw, when, records)
         return records
@@ -47,7 +47,7 @@ class Flawed:
         hit = [when.start <= _hour(record) < when.end for record in records]
         if flaw.kind is Kind.GAP:
             return [record for record, is_hit in zip(records, hit, strict=True) if not is_hit]
-        held = self._first(flaw.station_idx, when) if flaw.kind is Kind.FLAT_LINE else None
+        held = self._first(flaw.station, when) if flaw.kind is Kind.FLAT_LINE else None
         return [
             _changed(record, flaw, held) if is_hit else record
             for record, is_hit in zip(records, hit, strict=True)
@@ -67,7 +67,7 @@ def _changed(record: Record, flaw: Flaw, held: Record | None) -> Record:
     if flaw.kind is Kind.DASH:
         return {**record, aqi: "-", iaqi: weather}
     if flaw.kind is Kind.SPIKE:
-        index = round(flaw.value)
+        index = round(flaw.value or 0)
         return {**record, aqi: index, iaqi: {**values, "pm25": {"v": index}}}
     if flaw.kind is Kind.FLAT_LINE and held is not None:
         same = {
@@ -77,14 +77,13 @@ def _changed(record: Record, flaw: Flaw, held: Record | None) -> Record:
         }
         return {**record, aqi: held[_aqi(held)], iaqi: {**weather, **same}}
     if flaw.kind is Kind.LEVEL and isinstance(record[aqi], int | float):
+        factor = flaw.value or 1
         shifted = {
-            name: {"v": _times(value["v"], flaw.value)}
+            name: {"v": _times(value["v"], factor)}
             for name, value in values.items()
             if name in _POLLUTANTS
         }
-        largest = max(
-            (one["v"] for one in shifted.values()), default=_times(record[aqi], flaw.value)
-        )
+        largest = max((one["v"] for one in shifted.values()), default=_times(record[aqi], factor))
         return {**record, aqi: largest, iaqi: {**weather, **shifted}}
     return record
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.errors import AqicnClientError
-from runner.core.flaw import Flaw
 from runner.core.intervals import Interval, iso
 from runner.core.stations import Station
 from runner.process.job import PROGRAM, Job
@@ -20,7 +19,6 @@ from runner.sources.aqicn.stations import AqicnStations
 from runner.sources.http import HttpClient
 from runner.sources.provider import Access, Origin
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.flaws import Flawed
 from runner.sources.sandbox.openaq import Hours, OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
@@ -70,25 +68,18 @@ def origin(job: Job, stations: Iterable[int]) -> Origin:
     sandbox, chosen = job.config.sandbox, frozenset(stations)
     flaws = [
         {
-            "station_idx": flaw.station_idx,
+            "station_idx": flaw.station,
             "kind": str(flaw.kind),
             "start": iso(when.start),
             "end": iso(when.end),
         }
-        for flaw in _flaws(job)
-        if flaw.station_idx in chosen
+        for flaw in sandbox.flaws
+        if flaw.station in chosen
         for when in flaw.within(job.wanted)
     ]
     faults = sandbox.faults.model_dump()
     faulty = any(rate for name, rate in faults.items() if name.startswith("rate_"))
     return Origin(["airnow" if sandbox.replay else "invented"], flaws, faulty)
-
-
-def _flaws(job: Job) -> list[Flaw]:
-    return [
-        Flaw(one.station, one.kind, one.day, one.hour, one.hours, one.value or 0.0)
-        for one in job.config.sandbox.flaws
-    ]
 
 
 def openaq_side(job: Job, names: Mapping[int, str]) -> OpenAqAnswers:
@@ -128,8 +119,9 @@ def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
         values = Replay(_replayed(settings.replay, job))
     return Sandbox(
         names,
-        Flawed(values, _flaws(job)),
-        Faults(**settings.faults.model_dump(), seed=settings.seed),
+        Flawed(values, settings.flaws),
+        settings.faults,
+        seed=settings.seed,
         port=settings.port,
         openaq=openaq_side(job, names),
     )

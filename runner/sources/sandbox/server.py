@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from runner.config.sandbox import Faults
 from runner.core.errors import ConfigError
 from runner.sources.sandbox.answers import Answers
-from runner.sources.sandbox.faults import FaultPlan, Faults, Quota
+from runner.sources.sandbox.faults import FaultPlan, Quota
 from runner.sources.sandbox.openaq import OpenAqAnswers
 from runner.sources.sandbox.values import Values
 from runner.sources.sandbox.wire import Server, Service
@@ -25,6 +26,7 @@ class Sandbox:
         stations: idx to name; any others are unknown stations.
         values: their hourly records.
         faults: what goes wrong, how often.
+        seed: of the faults.
         host: address to listen on.
         port: port to listen on; 0 for any free one.
         token: the only accepted token; None accepts any but an empty one and "invalid".
@@ -38,6 +40,7 @@ class Sandbox:
         values: Values,
         faults: Faults | None = None,
         *,
+        seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
@@ -48,7 +51,7 @@ class Sandbox:
         self._service = Service(
             Answers(stations, values, clock),
             faults,
-            FaultPlan(faults),
+            FaultPlan(faults, seed),
             Quota(faults.quota_per_hour, clock),
             token,
             openaq,

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
 
+from runner.config.sandbox import Faults
 from runner.sources.sandbox.answers import (
     INVALID_KEY,
     NO_SUCH_ROUTE,
@@ -31,7 +32,6 @@ from runner.sources.sandbox.answers import (
 from runner.sources.sandbox.faults import (
     Fault,
     FaultPlan,
-    Faults,
     Quota,
     failure_of,
     limits,

@@ -23,11 +23,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from pymongo.database import Database
 
+from runner.config.sandbox import Faults
 from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, hour_of, union
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import Record, Values
 from runner.store.checkpoint_document import to_checkpoint
@@ -218,7 +218,7 @@ class Trial:
         for fault in self._faults:
             rates |= fault.api
         seed = self._rng.randrange(1000)
-        return Sandbox(STATIONS, self._values, Faults(**rates, latency_ms=15, seed=seed))
+        return Sandbox(STATIONS, self._values, Faults(**rates, latency_ms=15), seed=seed)
 
     @contextmanager
     def _database(self) -> Iterator[Database[Document]]:

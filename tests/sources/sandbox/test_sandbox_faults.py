@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from runner.core.errors import ConfigError
+from runner.config.sandbox import Faults
 from runner.core.intervals import hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Fault, FaultPlan, Faults, Quota
+from runner.sources.sandbox.faults import Fault, FaultPlan, Quota
 from runner.sources.sandbox.server import Sandbox
 
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh"}
@@ -180,7 +180,7 @@ def test_a_reset_begins_the_fault_sequence_again() -> None:
 
 def test_other_seeds_fail_other_requests() -> None:
     def faults(seed: int) -> list[Fault | None]:
-        plan = FaultPlan(Faults(rate_429=0.5, seed=seed))
+        plan = FaultPlan(Faults(rate_429=0.5), seed)
         return [plan.next("history", key)[0] for key in range(50)]
 
     assert faults(0) == faults(0)
@@ -226,23 +226,7 @@ def test_latency_comes_before_every_answer() -> None:
     assert min(after - before for before, after in pairwise(begun)) >= 0.045
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"rate_429": 1.5}, "rate_429: 1.5 is not possible (allowed: 0 to 1)"),
-        ({"rate_5xx": -0.1}, "rate_5xx: -0.1"),
-        ({"rate_timeout": float("nan")}, "rate_timeout: nan"),
-        ({"latency_ms": -1}, "latency_ms: -1 is not possible (allowed: 0 or more)"),
-        ({"rate_429": 0.6, "rate_5xx": 0.6}, "add up to 1.2"),
-    ],
-)
-def test_impossible_faults_are_refused_in_words(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Faults(**values)
-    assert words in caught.value.message
-
-
 def test_rates_may_add_up_to_exactly_one() -> None:
-    rates: dict[str, Any] = dict.fromkeys(Fault, 1 / len(Fault))
+    rates: dict[str, Any] = dict.fromkeys(map(str, Fault), 1 / len(Fault))
     plan = FaultPlan(Faults(**rates))
     assert None not in [plan.next(key)[0] for key in range(300)]

@@ -10,7 +10,7 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.core.flaw import LONGEST_H, Flaw, Kind, is_day
+from runner.config.sandbox import LONGEST_H, Flaw, Kind, is_day
 from runner.core.intervals import Interval, hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.flaws import Flawed
@@ -26,18 +26,23 @@ HIT = Interval(BEGIN + 2, BEGIN + 8)
 
 flaws = st.builds(
     Flaw,
-    st.sampled_from([HANOI, HUE]),
-    st.sampled_from(Kind),
-    st.sampled_from(["08-19", "08-20", "2023-08-20", "2022-08-20", "02-29"]),
-    st.integers(0, 23),
-    st.integers(1, 60),
-    st.sampled_from([0.5, 1.8, 480.0]),
+    station=st.sampled_from([HANOI, HUE]),
+    kind=st.sampled_from(Kind),
+    day=st.sampled_from(["08-19", "08-20", "2023-08-20", "2022-08-20", "02-29"]),
+    hour=st.integers(0, 23),
+    hours=st.integers(1, 60),
+    value=st.sampled_from([0.5, 1.8, 480.0]),
 )
+
+
+def gap(day: str, hour: int = 0, hours: int = 24) -> Flaw:
+    return Flaw(station=1, kind=Kind.GAP, day=day, hour=hour, hours=hours)
 
 
 def flawed(kind: Kind, value: float = 0.0, of: Climatology | Replay = CLEAN) -> list[Record]:
     """Return the records around a flaw from 2 to 8 o'clock."""
-    return Flawed(of, [Flaw(HANOI, kind, "08-20", 2, 6, value)]).records(HANOI, AROUND)
+    flaw = Flaw(station=HANOI, kind=kind, day="08-20", hour=2, hours=6, value=value)
+    return Flawed(of, [flaw]).records(HANOI, AROUND)
 
 
 def split(records: list[Record]) -> tuple[list[Record], list[Record]]:
@@ -114,17 +119,15 @@ def test_any_cut_into_windows_gives_the_same_records(
 
 @given(
     flaw=st.builds(
-        Flaw,
-        st.just(1),
-        st.just(Kind.GAP),
+        gap,
         st.sampled_from(["01-01", "08-20", "12-31"]),
         st.integers(0, 23),
         st.integers(1, LONGEST_H),
     ),
     first=st.integers(2004, 2024),
 )
-@example(Flaw(1, Kind.GAP, "01-01", 0, 1), 2004)
-@example(Flaw(1, Kind.GAP, "12-31", 23, LONGEST_H), 2004)
+@example(gap("01-01", 0, 1), 2004)
+@example(gap("12-31", 23, LONGEST_H), 2004)
 def test_a_yearly_flaw_occurs_once_a_year_and_every_part_of_it_is_found(
     flaw: Flaw, first: int
 ) -> None:
@@ -144,15 +147,15 @@ def test_a_yearly_flaw_occurs_once_a_year_and_every_part_of_it_is_found(
 
 def test_a_dated_flaw_occurs_once_and_29_february_in_leap_years() -> None:
     century = Interval(0, 876_000)
-    assert len(Flaw(1, Kind.GAP, "2024-08-20").within(century)) == 1
-    assert len(Flaw(1, Kind.GAP, "02-29").within(century)) == 25
+    assert len(gap("2024-08-20").within(century)) == 1
+    assert len(gap("02-29").within(century)) == 25
     told = [is_day(text) for text in ("08-20", "2024-02-29", "02-29")]
     assert told == [True] * 3
     assert not any(is_day(text) for text in ("", "8-20", "2023-02-29", "13-01", "08-20 ", "0820"))
 
 
 def test_flaws_take_the_way_of_every_answer() -> None:
-    flaw = Flaw(HANOI, Kind.SPIKE, "08-20", 2, 6, 480)
+    flaw = Flaw(station=HANOI, kind=Kind.SPIKE, day="08-20", hour=2, hours=6, value=480)
     now = datetime(2023, 8, 19, 20, 30, tzinfo=UTC)  # in Vietnam half past three: within it
     with Sandbox({HANOI: "Hanoi", HUE: "Hue"}, Flawed(CLEAN, [flaw]), clock=lambda: now) as api:
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
+from runner.config.sandbox import Faults
 from runner.core.aqi import AQICN_PM25, sub_index
 from runner.core.intervals import Interval, hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
-from runner.sources.sandbox.faults import Faults
 from runner.sources.sandbox.openaq import MOVED, OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
 
