@@ -40,11 +40,10 @@ _WITH_VALUE = {
 
 
 class Flaw(Section):
-    """A fault in the readings that the sandbox serves, on purpose.
+    """A fault in the readings that the sandbox serves, on purpose."""
 
-    It is a function of station and hour, as the sandbox's readings are: whenever it is asked, and
-    however a range is cut into windows, it answers the same.
-    """
+    # A function of station and hour, as the sandbox's readings are: whenever it is asked, and
+    # however a range is cut into windows, it answers the same.
 
     station: int = setting(0, "index of the station")
     kind: Kind = setting(

@@ -119,9 +119,13 @@ def test_a_long_wait_and_the_pause_of_another_are_told(database: Mongo) -> None:
     stop = StopFlag()
     budget(database).grant(60)
     budget(database).pause(90)
-    threading.Timer(0.3, stop.ask).start()
-    with capture_logs() as logs, pytest.raises(StoppedError):
-        pacer(database, 60, stop).acquire()
+    mine = pacer(database, 60, stop)
+    with capture_logs() as logs, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(mine.acquire)
+        while len(logs) < 2:
+            time.sleep(0.01)
+        stop.ask()
+    assert isinstance(waiting.exception(), StoppedError)
     told = {line["event"]: line for line in logs}
     assert set(told) == {"budget.paused", "budget.waiting"}
     assert 60 < told["budget.paused"]["pause_s"] <= told["budget.waiting"]["wait_s"] <= 90
