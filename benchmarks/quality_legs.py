@@ -181,7 +181,7 @@ def page(task: Task) -> dict[str, Any]:
         msg = f"the notebook failed: {done.error} {done.failed_cells}"
         raise RuntimeError(msg)
     target = task.directory / "report.html"
-    render(executed, target)
+    render(executed, target, "Quality report")
     return {"page_bytes": target.stat().st_size}
 
 

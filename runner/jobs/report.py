@@ -174,11 +174,13 @@ class _Report:
             self._note(f"{task.name}: a section failed: {error}")
         if not executed.any_output:
             return
+        from runner.quality.report.page import render  # noqa: PLC0415 - brings jinja2
+
         directory = self._run.directory if task.is_page else self._notebooks
         target = directory / (_REPORT if task.is_page else f"{task.name}.html")
         try:
             with replacing(target) as fresh:
-                _render(task, executed.notebook, fresh)
+                render(executed.notebook, fresh, task.title)
                 self._write(fresh, fresh.read_text("utf-8"))
         except Exception as error:  # whatever a template, a browser library or a disk may raise
             log.exception("page.not_made", notebook=task.name)
@@ -215,15 +217,6 @@ class _Report:
 
     def _write(self, path: Path, text: str) -> None:
         write_text(path, self._job.redact(text))
-
-
-def _render(task: Task, executed: Path, target: Path) -> None:
-    from runner.quality.report.page import render, write_html  # noqa: PLC0415 - brings jinja2
-
-    if task.is_page:
-        render(executed, target)
-    else:
-        write_html(executed, target, task.title)
 
 
 def run(job: Job) -> Outcome:

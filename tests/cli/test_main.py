@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_startup_imports_no_heavy_library() -> None:
-    heavy = ("pymongo", "requests", "polars", "papermill", "nbconvert", "structlog", "rich")
+    heavy = ("pymongo", "requests", "polars", "papermill", "structlog", "rich")
     code = f"import sys, runner.cli.main; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True

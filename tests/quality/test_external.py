@@ -11,7 +11,7 @@ import pytest
 
 from runner.quality.checks.external import read_daily
 from runner.quality.report.run_files import RunFiles
-from runner.quality.report.sections.checks import agreement
+from runner.quality.report.sections import checks
 from tests.quality.world import KNOWN, World, world
 
 FIRST = date(2023, 3, 2)  # the first whole day, +07:00
@@ -56,7 +56,7 @@ def test_agreement_is_told_by_month(tmp_path: Path) -> None:
     check = next(one for one in document["checks"] if one["id"] == "E01")
     assert check["n_failed"] == 5
 
-    html = agreement(RunFiles(tmp_path, document))
+    html = checks(RunFiles(tmp_path, document)).html
     assert "105 of 120 days equal" in html
     assert "another instrument" not in html
 
@@ -66,7 +66,7 @@ def test_a_file_of_another_instrument_is_said_to_be_one(tmp_path: Path) -> None:
     with_file(made, {day: value + 59 for day, value in told_by(made).items()})
     document = made.check()
     assert all(row["equal"] == 0 for row in document["external"])
-    assert "another instrument" in agreement(RunFiles(tmp_path, document))
+    assert "another instrument" in checks(RunFiles(tmp_path, document)).html
 
 
 def test_without_a_file_there_is_nothing_and_a_broken_one_breaks_its_check_alone(
@@ -75,7 +75,7 @@ def test_without_a_file_there_is_nothing_and_a_broken_one_breaks_its_check_alone
     made = world(tmp_path)
     document = made.check()
     assert document["external"] == []
-    assert agreement(RunFiles(tmp_path, document)) == ""
+    assert "daily file of" not in checks(RunFiles(tmp_path, document)).html
     path = tmp_path / "daily.csv"
     path.write_text("nothing, of, the, kind\n1,2,3,4\n", encoding="utf-8")
     made.scope = replace(made.scope, external=((KNOWN, str(path)),))

@@ -16,6 +16,13 @@ _MOST = 200
 """Places shown; the file attributions.json has them all."""
 _NOT_SAID = "licence not stated: look it up at the source before passing these readings on"
 USUAL_SCALE = "hourly AQI (AQICN InstantCast), US EPA 2012 PM2.5 breakpoints"
+SCALE_SOURCE = (
+    "Breakpoints: US EPA for 24-hour means of PM2.5 (40 CFR 58, appendix G, as from 2012 until "
+    "May 2024), as AQICN documents them (aqicn.org/faq/2013-09-09) and applies them to single "
+    "hours (aqicn.org/faq/2015-03-15), without the steps of 0.1 between EPA's bands. Checked "
+    "against concentrations that AirNow published for station 8767 in 2021: 112 of 113 hours."
+)
+"""Who made the usual scale, where it is written down, and how it was checked."""
 _OTHER_SCALE = (
     "These indices are on the scale {scale}. What this report says of AQICN's scale, and the "
     "concentrations that it computes back from indices, do not hold for them: those are in "

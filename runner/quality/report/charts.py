@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
-from itertools import pairwise
 
 import polars as pl
 
 from runner.core.aqi import BANDS
 from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted
-from runner.quality.report.html import Markup, image, text
+from runner.quality.report.html import Markup, image, show
 from runner.quality.report.plots import OWN, PEERS, Plot, stacked
 from runner.quality.report.words import CAUSE_COLOURS, OUTSIDE
 
 _MOST_LABELS = 12
+_LAST_LABEL = 0.94
+"""Share of the width after which a label has no room."""
 _HOURS = 24
 _HEIGHT_PX = 8 * _HOURS
 _COLOURS = (*(band.colour for band in BANDS), *CAUSE_COLOURS.values(), OUTSIDE)
@@ -76,27 +77,35 @@ def hours_image(
     height = _HEIGHT_PX // _HOURS * len(rows)
     missing = int((hours["aqi"].is_null() & hours["cause"].is_not_null()).sum())
     picture = image(
-        "png",
         palette_png(rows, _COLOURS),
         f"Index of every hour from {first!s} to {last!s}, a column a day, midnight on top; "
         f"missing: {counted(missing, 'hours')}",
         f"width:100%;height:{height}px;image-rendering:pixelated;display:block",
     )
-    labels = "".join(
-        f'<span style="left:{100 * at / width:.2f}%">{text(name)}</span>'
-        for at, name in _labels(days["day"])
-    )
-    said = (
-        f"{_legend(_bands_and_causes())}Hours of the day are {text(zone)}." if with_legend else ""
-    )
-    said += " A mark below a day: a check found something in it." if with_legend and marks else ""
-    return Markup(
-        f'<figure><div class="hours"><div class="clock"><span>0 h</span><span>6 h</span>'
-        f"<span>12 h</span><span>18 h</span></div><div>{picture.html}"
-        f'<div class="days">{labels}</div></div></div>'
-        f"<figcaption>{said}</figcaption></figure>",
+    causes = [(f"background:{colour}", CAUSE_WORDS[name]) for name, colour in CAUSE_COLOURS.items()]
+    return show(
+        "hours",
         repr(picture),
+        picture=picture,
+        labels=[(f"{100 * at / width:.2f}", *label) for at, *label in _labels(days["day"])],
+        with_legend=with_legend,
+        entries=[*band_legend(), *causes],
+        zone=zone,
+        marks=marks,
     )
+
+
+def band_legend() -> list[tuple[str, str]]:
+    """Return the patches of the bands and what they stand for."""
+    return [(f"background:{band.colour}", f"{band.label} {band.title}") for band in BANDS]
+
+
+def band_of(column: str) -> pl.Expr:
+    """Return the place of the band that an index lies in."""
+    band = pl.lit(0, pl.Int64)
+    for index, low in enumerate(BANDS[:-1], start=1):
+        band = pl.when(pl.col(column) > low.highest).then(index).otherwise(band)
+    return band
 
 
 def _pixel() -> pl.Expr:
@@ -106,35 +115,20 @@ def _pixel() -> pl.Expr:
     cause = pl.col("cause").replace_strict(
         names, range(len(BANDS), len(BANDS) + len(names)), default=outside, return_dtype=pl.Int64
     )
-    band = pl.lit(0, pl.Int64)
-    for index, (low, _high) in enumerate(pairwise(BANDS), start=1):
-        band = pl.when(pl.col("aqi") > low.highest).then(index).otherwise(band)
-    return pl.when(pl.col("aqi").is_not_null()).then(band).otherwise(cause)
+    return pl.when(pl.col("aqi").is_not_null()).then(band_of("aqi")).otherwise(cause)
 
 
-def _labels(days: pl.Series) -> list[tuple[int, str]]:
-    """Return place and text of the labels: months, or days where there is hardly a month."""
+def _labels(days: pl.Series) -> list[tuple[int, str, bool]]:
+    """Return the labels: months, or days where there is hardly a month.
+
+    Place and text, and whether a narrow screen leaves it out.
+    """
     starts = [(at, f"{day:%Y-%m}") for at, day in enumerate(days) if day.day == 1]
     if len(starts) < 2:  # noqa: PLR2004 - one is no scale
         starts = [(at, f"{day:%m-%d}") for at, day in enumerate(days)]
     step = -(-len(starts) // _MOST_LABELS)
-    return starts[::step]
-
-
-def _bands_and_causes() -> list[tuple[str, str]]:
-    named = [(band.colour, f"{band.label} {band.name}") for band in BANDS]
-    return named + [(colour, CAUSE_WORDS[name]) for name, colour in CAUSE_COLOURS.items()]
-
-
-def _legend(named: Iterable[tuple[str, str]]) -> str:
-    return (
-        '<span class="legend">'
-        + "".join(
-            f'<span><i style="background:{colour}"></i>{text(name)}</span>'
-            for colour, name in named
-        )
-        + "</span> "
-    )
+    shown = [(at, name) for at, name in starts[::step] if at < _LAST_LABEL * len(days)]
+    return [(*label, number % 3 != 0) for number, label in enumerate(shown)]
 
 
 _WIDTH = 860
@@ -211,8 +205,7 @@ def shares_of_bands(shares: pl.DataFrame) -> Markup:
         [band.colour for band in BANDS],
         f"Share of the hours in every band, {counted(len(rows), 'stations')}",
     )
-    entries = ((band.colour, f"{band.label} {band.name}") for band in BANDS)
-    return Markup(_legend(entries) + chart.html, repr(chart))
+    return show("bands_of_stations", repr(chart), chart=chart, entries=band_legend())
 
 
 def by_month(months: pl.DataFrame) -> Markup:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.core.causes import cause_words
 from runner.core.text import counted, harmless
-from runner.quality.report.html import percent
+from runner.quality.report.words import share
 
 MOST_LINES = 20
 _MOST_CHECKS = 7
@@ -33,7 +33,7 @@ def digest(document: Mapping[str, Any]) -> str:
         f"Database {plain(document['database'])}, source {document['source']}. Checks: {checks}.",
         "",
         f"- {counted(counts['readings'], 'readings')} of {counted(counts['stations'], 'stations')}",
-        f"- capture: {percent(counts['capture'])} of {counts['expected_hours']:,} station-hours",
+        f"- capture: {share(counts['capture'])} of {counts['expected_hours']:,} station-hours",
         f"- missing: {missing or 'nothing'}; gaps of a day or more: {gaps['ge_24h']:,}",
     ]
     names = {one["station_idx"]: one["name"] or "" for one in document["stations"]}
@@ -56,7 +56,7 @@ def _check(one: Mapping[str, Any], names: Mapping[int, str]) -> str:
         shown += f" and {len(where) - _MOST_NAMES} more"
     amount = counted(one["n_failed"], one["unit"])
     if one["direction"] == "min" and one["observed"] is not None:
-        amount = percent(one["observed"])
+        amount = share(one["observed"])
     if one["status"] == "error":
         amount = "the check broke"
     line = f"- **{one['status']}** {one['id']} {plain(one['title'])}: {amount}"

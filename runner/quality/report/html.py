@@ -1,17 +1,26 @@
-"""HTML pieces that a notebook shows. All text that comes in is escaped here, and only here."""
+"""Pieces of HTML, made by the templates beside this file, which escape all text that comes in."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from runner.core.text import harmless
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from runner.core.causes import CAUSE_WORDS, gap_words
+from runner.core.text import counted, harmless, shortened
+from runner.quality.report.words import BADGES, CAUSE_COLOURS, duration, local, share
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_LONGEST_NAME = 80
 
 
 class Markup:
-    """A piece of HTML; Jupyter shows it as what it is.
+    """A piece of HTML; Jupyter and templates show it as what it is.
 
     Args:
         html: safe to be shown.
@@ -21,6 +30,9 @@ class Markup:
     def __init__(self, html: str, plain: str = "") -> None:
         self.html = html
         self._plain = plain
+
+    def __html__(self) -> str:
+        return self.html
 
     def _repr_html_(self) -> str:
         return self.html
@@ -32,72 +44,108 @@ class Markup:
         return Markup(self.html + other.html, f"{self!r}\n{other!r}")
 
 
-def text(value: Any) -> str:
-    """Return any value as HTML text: escaped, without control characters."""
-    return escape(harmless(_told(value)))
+def show(template: str, plain: str = "", **values: Any) -> Markup:
+    """Return what a template makes of some values.
+
+    Args:
+        template: its name without ending.
+        plain: stands for it where only text can be shown.
+        values: that the template names.
+    """
+    html = environment().get_template(f"{template}.html.j2").render(values)
+    return Markup(html.strip(), plain)
 
 
-def _told(value: Any) -> str:
+@cache
+def environment() -> Environment:
+    """Return what the templates have in common: filters, words, and that everything is escaped."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "clipped": lambda value, most=_LONGEST_NAME: shortened(str(value), most),
+        "counted": counted,
+        "duration": duration,
+        "gap_words": gap_words,
+        "harmless": harmless,
+        "local": local,
+        "share": share,
+        "words": words,
+    }
+    made.globals |= {
+        "badges": BADGES,
+        "causes": CAUSE_WORDS,
+        "cause_colours": CAUSE_COLOURS,
+        "style_sheet": style_sheet,
+    }
+    return made
+
+
+def _fit(value: Any) -> Any:
+    """Return a value as a template shows it: text without control characters, nothing for None."""
     if value is None:
         return ""
+    return harmless(value) if type(value) is str else value
+
+
+def words(value: Any) -> Any:
+    """Return a value as a table shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.1f}".removesuffix(".0")
-    if isinstance(value, int):
-        return f"{value:,}"
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) else value
 
 
-def percent(share: float | None) -> str:
-    """Return a share as text; `none` where there is none."""
-    return "none" if share is None else f"{100 * share:.1f} %"
+@cache
+def style_sheet() -> Markup:
+    """Return the style sheet without comments and needless space."""
+    content = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    content = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
+    content = re.sub(r"\s*([{};,])\s*", r"\1", content)
+    return Markup(re.sub(r":\s+|\s+", lambda found: found[0].strip() or " ", content).strip())
+
+
+def style() -> Markup:
+    """Return the style sheet for the outputs of a notebook."""
+    # What Jupyter calls the place of a cell's HTML; nothing beside it may change its looks.
+    outputs = ".jp-RenderedHTMLCommon,.rendered_html"
+    own = re.sub(r"(?<![\w-])(?::root|body)(?=\{)", "&", style_sheet().html)
+    return Markup(f"<style>{outputs}{{{own}}}</style>", "(style of what follows)")
+
+
+def _piece(name: str, plain: str, *values: Any) -> Markup:
+    pieces = environment().get_template("pieces.html.j2").module
+    return Markup(str(getattr(pieces, name)(*values)), plain)
 
 
 def heading(title: str) -> Markup:
     """Return a page's title."""
-    return Markup(f"<h1>{text(title)}</h1>", title)
+    return _piece("heading", title, title)
 
 
 def paragraph(content: str, kind: str = "") -> Markup:
     """Return a paragraph; `note` and `bad` are kinds."""
-    of_kind = f' class="{kind}"' if kind else ""
-    return Markup(f"<p{of_kind}>{text(content)}</p>", content)
-
-
-def code(content: str) -> Markup:
-    """Return text as it was typed."""
-    lines = "\n".join(text(line) for line in content.split("\n"))
-    return Markup(f"<pre><code>{lines}</code></pre>", content)
+    return _piece("paragraph", content, content, kind)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
     """Return a table; numbers stand on the right."""
-    body = []
-    for row in rows:
-        cells = [f"<td{_side(value)}>{text(value)}</td>" for value in row]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    head = "".join(f'<th scope="col">{text(name)}</th>' for name in columns)
-    return Markup(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>",
-        f"table of {len(body)} rows",
-    )
+    listed = [*rows]
+    return _piece("table", f"table of {len(listed)} rows", columns, listed)
 
 
-def _side(value: Any) -> str:
-    return ' class="n"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def image(kind: str, content: bytes, alt: str, style: str = "") -> Markup:
-    """Return a picture inside the page; as an image its ids and styles touch nothing else.
+def image(content: bytes, alt: str, style: str = "") -> Markup:
+    """Return a PNG inside the page.
 
     Args:
-        kind: `png` or `svg+xml`.
         content: of the file.
         alt: what is to be seen on it.
         style: CSS.
     """
-    data = base64.b64encode(content).decode("ascii")
-    of_style = f' style="{style}"' if style else ""
-    return Markup(f'<img src="data:image/{kind};base64,{data}" alt="{text(alt)}"{of_style}>', alt)
+    return _piece("image", alt, base64.b64encode(content).decode("ascii"), alt, style)

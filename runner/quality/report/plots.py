@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from runner.quality.report.html import Markup, text
+from runner.quality.report.html import Markup, show
 
 OWN, BAND = "var(--course,#10519c)", "var(--band,#9cc3ec)"
 PEERS, FLAG = "var(--muted,#6b727c)", "var(--fail,#b3261e)"
@@ -18,15 +18,22 @@ _NARROWEST_PX = 520
 Value = float | None
 
 
-def svg(width: float, height: float, content: str, title: str) -> Markup:
+Shape = tuple[str, dict[str, object], str]
+"""Name of an SVG element, its attributes, and its text; of a form the text is its title."""
+
+
+def svg(width: float, height: float, shapes: Sequence[Shape], title: str) -> Markup:
     """Return an SVG element whose title a screen reader reads."""
     narrowest = _NARROWEST_PX if width > _NARROWEST_PX else 0
-    return Markup(
-        f'<div style="overflow-x:auto"><svg role="img" viewBox="0 0 {width:g} {height:g}" '
-        f'style="display:block;width:100%;min-width:{narrowest}px;max-width:{width:g}px" '
-        f'font-family="sans-serif" font-size="{_FONT_PX}" fill="currentColor">'
-        f"<title>{text(title)}</title>{content}</svg></div>",
+    return show(
+        "svg",
         title,
+        width=width,
+        height=height,
+        shapes=shapes,
+        title=title,
+        narrowest=narrowest,
+        font_px=_FONT_PX,
     )
 
 
@@ -49,7 +56,7 @@ class Plot:
     top: float
     up_title: str = ""
     across_title: str = ""
-    _drawn: list[str] = field(default_factory=list)
+    _shapes: list[Shape] = field(default_factory=list)
 
     def x(self, value: float) -> float:
         """Return where a value is, px from the left of the picture."""
@@ -75,7 +82,7 @@ class Plot:
         step = nice_step(self.top, steps)
         for at in range(math.floor(self.top / step) + 1):
             y = self.y(at * step)
-            self._add(f'<path d="M{_LEFT} {y:.1f}H{right:g}" stroke="currentColor" opacity=".18"/>')
+            self._path(f"M{_LEFT} {y:.1f}H{right:g}", stroke="currentColor", opacity=".18")
             self._label(_LEFT - 6, y + 4, f"{at * step:g}", "end")
         for value, name in ticks:
             self._label(self.x(value), self.y(0) + _LINE_PX, name)
@@ -93,11 +100,9 @@ class Plot:
             points = [f"{self.x(xs[at]):.1f} {self.y(ys[at] or 0):.1f}" for at in run]
             # a line of no length with round ends is a dot
             path += f"M{'L'.join(points if len(points) > 1 else points * 2)}"
-        dashed = f' stroke-dasharray="{dash}"' if dash else ' stroke-linecap="round"'
-        self._add(
-            f'<path d="{path}" fill="none" style="stroke:{colour}" stroke-width="{width:g}"'
-            f' stroke-linejoin="round"{dashed}/>'
-        )
+        ends = {"stroke-dasharray": dash} if dash else {"stroke-linecap": "round"}
+        style = f"stroke:{colour};stroke-width:{width:g}"
+        self._path(path, fill="none", style=style, **{"stroke-linejoin": "round", **ends})
 
     def band(self, xs: Sequence[float], low: Sequence[Value], high: Sequence[Value]) -> None:
         """Fill the area between two lines; it breaks at missing values."""
@@ -106,36 +111,41 @@ class Plot:
             there = [f"{self.x(xs[at]):.1f} {self.y(high[at] or 0):.1f}" for at in run]
             back = [f"{self.x(xs[at]):.1f} {self.y(low[at] or 0):.1f}" for at in reversed(run)]
             path += f"M{'L'.join(there + back)}Z"
-        self._add(f'<path d="{path}" style="fill:{BAND}" opacity=".7"/>')
+        self._path(path, style=f"fill:{BAND}", opacity=".7")
 
     def bars(self, xs: Sequence[float], ys: Sequence[Value], width: float) -> None:
         """Draw bars around their values, `width` px each."""
         for x, y in zip(xs, ys, strict=True):
             if y is not None:
-                self._add(
-                    f'<rect x="{self.x(x) - width / 2:.1f}" y="{self.y(y):.1f}" width="{width:g}" '
-                    f'height="{self.y(0) - self.y(y):.1f}" style="fill:{OWN}">'
-                    f"<title>{y:.1f}</title></rect>"
-                )
+                left, top, height = self.x(x) - width / 2, self.y(y), self.y(0) - self.y(y)
+                self._shapes.append(_bar(left, top, width, height, f"fill:{OWN}", f"{y:.1f}"))
 
     def marks(self, xs: Sequence[float]) -> None:
         """Draw triangles at the top."""
         for x in xs:
-            self._add(
-                f'<path d="M{self.x(x) - 4:.1f} {self._above:g}h8l-4 7z" style="fill:{FLAG}"/>'
-            )
+            self._path(f"M{self.x(x) - 4:.1f} {self._above:g}h8l-4 7z", style=f"fill:{FLAG}")
 
     def markup(self, title: str) -> Markup:
         """Return the picture."""
         below = _BELOW + (_LINE_PX + 2 if self.across_title else 0)
         height = self._above + self.height + below
-        return svg(_LEFT + self.width + _RIGHT, height, "".join(self._drawn), title)
+        return svg(_LEFT + self.width + _RIGHT, height, self._shapes, title)
 
     def _label(self, x: float, y: float, content: str, anchor: str = "middle") -> None:
-        self._add(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text(content)}</text>')
+        self._shapes.append(_text(x, y, content, anchor))
 
-    def _add(self, element: str) -> None:
-        self._drawn.append(element)
+    def _path(self, path: str, **attributes: str) -> None:
+        self._shapes.append(("path", {"d": path, **attributes}, ""))
+
+
+def _text(x: float, y: float, content: str, anchor: str = "start") -> Shape:
+    return "text", {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}, content
+
+
+def _bar(x: float, y: float, width: float, height: float, style: str, title: str) -> Shape:
+    numbers = {"x": x, "y": y, "width": width, "height": height}
+    place = {name: f"{value:.1f}" for name, value in numbers.items()}
+    return "rect", {**place, "style": style}, title
 
 
 def stacked(
@@ -149,19 +159,17 @@ def stacked(
         title: read by a screen reader.
     """
     width, each, thick = _NARROWEST_PX, 36, 14
-    drawn = []
+    shapes = []
     for at, (name, shares) in enumerate(rows):
         y, x = each * at, 0.0
-        drawn.append(f'<text x="0" y="{y + _FONT_PX}">{text(name)}</text>')
+        shapes.append(_text(0, y + _FONT_PX, name))
         for share, colour in zip(shares, colours, strict=True):
             if share:
-                drawn.append(
-                    f'<rect x="{x:.1f}" y="{y + _LINE_PX}" width="{share * width:.1f}" '
-                    f'height="{thick}" fill="{colour}" stroke="#444" stroke-width=".4">'
-                    f"<title>{100 * share:.1f} %</title></rect>"
-                )
+                style = f"fill:{colour};stroke:#444;stroke-width:.4"
+                said = f"{100 * share:.1f} %"
+                shapes.append(_bar(x, y + _LINE_PX, share * width, thick, style, said))
             x += share * width
-    return svg(width, each * len(rows), "".join(drawn), title)
+    return svg(width, each * len(rows), shapes, title)
 
 
 def nice_step(top: float, steps: int) -> float:

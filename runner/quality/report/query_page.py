@@ -17,7 +17,7 @@ from typing import Any
 from runner.core.errors import RunnerError
 from runner.core.intervals import Interval
 from runner.process.secrets import Secret
-from runner.quality.report.html import Markup, code, heading, paragraph, table
+from runner.quality.report.html import Markup, paragraph, show, table
 from runner.quality.report.run_files import RunFiles, open_run
 
 NAME = "queries.json"
@@ -73,11 +73,9 @@ class QueryPage:
     def introduction(self) -> Markup:
         """What this is, and where the answers come from."""
         database = self.asked.get("database", self.run.document["database"])
-        return (
-            heading("Validation queries")
-            + paragraph(f"Database {database}. Any query can be pasted into mongosh; none writes.")
-            + paragraph(self.note, "note")
-        )
+        return paragraph(
+            f"Database {database}. Any query can be pasted into mongosh; none writes."
+        ) + paragraph(self.note, "note")
 
     def answer(self, number: int) -> Markup:
         """Query and answer, by their place in the list, from 0."""
@@ -85,8 +83,7 @@ class QueryPage:
         if number >= len(queries):
             return paragraph("No answer.", "note")
         one = queries[number]
-        shown = Markup(f"<h2>{heading(one['title']).html[4:-5]}</h2>") + paragraph(one["about"])
-        return shown + code(one["query"]) + _answer(one)
+        return show("query", one["title"], asked=one) + _answer(one)
 
 
 def _answer(one: Mapping[str, Any]) -> Markup:

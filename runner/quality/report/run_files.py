@@ -100,6 +100,27 @@ class RunFiles:
             ),
         )
 
+    @cached_property
+    def by_capture(self) -> Sequence[Mapping[str, Any]]:
+        """The stations, the least captured first: one order for all that lists stations."""
+        return sorted(
+            self.document["stations"],
+            key=lambda one: (
+                -1.0 if one["capture"] is None else one["capture"],
+                one["station_idx"],
+            ),
+        )
+
+    @cached_property
+    def names(self) -> Mapping[int, str]:
+        """The stations' names."""
+        return {one["station_idx"]: one["name"] or "" for one in self.document["stations"]}
+
+    @cached_property
+    def short_titles(self) -> Mapping[str, str]:
+        """The checks' titles up to a colon: `Flat lines`."""
+        return {one["id"]: one["title"].partition(":")[0] for one in self.document["checks"]}
+
     @property
     def with_findings(self) -> list[int]:
         """The stations that a check blames, the worst first."""

@@ -13,9 +13,9 @@ from runner.core.errors import ConfigError
 from runner.core.text import counted
 from runner.quality.report import charts as figures
 from runner.quality.report.attribution import attribution, places
-from runner.quality.report.charts import hours_image
-from runner.quality.report.html import Markup, heading, paragraph, percent, table, text
+from runner.quality.report.html import Markup, paragraph, show, table
 from runner.quality.report.run_files import RunFiles, open_run, station_of
+from runner.quality.report.words import share
 
 _MOST_GAPS = 25
 _MOST_SAMPLES = 5
@@ -62,10 +62,11 @@ class StationPage:
         one = self.run.station(self.station_idx)
         window = self.run.document["window"]
         numbers = [
+            ("Station", f"{self.station_idx} {one['name']}".strip()),
             ("Verdict", one["status"].upper()),
             ("Range asked for (UTC)", f"{window['start']} to {window['end']}"),
             ("Readings", f"{one['readings']:,} of {one['expected']:,} hours"),
-            ("Capture", percent(one["capture"])),
+            ("Capture", share(one["capture"])),
             ("First reading (UTC)", one["first"] or "none"),
             ("Last reading (UTC)", one["last"] or "none"),
             ("Longest gap", f"{one['longest_gap_h']:,} h"),
@@ -75,12 +76,7 @@ class StationPage:
             ("Sub-indices", ", ".join(one["keys"]) or "none"),
             ("Database, source", f"{self.run.document['database']}, {self.run.document['source']}"),
         ]
-        rows = "".join(
-            f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>'
-            for name, value in numbers
-        )
-        title = heading(f"Station {self.station_idx} {one['name']}".strip())
-        return title + Markup(f"<table>{rows}</table>")
+        return show("facts", facts=numbers)
 
     def checks(self) -> Markup:
         """What the checks found here, failures first, with examples."""
@@ -111,7 +107,7 @@ class StationPage:
                 "The run kept no hours of this station (quality.keep_readings=false).", "note"
             )
         marked = self.run.flags.filter(pl.col("station_idx") == self.station_idx)["day"]
-        return hours_image(hours, self.run.zone, set(marked))
+        return figures.hours_image(hours, self.run.zone, set(marked))
 
     def course(self) -> Markup:
         """The days, with marks where a check found something."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 
+from runner.core.aqi import AQICN_PM25, BANDS
 from runner.core.text import counted, harmless
 from runner.quality.report import charts as figures
-from runner.quality.report.attribution import attribution
-from runner.quality.report.html import Markup, heading, paragraph, percent, table
+from runner.quality.report.attribution import SCALE_SOURCE, attribution
+from runner.quality.report.html import Markup, paragraph, table
 from runner.quality.report.run_files import RunFiles, open_run
-from runner.quality.report.scale import breakpoints
+from runner.quality.report.words import share
 
 _MOST_STATIONS = 40
 _HOURS_OF_A_VALID_DAY = 18
 """75 % of 24 hours (40 CFR 50, appendix N)."""
 _DAYS_OF_A_VALID_MONTH = 20
+_CLEAN = [band.label for band in BANDS[:2]]
 
 LIMITS = (
     ("WHO 2021 guideline", 15.0, "WHO global air quality guidelines 2021: 24-hour mean of PM2.5"),
@@ -49,19 +52,15 @@ class SummaryPage:
         """What the numbers are."""
         document = self.run.document
         counts, window = document["counts"], document["window"]
-        return (
-            heading("The air, as far as these readings tell")
-            + paragraph(
-                f"{counted(counts['readings'], 'readings')} of "
-                f"{counted(counts['stations'], 'stations')}, "
-                f"{window['start']} to {window['end']} (UTC), from {document['source']}. "
-                "Not validated by the agencies that measured them."
-            )
-            + paragraph(
-                "Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from "
-                f"its sub-index (scale {document['scale']}). Days and hours are {self.run.zone}. "
-                "A mean of indices is not the index of a mean: days are averaged in µg/m³."
-            )
+        return paragraph(
+            f"{counted(counts['readings'], 'readings')} of "
+            f"{counted(counts['stations'], 'stations')}, "
+            f"{window['start']} to {window['end']} (UTC), from {document['source']}. "
+            "Not validated by the agencies that measured them."
+        ) + paragraph(
+            "Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from "
+            f"its sub-index (scale {document['scale']}). Days and hours are {self.run.zone}. "
+            "A mean of indices is not the index of a mean: days are averaged in µg/m³."
         )
 
     def _names(self) -> pl.DataFrame:
@@ -81,7 +80,7 @@ class SummaryPage:
             held.group_by("station_idx")
             .agg(
                 pl.col("hours").sum().alias("all"),
-                pl.col("hours").filter(~pl.col("category").is_in(["0-50", "51-100"])).sum()
+                pl.col("hours").filter(~pl.col("category").is_in(_CLEAN)).sum()
                 .alias("bad"),
             )
             .filter(pl.col("all") > 0)
@@ -123,7 +122,7 @@ class SummaryPage:
         )
         rows = [
             (row["station"], row["days"], row["mean"],
-             *(f"{row[name]:,} ({percent(row[name] / row['days'])})" for name, _l, _s in LIMITS))
+             *(f"{row[name]:,} ({share(row[name] / row['days'])})" for name, _l, _s in LIMITS))
             for row in counted.iter_rows(named=True)
         ]  # fmt: skip
         columns = [f"days above {limit:g} µg/m³ ({name})" for name, limit, _source in LIMITS]
@@ -176,8 +175,16 @@ class SummaryPage:
         )
 
     def scale(self) -> Markup:
-        """The scale behind the µg/m³: breakpoints and sources."""
-        return breakpoints()
+        """The scale behind the µg/m³: breakpoints, an interval a row, and sources."""
+        knots = AQICN_PM25.knots
+        rows = [
+            (f"{low} to {high}", f"{from_ugm3:g} to {to_ugm3:g}")
+            for (from_ugm3, low), (to_ugm3, high) in pairwise(knots)
+        ]
+        beyond = f"Above {knots[-1][1]} the last line goes on."
+        return table((f"index ({AQICN_PM25.name})", "PM2.5, µg/m³"), rows) + paragraph(
+            f"In between the scale is a straight line. {beyond} {SCALE_SOURCE}"
+        )
 
     def footer(self) -> Markup:
         """Whose readings these are."""

@@ -1,4 +1,4 @@
-"""What the page calls things: numbers, instants, statuses, causes, bands, for a person."""
+"""What the page calls things: numbers, instants, statuses, for a person."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-from runner.core.causes import CAUSE_WORDS
-from runner.core.text import counted
 
 CAUSE_COLOURS = {
     "not_asked": "#101010",
@@ -23,20 +20,6 @@ CAUSE_COLOURS = {
 OUTSIDE = "#ffffff"
 """Hours outside the range."""
 
-
-__all__ = [
-    "BADGES",
-    "CAUSES",
-    "MONTHS",
-    "Badge",
-    "change",
-    "counted",
-    "duration",
-    "is_instant",
-    "local",
-    "month_name",
-    "share",
-]
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -68,9 +51,6 @@ BADGES = {
     "pass": Badge("✓", "Pass", "pass"),
     "skip": Badge("—", "Skip", "skip"),
 }
-
-CAUSES = CAUSE_WORDS
-"""Why an hour has no reading, in the order of the page."""
 
 
 def share(value: float | None) -> str:

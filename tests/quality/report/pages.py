@@ -33,6 +33,8 @@ def executed(run_dir: Path, target: Path, breaks: Mapping[str, Exception] | None
     """
     content, namespace = source(), {}
     for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            continue
         code, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
         section = "".join(tags).removeprefix("section:")
         if "parameters" in tags:
@@ -59,7 +61,7 @@ def _error(error: Exception) -> dict[str, Any]:
 def page(run_dir: Path, place: Path, breaks: Mapping[str, Exception] | None = None) -> str:
     """Return the page of a run."""
     target = place / "report.html"
-    render(executed(run_dir, place / "executed.ipynb", breaks), target)
+    render(executed(run_dir, place / "executed.ipynb", breaks), target, "Quality report")
     return target.read_text("utf-8")
 
 

@@ -81,7 +81,7 @@ def test_the_documented_notebooks_are_there() -> None:
 
 
 def test_help_reaches_no_library_of_the_report() -> None:
-    heavy = ("papermill", "nbconvert", "nbclient", "nbformat", "ipykernel")
+    heavy = ("papermill", "nbclient", "nbformat", "ipykernel")
     code = (
         "import sys; from runner.cli.main import main; main(['--help']); "
         f"print([n for n in {heavy} if n in sys.modules])"
@@ -93,7 +93,7 @@ def test_help_reaches_no_library_of_the_report() -> None:
 
 
 def test_a_job_without_a_report_reaches_no_library_of_the_report() -> None:
-    heavy = ("papermill", "nbconvert", "nbclient", "jupyter_client")
+    heavy = ("papermill", "nbclient", "jupyter_client")
     code = f"import sys, runner.jobs.registry; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -17,7 +17,7 @@ NO_FLAGS = pl.DataFrame(schema={"day": pl.String, "check": pl.String})
 
 
 def _svg(figure: Markup) -> ET.Element:
-    found = re.search(r"<svg .*</svg>", figure.html)
+    found = re.search(r"<svg .*</svg>", figure.html, re.DOTALL)
     assert found
     return ET.fromstring(found[0])  # noqa: S314 - our own SVG
 

@@ -10,7 +10,7 @@ from tests.robustness.guards.conftest import Watched
 
 pytestmark = pytest.mark.slow
 
-REPORT = ("polars", "papermill", "nbformat", "nbclient", "nbconvert", "jupyter_client")
+REPORT = ("polars", "papermill", "nbformat", "nbclient", "jupyter_client")
 API = ("requests", "urllib3", "runner.sources.http", "runner.jobs.backfill.engine")
 OTHER_JOBS = (
     "runner.jobs.stations",

@@ -3,7 +3,7 @@
 Nothing here decides anything; what is wrong with the data, quality.json says.
 """
 
-from runner.quality.report.page import style
+from runner.quality.report.html import style
 from runner.quality.report.run_files import open_run
 from runner.quality.report.sections.air import calendar, categories, diurnal
 from runner.quality.report.sections.checks import checks

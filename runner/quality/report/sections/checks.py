@@ -2,61 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from runner.core.causes import CAUSE_WORDS
+from runner.core.text import counted, shortened
 from runner.quality.catalogue import ADVICE
-from runner.quality.report.html import Markup, table, text
+from runner.quality.report.html import Markup, show, words
 from runner.quality.report.run_files import RunFiles
-from runner.quality.report.sections.pieces import badge, clipped, folded, names, note, where
-from runner.quality.report.words import CAUSES, counted, is_instant, local, month_name, share
+from runner.quality.report.words import is_instant, local, month_name, share
 
 _OTHER_INSTRUMENT = 0.5
 """Share of equal days below which the file is hardly of the same instrument: files of the same one
 have nine tenths and more, that of another one at the same address had none."""
-_HOW = (
-    "Equal: the file's pm25 is floor(mean of the hourly sub-indices) of the local day. Near: as "
-    "close as E01 allows. Days with too few hours are left out."
-)
+_BAD = ("fail", "error", "warn")
+_MOST_SAMPLES = 10
+_LONGEST_VALUE = 60
+_SHARES = ("capture", "share")
+_MOST_TIMES = 2
+_HOUR = timedelta(hours=1)
+_ALL_DAY = 10
+"""Characters of a date without a time."""
 
 
-def agreement(run: RunFiles) -> str:
-    """Return a table a station, folded; nothing where no file was named."""
-    compared: Sequence[Mapping[str, Any]] = run.document.get("external") or ()
-    known = names(run)
-    html = ""
+def checks(run: RunFiles) -> Markup:
+    """Return the table of those that found something, and the others folded away."""
+    listed = run.document["checks"]
+    bad = [_row(run, item) for status in _BAD for item in listed if item["status"] == status]
+    return show(
+        "checks",
+        f"{len(bad)} of {len(listed)} checks found something",
+        run=run,
+        bad=bad,
+        good=[_row(run, item) for item in listed if item["status"] == "pass"],
+        idle=[item for item in listed if item["status"] == "skip"],
+        compared=_compared(run),
+    )
+
+
+def _row(run: RunFiles, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a check as its row shows it."""
+    means = ADVICE.get(item["id"], "") if item["status"] in ("warn", "fail") else ""
+    return {
+        **item,
+        "found": observed(item),
+        "warns": bound(item, "warn") or "never",
+        "fails": bound(item, "fail") or "never",
+        "before": _before(item),
+        "when": when(item, run.offset_h) if means else "",
+        "means": means,
+        "examples": _examples(run, item),
+    }
+
+
+def _examples(run: RunFiles, item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a table of examples, their instants on the local clock; None without any."""
+    samples = item["samples"][:_MOST_SAMPLES]
+    if not samples:
+        return None
+    keys = list(dict.fromkeys(key for sample in samples for key in sample))
+    keys.sort(key=lambda name: name != "station_idx")
+    instants = {key for sample in samples for key, value in sample.items() if is_instant(value)}
+    total = item["samples_total"] or len(samples)
+    columns = [
+        (shortened(key.replace("_", " "), 30) + f" ({run.zone})" * (key in instants),
+         samples[0].get(key)) for key in keys
+    ]  # fmt: skip
+    return {
+        "shown": f"{len(samples)} of {total:,}" if total > len(samples) else f"{len(samples)}",
+        "columns": columns,
+        "rows": [
+            [(sample.get(key), _cell(key, sample.get(key), run.offset_h)) for key in keys]
+            for sample in samples
+        ],
+    }
+
+
+def _cell(key: str, value: Any, offset_h: int) -> str:
+    if value is None:
+        return ""
+    if is_instant(value):
+        return local(value, offset_h)
+    if key in _SHARES and isinstance(value, int | float):
+        return share(value)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, int) and key != "station_idx":
+        return str(words(value))
+    return shortened(
+        str(CAUSE_WORDS.get(value, value) if key == "cause" else value), _LONGEST_VALUE
+    )
+
+
+def _compared(run: RunFiles) -> list[dict[str, Any]]:
+    """Return how WAQI's daily files agree, by station; nothing where no file was named."""
+    found = []
+    compared = run.document.get("external") or ()
     for idx, rows in groupby(compared, key=lambda row: row["station_idx"]):
         months = list(rows)
         days, equal = (sum(row[key] for row in months) for key in ("days", "equal"))
-        name = known.get(idx) or f"station {idx}"
-        title = f"WAQI's daily file of {name[:80]}: {equal:,} of {days:,} days equal"
-        shown = table(
-            ("month", "days", "equal", "near", "equal, share", "mean difference, points"),
-            [
+        found.append({
+            "name": (run.names.get(idx) or f"station {idx}")[:80],
+            "days": days,
+            "equal": equal,
+            "is_other": equal < _OTHER_INSTRUMENT * days,
+            "rows": [
                 (row["month"], row["days"], row["equal"], row["within"],
                  share(row["equal"] / row["days"]), row["mean_difference"])
                 for row in months
             ],
-        )  # fmt: skip
-        other = "It may be of another instrument at the same address. "
-        hint = other if equal < _OTHER_INSTRUMENT * days else ""
-        html += folded(title, shown.html + note(hint + _HOW))
-    return html
+        })  # fmt: skip
+    return found
 
 
-def observed(check: Mapping[str, Any]) -> str:
-    """Return what was observed, as HTML: `22 gaps (5.3 %)`, or a share where less is worse."""
+def observed(check: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what was observed, `22 gaps` or a share, and the share beside it if that says more."""
     if check["status"] == "error":
-        return "the check broke"
+        return "the check broke", ""
     if check["status"] == "skip":
-        return "nothing to look at"
+        return "nothing to look at", ""
     if check["direction"] == "min":
-        return text(share(check["observed"]))
+        return share(check["observed"]), ""
     of_all = check["n_evaluated"] > 1 and check["n_failed"]
-    beside = f' <span class="note">({share(check["share"])})</span>' if of_all else ""
-    return text(counted(check["n_failed"], check["unit"])) + beside
+    return counted(check["n_failed"], check["unit"]), share(check["share"]) if of_all else ""
 
 
 def bound(check: Mapping[str, Any], name: str) -> str:
@@ -76,29 +146,24 @@ def bound(check: Mapping[str, Any], name: str) -> str:
     return f"{side} {value}"
 
 
-def before(check: Mapping[str, Any]) -> str:
-    """Return how the previous run compares, as HTML; a dash without one."""
+def _before(check: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the previous run compares: in words, a CSS class for better and worse, and was."""
     old = check["previous"]
     if not old or old.get("observed") is None or check["observed"] is None:
-        return f"was {text(old['status'])}" if old and old.get("status") else "—"
+        said = f"was {old['status']}" if old and old.get("status") else "—"
+        return {"words": said, "kind": "", "was": ""}
     now, then = check["observed"], old["observed"]
     low_is_bad = check["direction"] == "min"
     was = share(then) if low_is_bad else f"{then:,}"
     if now == then:
-        return f'= same <span class="note">({text(was)})</span>'
+        return {"words": "= same", "kind": "", "was": was}
     worse = now < then if low_is_bad else now > then
     word, kind = ("▲ worse", "worse") if worse else ("▼ better", "better")
-    return f'<span class="{kind}">{word}</span> <span class="note">(was {text(was)})</span>'
-
-
-_MOST = 2
-_HOUR = timedelta(hours=1)
-_ALL_DAY = 10
-"""Characters of a date without a time."""
+    return {"words": word, "kind": kind, "was": f"was {was}"}
 
 
 def when(check: Mapping[str, Any], offset_h: int) -> str:
-    """Return the times of a finding on the local clock, as HTML; empty where it has none.
+    """Return the times of a finding on the local clock, empty where it has none.
 
     Hours beside each other are one time, whatever pollutants they are of: `2024-06-05 00:00 to
     2024-06-08 00:00`, the end not included.
@@ -109,9 +174,9 @@ def when(check: Mapping[str, Any], offset_h: int) -> str:
     if not periods:
         return ""
     unseen = (check["samples_total"] or 0) > len(check["samples"])
-    rest = len(periods) - _MOST
+    rest = len(periods) - _MOST_TIMES
     more = "and others" if unseen else f"and {rest} more" if rest > 0 else ""
-    return text(" ".join(filter(None, (", ".join(periods[:_MOST]), more))))
+    return " ".join(filter(None, (", ".join(periods[:_MOST_TIMES]), more)))
 
 
 def _spans(samples: Any) -> Iterator[tuple[datetime, datetime]]:
@@ -156,135 +221,3 @@ def _span(start: datetime, end: datetime, offset_h: int) -> str:
 
 def _instant(value: str) -> datetime:
     return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-_BAD = ("fail", "error", "warn")
-_MOST_SAMPLES = 10
-_LONGEST_VALUE = 60
-_SHARES = ("capture", "share")
-_COLUMNS = ("Status", "Check", "Found", "Previous run", "Warns", "Fails", "Where")
-
-
-def checks(run: RunFiles) -> Markup:
-    """Return the table of those that found something, and the others folded away."""
-    listed = run.document["checks"]
-    bad = [item for status in _BAD for item in listed if item["status"] == status]
-    good = [item for item in listed if item["status"] == "pass"]
-    idle = [item for item in listed if item["status"] == "skip"]
-    html = _table(run, bad) if bad else "<p>No check found anything.</p>"
-    if good:
-        html += folded(f"✓ {counted(len(good), 'checks')} passed", _table(run, good))
-    if idle:
-        html += folded(f"— {counted(len(idle), 'checks')} had nothing to look at", _idle(idle))
-    html += agreement(run)
-    return Markup(html, f"{len(bad)} of {len(listed)} checks found something")
-
-
-def _table(run: RunFiles, listed: Sequence[Mapping[str, Any]]) -> str:
-    known = names(run)
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    body = "".join(_rows(run, item, known) for item in listed)
-    return f'<table class="checks"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _rows(run: RunFiles, item: Mapping[str, Any], known: Mapping[int, str]) -> str:
-    said = f"<br>{clipped(item['message'], 200)}" if item["status"] == "error" else ""
-    words = f"{said}{_told(run, item)}{_accepted(item, known)}"
-    title = f"<b>{text(item['id'])}</b> {text(item['title'])}{words}"
-    cells = (
-        ("", badge(item["status"])),
-        ("", title),
-        ("Found", observed(item)),
-        ("Previous run", before(item)),
-        ("Warns", text(bound(item, "warn") or "never")),
-        ("Fails", text(bound(item, "fail") or "never")),
-        ("Where", where(item["stations"], known, " ")),
-    )
-    row = "".join(f'<td data-label="{label}">{html}</td>' for label, html in cells if html)
-    if not cells[-1][1]:
-        row += "<td></td>"
-    return f"<tr>{row}</tr>{_examples(run, item)}"
-
-
-def _told(run: RunFiles, item: Mapping[str, Any]) -> str:
-    """Return when it was, and what it means, of a check that found something."""
-    if item["status"] not in ("warn", "fail"):
-        return ""
-    at = when(item, run.offset_h)
-    times = f'<p class="when">{at} ({run.zone})</p>' if at else ""
-    return f'{times}<p class="means">{text(ADVICE.get(item["id"], ""))}</p>'
-
-
-def _accepted(item: Mapping[str, Any], known: Mapping[int, str]) -> str:
-    parts = []
-    for one in item["accepted"]:
-        if not one["n_failed"]:
-            continue
-        idx = one["station_idx"]
-        about = "all stations" if idx is None else clipped(known.get(idx) or f"station {idx}", 34)
-        state = "Acceptance expired" if one["expired"] else "Accepted until"
-        parts.append(
-            f'<p class="accepted">{state} {text(one["until"])} ({about}): '
-            f"{clipped(one['reason'], 200)}</p>"
-        )
-    return "".join(parts)
-
-
-def _examples(run: RunFiles, item: Mapping[str, Any]) -> str:
-    """Return a row with examples that opens on demand; their instants are on the local clock."""
-    samples = item["samples"][:_MOST_SAMPLES]
-    if not samples:
-        return ""
-    columns = list(dict.fromkeys(key for sample in samples for key in sample))
-    columns.sort(key=lambda name: name != "station_idx")
-    instants = {key for sample in samples for key, value in sample.items() if is_instant(value)}
-    head = "".join(
-        f"<th{_side(samples[0].get(key))}>{clipped(key.replace('_', ' '), 30)}"
-        f"{f' ({run.zone})' if key in instants else ''}</th>"
-        for key in columns
-    )
-    rows = "".join(
-        "<tr>" + "".join(_cell(key, sample.get(key), run.offset_h) for key in columns) + "</tr>"
-        for sample in samples
-    )
-    total = item["samples_total"] or len(samples)
-    shown = f"{len(samples)} of {total:,}" if total > len(samples) else f"{len(samples)}"
-    table = (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-    opened = folded(f"Examples: {shown}", table)
-    return f'<tr class="more"><td colspan="{len(_COLUMNS)}">{opened}</td></tr>'
-
-
-def _cell(key: str, value: Any, offset_h: int) -> str:
-    if value is None:
-        shown = ""
-    elif is_instant(value):
-        shown = local(value, offset_h)
-    elif key in _SHARES and isinstance(value, int | float):
-        shown = share(value)
-    elif isinstance(value, float):
-        shown = f"{value:,.4g}"
-    elif isinstance(value, int) and key != "station_idx":
-        shown = f"{value:,}"
-    else:
-        shown = clipped(CAUSES.get(value, value) if key == "cause" else value, _LONGEST_VALUE)
-    return f"<td{_side(value)}>{shown}</td>"
-
-
-def _side(value: Any) -> str:
-    """Return where a value stands: numbers on the right."""
-    return ' class="n"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _idle(listed: Sequence[Mapping[str, Any]]) -> str:
-    items = "".join(
-        f"<li><b>{text(item['id'])}</b> {text(item['title'])}{_said(item['message'])}</li>"
-        for item in listed
-    )
-    return f"<ul>{items}</ul>"
-
-
-def _said(message: str) -> str:
-    return f": {clipped(message, 200)}" if message else ""
