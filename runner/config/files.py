@@ -101,6 +101,16 @@ def bundled_stations() -> dict[int, str]:
 
 
 @cache
+def station_group(name: str) -> frozenset[int] | None:
+    """Return the stations that a built-in group names; None if there is no such group."""
+    path = builtin_dir() / "stations" / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        return None
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506 - a safe one
+    return frozenset(content.get("named", ())) or None
+
+
+@cache
 def standard_checks() -> dict[str, dict[str, Any]]:
     """Return the rule of every check, as `conf/quality/standard.yaml` has it."""
     text = (builtin_dir() / "quality" / "standard.yaml").read_text(encoding="utf-8")

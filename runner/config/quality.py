@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from runner.config.files import standard_checks
-from runner.config.section import Section, setting
+from runner.config.files import standard_checks, station_group
+from runner.config.section import Section, StationIndex, setting
 from runner.core.verdict import NEVER, Threshold, threshold
 
 _NO_RUN = ("previous", "none")
 _LESS_IS_WORSE = frozenset({"C00"})
 _A_DAY = frozenset({"C06", "E01"})
 """Checks whose parameter `hours` is hours of one day."""
+OF_THE_RUN = frozenset({"R01", "R02", "R03", "R05", "D04"})
+"""Checks that judge the run as a whole: no station can have a rule of its own."""
+OF_NEIGHBOURS = frozenset({"X03", "T04", "D01", "D02", "D03"})
+"""Checks that compare all stations at once: a station can have bounds of its own, no parameters."""
+ONE_PER_STATION = frozenset({"C01", "C05", "C08", "R06", "T04", "X03"})
+"""Checks with one result per station: a share is one of the run's stations."""
+TIMELESS = frozenset({"C01", "C05", "C08", "R06", "S05", "X03", *OF_THE_RUN})
+"""Checks whose findings have no date: none of them lies in a period."""
 
 _PARAMS: dict[str, tuple[float, float, str]] = {
     "capture": (0, 1, "a share"),
@@ -72,6 +80,13 @@ class CheckRule(Section):
 class Accepted(Section):
     """A finding that is known: it stays visible, and does not count until its day."""
 
+    from_: str | None = Field(
+        default=None,
+        alias="from",
+        description="first local day of the data it is about; empty: all data",
+    )
+    to: str | None = setting(None, "last local day of the data, as `2016-03-31`; empty: all data")
+
     check: str = setting("", "id of the check")
     until: str = setting("", "last day on which it counts, as `2026-01-31`")
     reason: str = setting("", "why the finding is accepted")
@@ -86,10 +101,17 @@ class Accepted(Section):
         return {
             "station_idx": self.station,
             "until": date.fromisoformat(self.until).isoformat(),
+            "from": self.from_,
+            "to": self.to,
             "reason": self.reason,
             "expired": self.is_over(today),
             "n_failed": failed,
         }
+
+    def period(self) -> tuple[date | None, date | None]:
+        """Return the first and the last local day of the data; None for all."""
+        first, last = (text and date.fromisoformat(text) for text in (self.from_, self.to))
+        return first or None, last or None
 
 
 class Quality(Section):
@@ -139,10 +161,32 @@ class Quality(Section):
         "check id to `enabled`, `warn`, `fail`, `params`; `conf/quality/standard.yaml` has "
         "them all",
     )
+    stations: dict[str, dict[str, CheckRule]] = setting(
+        {},
+        "rules of single stations: id of a station, name of a group of stations (`hanoi`) or of "
+        "`quality.groups`, to rules as in `quality.checks`",
+    )
+    groups: dict[str, list[StationIndex]] = setting(
+        {}, "groups of your own for `quality.stations`: a name, and ids of stations"
+    )
     accepted: list[Accepted] = setting(
         [],
-        "findings known: `check`, `station` (empty: all), `until` (last day it counts), `reason`",
+        "findings known: `check`, `station` (empty: all), `until` (last day it counts), `from` and "
+        "`to` (period of the data; empty: all), `reason`",
     )
+
+    def station_rules(self) -> Iterator[tuple[int, str, CheckRule]]:
+        """Yield station, check and rule of `quality.stations`: groups before single stations."""
+        for key, rules in sorted(self.stations.items(), key=lambda item: _is_index(item[0])):
+            for idx in self._members(key) or ():
+                for check_id, rule in rules.items():
+                    yield idx, check_id, rule
+
+    def _members(self, key: str) -> Collection[int] | None:
+        """Return the stations of a key of `quality.stations`; None if there is no such group."""
+        if _is_index(key):
+            return [int(key)]
+        return self.groups.get(key) or station_group(key)
 
     def broken(self) -> Iterator[str]:
         """Yield a line for every rule that is broken."""
@@ -153,6 +197,8 @@ class Quality(Section):
                 yield from _rule(key, rule, standard[check_id], check_id)
             else:
                 yield f"{key}: {no_such_check(check_id, standard)}"
+        for key, rules in self.stations.items():
+            yield from self._broken_station(f"quality.stations.{key}", key, rules, standard)
         for number, item in enumerate(self.accepted):
             yield from _accepted(f"quality.accepted[{number}]", item, standard)
         if self.compare not in _NO_RUN and not (Path(self.compare) / "quality").is_dir():
@@ -168,6 +214,51 @@ class Quality(Section):
         for idx, path in self.external.items():
             if not Path(path).is_file():
                 yield f"quality.external: {idx}: there is no such file: {path}"
+
+    def _broken_station(
+        self,
+        where: str,
+        key: str,
+        rules: Mapping[str, CheckRule],
+        standard: Mapping[str, Mapping[str, Any]],
+    ) -> Iterator[str]:
+        if self._members(key) is None:
+            yield (
+                f"{where}: there is no such group; allowed are the id of a station, a group of "
+                "conf/stations with named stations (hanoi), and a name in quality.groups"
+            )
+        for check_id, rule in rules.items():
+            place = f"{where}.{check_id}"
+            if check_id not in standard:
+                yield f"{place}: {no_such_check(check_id, standard)}"
+            elif check_id in OF_THE_RUN:
+                yield f"{place}: it judges the run as a whole; set quality.checks.{check_id}"
+            elif rule.params and check_id in OF_NEIGHBOURS:
+                yield (
+                    f"{place}.params: it compares all stations at once; set "
+                    f"quality.checks.{check_id}.params, and here only warn and fail"
+                )
+            elif check_id in ONE_PER_STATION and "%" in f"{rule.warn}{rule.fail}":
+                yield (
+                    f"{place}: it has one result per station; write 0 (warn or fail if it finds "
+                    f"something) or {NEVER}"
+                )
+            else:
+                yield from _rule(place, rule, self._general(check_id, standard), check_id)
+
+    def _general(
+        self, check_id: str, standard: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Return the rule of a check that a station's own changes."""
+        base, chosen = standard[check_id], self.checks.get(check_id)
+        if chosen is None:
+            return base
+        bounds = {name: getattr(chosen, name) for name in ("warn", "fail")}
+        return {**base, **{name: text for name, text in bounds.items() if text is not None}}
+
+
+def _is_index(key: str) -> bool:
+    return key.removeprefix("-").isdecimal()
 
 
 def no_such_check(check_id: str, standard: Mapping[str, Any]) -> str:
@@ -251,5 +342,16 @@ def _accepted(key: str, item: Accepted, standard: Mapping[str, Any]) -> Iterator
         date.fromisoformat(item.until)
     except ValueError:
         yield f"{key}.until={item.until}: write the last day it counts, as 2026-01-31"
+    days: dict[str, date | None] = {}
+    for name, text in (("from", item.from_), ("to", item.to)):
+        try:
+            days[name] = date.fromisoformat(text) if text else None
+        except ValueError:
+            yield f"{key}.{name}={text}: write a local day of the data, as 2016-03-31"
+    first, last = days.get("from"), days.get("to")
+    if first and last and first > last:
+        yield f"{key}.from={first}: it must not be after to={last}"
+    if (item.from_ or item.to) and item.check in TIMELESS:
+        yield f"{key}: findings of {item.check} have no date; leave from and to out"
     if not item.reason.strip():
         yield f"{key}.reason: say why the finding is accepted"

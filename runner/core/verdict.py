@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,10 +61,10 @@ _THRESHOLD = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)")
 
 
 class Status(StrEnum):
-    """What a check came to, the best first; `skip` says nothing about the data."""
+    """The result of a check, the best first; `not_evaluated` says nothing about the data."""
 
-    SKIP = "skip"
-    """Not enough data, or the input is not there."""
+    NOT_EVALUATED = "not_evaluated"
+    """Not enough data, or the input is missing (QARTOD flag 2)."""
     PASS = "pass"  # noqa: S105 - a status
     WARN = "warn"
     FAIL = "fail"
@@ -73,8 +73,16 @@ class Status(StrEnum):
 
     @property
     def severity(self) -> int:
-        """The place in the order from best to worst."""
-        return list(Status).index(self)
+        """Return the place in the order from best to worst."""
+        return _ORDER.index(self)
+
+    @property
+    def words(self) -> str:
+        """Return the status as a person reads it."""
+        return self.value.replace("_", " ")
+
+
+_ORDER = tuple(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +128,27 @@ def threshold(text: str) -> Threshold | None:
 
 
 def worst_status(statuses: Iterable[Status]) -> Status:
-    """Return pass, warn or fail for several checks; an error counts as fail, a skip as pass."""
+    """Return pass, warn or fail for several checks; error is fail, not evaluated is pass."""
     worst = max((status.severity for status in statuses), default=0)
     if worst >= Status.FAIL.severity:
         return Status.FAIL
     return Status.WARN if worst == Status.WARN.severity else Status.PASS
+
+
+def blamed_words(counts: Mapping[str, int] | None) -> str:
+    """Return how many stations a check blames: `3 of 98 stations fail, 5 warn`.
+
+    Empty if it blames none, looked at one station, or judges the run as a whole.
+
+    Args:
+        counts: stations by status, as in quality.json; None for the run as a whole.
+    """
+    looked_at = sum((counts or {}).values()) - (counts or {}).get(Status.NOT_EVALUATED, 0)
+    bad = [(counts[one], one) for one in (Status.FAIL, Status.WARN) if counts and counts[one]]
+    if looked_at <= 1 or not bad:
+        return ""
+    words = [f"{count:,}{{}} {one}{'s' if count == 1 else ''}" for count, one in bad]
+    return ", ".join(words).replace("{}", f" of {looked_at:,} stations", 1).replace("{}", "")
 
 
 def gate_fails(status: Status, fail_on: str) -> bool:

@@ -131,7 +131,7 @@ class _Report:
         chosen = [*stations] or self._run.with_findings[: settings.station_pages]
         directory = self._run.directory  # runs of older versions lack the stations' files
         lacking = [idx for idx in chosen if not station_path(directory, idx).exists()]
-        write_stations(directory, map(self._run.station, lacking), job.redact)
+        write_stations(directory, map(self._run.station, lacking), {}, job.redact)
         wanted = tasks(self._run, chosen, summary=settings.summary)
         for task, executed in self._execute(wanted):
             self._page(task, executed)

@@ -3,11 +3,13 @@
 THE CONTRACT. Under `<run_dir>/quality/`, written by a backfill and by `job=validate`:
 
 quality.json
-    The verdict, schema v2 (`schema.json` in this package). Numbers are raw (shares 0..1), instants
-    UTC with a Z. Names of stations are text from outside: no control characters in them, and
-    nothing else is promised. Within v2 fields are only added. `external` has one row per station
-    and month that WAQI's daily file was compared with: days, equal, within, mean_difference
-    (points).
+    The verdict, schema v3 (`schema.json` in this package). Every station is judged by itself: a
+    check has the status of its `worst` station, `n_stations` counts stations by status, and the
+    entry of a station names the checks that fail, warn or were not evaluated there. Numbers are
+    raw (shares 0..1), instants UTC with a Z. Names of stations are text from outside: no control
+    characters in them, and nothing else is promised. Within v3 fields are only added; v1 and v2
+    are read, too (`runner.quality.files.up_to_date`). `external` has one row per station and month
+    that WAQI's daily file was compared with: days, equal, within, mean_difference (points).
 gaps.csv
     Every run of missing hours of every station: station_idx, name, start, end (UTC, half-open),
     hours, cause (the most frequent, see `runner.core.causes`), the hours of each cause, detail (the
@@ -16,7 +18,8 @@ ledger.json
     What the checks look at besides the readings: range, accounts, what the checkpoints and the
     rejects say of each station. With readings/ enough to judge again, see `runner.quality.inputs`.
 stations/<station>.json
-    A station's entry in quality.json; a notebook gets its path as a parameter.
+    A station's entry in quality.json, and `judged`: by check its status, n_failed, n_evaluated,
+    share, month (if one month decides), message. A notebook gets its path as a parameter.
 failures/<check id>.parquet
     Rows that failed, at most `quality.most_failures`; `station_idx` and the check's own columns.
 agg/stations.parquet

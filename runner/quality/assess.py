@@ -23,7 +23,7 @@ from runner.quality.files import (
 )
 from runner.quality.grid import Scope
 from runner.quality.inspect import Load, inspect
-from runner.quality.judge import CheckResult, judge, statuses
+from runner.quality.judge import CheckResult, judge
 from runner.quality.ledger import Previous, RunLedger
 from runner.quality.policy import Policy
 
@@ -64,12 +64,7 @@ def assess(
         OSError: a file cannot be written.
     """
     inspected = inspect(
-        stations,
-        load,
-        policy,
-        lambda tallies: statuses(tallies, policy),
-        ledger=ledger,
-        previous=previous,
+        stations, load, policy, offset_h=scope.offset_h, ledger=ledger, previous=previous
     )
     results = judge(inspected.tallies, policy)
     write_aggregates(directory, inspected, redact)
@@ -88,7 +83,7 @@ def assess(
         now=now or scope.now,
     )
     text = json.dumps(masked(made, redact), indent=2, ensure_ascii=False, allow_nan=False)
-    write_stations(directory, made["stations"], redact)
+    write_stations(directory, made["stations"], results, redact)
     write_text(directory / DOCUMENT, text)
     return made
 
@@ -97,7 +92,7 @@ def _worst(results: Mapping[str, CheckResult]) -> list[int]:
     """Return the stations that most checks blame, failures before warnings."""
     blame: dict[int, int] = {}
     for result in results.values():
-        weight = 1000 if result.status is Status.FAIL else 1
         for idx in result.stations:
+            weight = 1000 if result.judged[idx].status is Status.FAIL else 1
             blame[idx] = blame.get(idx, 0) + weight
     return sorted(blame, key=lambda idx: (-blame[idx], idx))[:MOST_SHOWN]

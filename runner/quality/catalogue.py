@@ -7,6 +7,9 @@ A check is one function. What it needs decides its decorator:
 - `station_check`: one station's readings on a dense grid of hours -> `Found`.
 - `run_check`: what was found of all stations, the ledger, the previous run -> `Found`.
 
+Rows and stations are judged station by station, a share of rows in every local month, too; so is a
+check of the run that says how many it `looked` at per station.
+
 Its thresholds and parameters are one line of `conf/quality/standard.yaml`.
 """
 
@@ -100,25 +103,42 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a check found.
+    """What a check found at one station, or in the run.
 
     Attributes:
-        evaluated: how many were looked at; 0 makes the check a skip.
-        failures: one row for each failure (or for the first of them), with `station_idx` where a
-            station is to blame; columns are the check's own.
+        evaluated: how many were looked at; 0 for not evaluated.
+        failures: one row per failure (or for the first of them), with `station_idx` if a station
+            is to blame; columns are the check's own.
         failed: how many failed, in the check's unit; None for the number of rows.
         note: what a person should know, such as why nothing was evaluated.
+        days: failed and evaluated per local day (`day`: days since 1970, null if the time is
+            unknown; `station_idx` for a check of the run); None if each row is one failure. Shares
+            by month and acceptances of a period are counted with it.
+        looked: for a check of the run that judges stations: how many were looked at per station.
     """
 
     evaluated: int
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
     failed: float | None = None
     note: str = ""
+    days: pl.DataFrame | None = None
+    looked: Mapping[int, int] | None = None
 
     @property
     def count(self) -> float:
-        """How many failed."""
+        """Return how many failed."""
         return self.failures.height if self.failed is None else self.failed
+
+    def by_station(self) -> dict[int, Found]:
+        """Return what a check of the run found at each station that it looked at."""
+        found = {}
+        for idx, evaluated in (self.looked or {}).items():
+            at = pl.col("station_idx") == idx
+            rows = self.failures.filter(at) if self.failures.height else self.failures
+            days = None if self.days is None else self.days.filter(at)
+            failed = None if days is None else max(0.0, float(days["failed"].sum()))
+            found[idx] = Found(evaluated, rows, failed, self.note, days)
+        return found
 
 
 def nothing(note: str) -> Found:
@@ -141,9 +161,11 @@ class Check:
         dimension: of data quality: completeness, validity, uniqueness, consistency, timeliness,
             accuracy or process.
         level: what it looks at.
-        unit: what it counts.
+        unit: what it counts. A check that counts `stations` has one result per station: a share of
+            it is a share of the run's stations.
         look: the function.
         from_below: whether it observes a share of which less is worse.
+        by_month: whether a share is judged in every local month, too.
     """
 
     id: str
@@ -153,6 +175,7 @@ class Check:
     unit: str
     look: Callable[..., Any]
     from_below: bool = False
+    by_month: bool = False
 
 
 REGISTRY: dict[str, Check] = {}
@@ -165,7 +188,7 @@ def row_check(
     """Register a check of single readings."""
 
     def register(look: RowCheck) -> RowCheck:
-        _add(Check(check_id, title, dimension, Level.ROW, unit, look))
+        _add(Check(check_id, title, dimension, Level.ROW, unit, look, by_month=True))
         return look
 
     return register

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core.causes import cause_words
 from runner.core.text import counted, shortened
+from runner.core.verdict import blamed_words
 
 MOST_LINES = 25
 _MOST_CHECKS = 14
@@ -27,7 +28,9 @@ def summary_lines(document: Mapping[str, Any], directory: Path) -> list[str]:
     """
     counts = document["counts"]["checks"]
     counts_text = "  ".join(
-        f"{counts[name]} {name}" for name in (*_ORDER, "pass", "skip") if counts[name]
+        f"{counts[name]} {name.replace('_', ' ')}"
+        for name in (*_ORDER, "pass", "not_evaluated")
+        if counts[name]
     )
     lines = [f"Quality: {document['status'].upper()}   {counts_text}{_before(document)}"]
     lines += _flaws(document)
@@ -67,7 +70,8 @@ def _name(station: Mapping[str, Any]) -> str:
 
 def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
     where = [names.get(idx, str(idx)) for idx in item["stations"]]
-    shown = ", ".join(where[:_MOST_NAMES])
+    blamed = blamed_words(item["n_stations"])
+    shown = f"{blamed}: " * bool(blamed) + ", ".join(where[:_MOST_NAMES])
     if len(where) > _MOST_NAMES:
         shown += f" and {len(where) - _MOST_NAMES} more"
     if item["status"] == "error":
@@ -75,16 +79,25 @@ def _check_line(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
         return shortened(line, _LONGEST_LINE)
     amount = f"{counted(item['n_failed'], item['unit'])}{_share(item)}"
     if item["direction"] == "min":
-        amount = f"{100 * item['observed']:.1f} %"
+        amount = f"{100 * item['observed']:.1f} %{_at_worst(item)}"
     title = shortened(item["title"], _TITLE)
     line = f"  {item['status'].upper()}  {item['id']} {title:<{_TITLE}} {amount}"
     return f"{line:<{_TITLE + _AMOUNT + 12}}  {shown}".rstrip()
 
 
 def _share(item: Mapping[str, Any]) -> str:
-    """Return the share beside a count, unless it would read as zero."""
-    share = 100 * (item["share"] or 0)
-    return f" ({share:.1f} %)" if share >= 0.05 and item["n_evaluated"] > 1 else ""  # noqa: PLR2004
+    """Return the worst station's share beside a count, unless it would read as zero."""
+    worst = item["worst"] or {"share": item["share"], "n_evaluated": item["n_evaluated"]}
+    share = 100 * (worst["share"] or 0)
+    if share < 0.05 or worst["n_evaluated"] <= 1:  # noqa: PLR2004 - reads as 0.0
+        return ""
+    return f" ({share:.1f} %{_at_worst(item)})"
+
+
+def _at_worst(item: Mapping[str, Any]) -> str:
+    """Return what a share is of: a month, the worst of several stations, or all there is."""
+    month = (item["worst"] or {}).get("month")
+    return f" of {month}" if month else " at worst" * bool(blamed_words(item["n_stations"]))
 
 
 def _accepted(document: Mapping[str, Any]) -> list[str]:

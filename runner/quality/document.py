@@ -23,7 +23,7 @@ from runner.quality.judge import CheckResult
 from runner.quality.ledger import Previous, RunData, RunLedger
 from runner.quality.policy import Policy
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FOR_A_PERSON = ("accuracy", "validity", "consistency")
 """Dimensions of quality that no further run mends."""
 STATIONS = "STATIONS"
@@ -186,14 +186,15 @@ def _flagged(results: Iterable[CheckResult]) -> int:
 
 
 def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[dict[str, Any]]:
-    blamed: dict[int, dict[str, list[str]]] = {}
+    of_station: dict[int | None, dict[str, list[str]]] = {}
     for result in results:
-        for idx in result.stations:
-            found = blamed.setdefault(idx, {"fail": [], "warn": []})
-            found[str(result.status)].append(result.check.id)
+        for idx, one in result.judged.items():
+            if one.status is not Status.PASS:
+                found = of_station.setdefault(idx, {"fail": [], "warn": [], "not_evaluated": []})
+                found[str(one.status)].append(result.check.id)
     listed = []
     for row in stations.iter_rows(named=True):
-        found = blamed.get(row["station_idx"], {"fail": [], "warn": []})
+        found = of_station.get(row["station_idx"], {"fail": [], "warn": [], "not_evaluated": []})
         status = Status.FAIL if found["fail"] else Status.WARN if found["warn"] else Status.PASS
         reasons = json.loads(row["rejected_by_reason"])
         keys = row["keys"].split(",") if row["keys"] else []

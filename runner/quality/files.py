@@ -20,8 +20,8 @@ from runner.quality.ledger import Previous
 DOCUMENT = "quality.json"
 READINGS = "readings"
 STATIONS = "stations"
-SCHEMA_VERSIONS = (1, 2)
-"""Of quality.json, that can be read; 1 has other names of causes, see `OLD_CAUSES`."""
+SCHEMA_VERSIONS = (1, 2, 3)
+"""Of quality.json, that can be read: `up_to_date` brings 1 and 2 into the form of 3."""
 OLD_CAUSES = {"not_fetched": "not_asked", "source_empty": "empty"}
 """Names of causes in files of schema 1; what they said was guessed at times."""
 _MOST_LOOKED_AT = 200
@@ -29,6 +29,31 @@ _MOST_LOOKED_AT = 200
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
 _FORMULA = r"^'*(?:[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])"
 _NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
+
+
+def up_to_date(document: dict[str, Any]) -> dict[str, Any]:
+    """Return quality.json of an older schema with the names and fields of today's.
+
+    Schema 1 had other causes; schemas 1 and 2 judged all stations together and called a check
+    that was not evaluated `skip`.
+    """
+    if document["schema_version"] == 1 and "gaps" in document:
+        missing = document["gaps"]["hours_missing"]
+        document["gaps"]["hours_missing"] = {
+            OLD_CAUSES.get(cause, cause): hours for cause, hours in missing.items()
+        }
+    old = "skip"
+    for one in document.get("checks", ()):
+        for judged in (one, one.get("previous") or {}):
+            if judged.get("status") == old:
+                judged["status"] = "not_evaluated"
+        one.setdefault("n_stations", None)
+        one.setdefault("worst", None)
+    for held in (document, document.get("compare") or {}):
+        counts = (held.get("counts") or {}).get("checks", {})
+        if old in counts:
+            counts["not_evaluated"] = counts.pop(old)
+    return document
 
 
 def readings_path(directory: Path, station_idx: int, year: int) -> Path:
@@ -115,21 +140,32 @@ def station_path(directory: Path, station_idx: int) -> Path:
 
 
 def write_stations(
-    directory: Path, stations: Iterable[Mapping[str, Any]], redact: Callable[[str], str]
+    directory: Path,
+    stations: Iterable[Mapping[str, Any]],
+    results: Mapping[str, CheckResult],
+    redact: Callable[[str], str],
 ) -> None:
-    """Write stations/<station>.json: the entries of quality.json, a file each.
+    """Write stations/<station>.json: the entry of quality.json and the result of every check.
 
     A file names a station in a path, which is all that a notebook is given.
 
     Args:
         directory: of the quality files.
         stations: the entries.
+        results: by check id.
         redact: takes secrets out of text.
     """
     (directory / STATIONS).mkdir(exist_ok=True)
     for one in stations:
-        text = json.dumps(masked(one, redact), indent=2, ensure_ascii=False, allow_nan=False)
-        path = station_path(directory, one["station_idx"])
+        idx = one["station_idx"]
+        judged = {
+            check_id: result.judged[idx].to_json()
+            for check_id, result in results.items()
+            if idx in result.judged
+        }
+        entry = masked({**one, "judged": judged}, redact)
+        text = json.dumps(entry, indent=2, ensure_ascii=False, allow_nan=False)
+        path = station_path(directory, idx)
         write_text(path, text)
 
 
@@ -194,6 +230,7 @@ def _read_previous(directory: Path) -> Previous | None:
         return None
     if not isinstance(content, dict) or content.get("schema_version") not in SCHEMA_VERSIONS:
         return None
+    content = up_to_date(content)
     days = _frame(directory / "agg" / "day.parquet")
     if "day" in days.columns:
         days = days.with_columns(pl.col("day").cast(pl.Int32))

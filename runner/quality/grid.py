@@ -306,9 +306,9 @@ class StationData:
         return self.scope.window.end - 1 - last
 
 
-def month() -> pl.Expr:
-    """Return the first day of the local month of `day`: a key that is quick to group by."""
-    return pl.col("day").cast(pl.Date).dt.month_start().alias("month")
+def month(day: str = "day") -> pl.Expr:
+    """Return the first day of the local month of a day: a key that is quick to group by."""
+    return pl.col(day).cast(pl.Date).dt.month_start().alias("month")
 
 
 def month_text() -> pl.Expr:
@@ -321,4 +321,43 @@ def utc(name: str, to: str = "") -> pl.Expr:
     return (pl.col(name) * HOUR_MS).cast(pl.Datetime("ms", "UTC")).alias(to or name)
 
 
-__all__ = ["MISSING", "Cause", "Scope", "StationData", "month", "month_text", "utc"]
+def failed_by_day(data: StationData, hours: pl.DataFrame) -> pl.DataFrame:
+    """Return `Found.days` of hours that failed (`hour`: since 1970, UTC)."""
+    day = ((pl.col("hour") + data.scope.offset_h) // 24).cast(pl.Int32).alias("day")
+    count = pl.len().cast(pl.Int64)
+    return hours.group_by(day).agg(count.alias("failed"), pl.lit(0).first().alias("evaluated"))
+
+
+def first_and_last_day(rows: pl.DataFrame, offset_h: int) -> pl.DataFrame:
+    """Return the local days that failures of a check lie in: `first` and `last`, days since 1970.
+
+    Null if they have no time. Their time is `day` (Date), `start` with `end` or `hours`, `ts`, or
+    `month` (2024-05).
+    """
+    types, offset = rows.schema, pl.duration(hours=offset_h)
+    first = last = pl.lit(None, pl.Date)
+    if types.get("day") == pl.Date:
+        first = last = pl.col("day")
+    elif isinstance(types.get("start"), pl.Datetime):
+        end = pl.col("end") if "end" in types else pl.col("start") + pl.duration(hours="hours")
+        first = (pl.col("start") + offset).dt.date()
+        last = (end + offset - pl.duration(milliseconds=1)).dt.date()
+    elif isinstance(types.get("ts"), pl.Datetime):
+        first = last = (pl.col("ts") + offset).dt.date()
+    elif types.get("month") == pl.String:
+        first = pl.col("month").str.to_date("%Y-%m")
+        last = first.dt.month_end()
+    days = (first.cast(pl.Int32).alias("first"), last.cast(pl.Int32).alias("last"))
+    return rows.with_row_index("row").select("row", *days).drop("row")
+
+
+__all__ = [
+    "MISSING",
+    "Cause",
+    "Scope",
+    "StationData",
+    "first_and_last_day",
+    "month",
+    "month_text",
+    "utc",
+]

@@ -8,74 +8,28 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import polars as pl
 import structlog
 
-from runner.core.stations import Station
-from runner.core.verdict import Status
+from runner.core.stations import VIETNAM_H, Station
 from runner.quality import aggregates
 from runner.quality.catalogue import Check, Found, Level
 from runner.quality.checks import checks
 from runner.quality.checks.external import agreement
 from runner.quality.grid import POLLUTANTS, WEATHER, StationData
+from runner.quality.judge import Tally, judge_station, statuses
 from runner.quality.ledger import Previous, RunData, RunLedger
 from runner.quality.policy import Policy
 
 log = structlog.get_logger()
 
 Load = Callable[[Station], StationData]
-Judge = Callable[[Mapping[str, "Tally"]], Mapping[str, Status]]
 
 _SHOWN = ("aqi", "aqi_type", "s", "tz", *POLLUTANTS, *WEATHER)
 """Columns of a reading that failed a check of rows."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one check found so far.
-
-    Attributes:
-        evaluated: how many were looked at.
-        failed: how many failed.
-        by_station: how many failed, by station; run checks may know no station.
-        failures: rows that failed, at most as many as the policy keeps.
-        note: what a person should know.
-        error: the exception that broke the check, in words; empty if none did.
-        duration_s: time spent.
-    """
-
-    evaluated: int = 0
-    failed: float = 0
-    by_station: dict[int, float] = field(default_factory=lambda: defaultdict(float))
-    failures: list[pl.DataFrame] = field(default_factory=list)
-    note: str = ""
-    error: str = ""
-    duration_s: float = 0.0
-    kept: int = 0
-
-    def add(self, found: Found, most: int, station: int | None = None) -> None:
-        """Add what was found of one station, or of the run."""
-        self.evaluated += found.evaluated
-        self.failed += found.count
-        self.note = self.note or found.note
-        if found.failures.height:
-            piece = found.failures.head(max(0, most - self.kept))
-            self.kept += piece.height
-            self.failures += [piece] if piece.height else []
-        if station is not None:
-            if found.count:
-                self.by_station[station] += found.count
-        elif "station_idx" in found.failures.columns:
-            for (idx,), rows in found.failures.group_by("station_idx", maintain_order=True):
-                self.by_station[int(idx)] += rows.height
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """The rows that failed."""
-        return pl.concat(self.failures, how="vertical_relaxed") if self.failures else pl.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -109,20 +63,20 @@ def inspect(
     stations: Iterable[Station],
     load: Load,
     policy: Policy,
-    judge: Judge,
     *,
+    offset_h: int = VIETNAM_H,
     ledger: RunLedger | None = None,
     previous: Previous | None = None,
 ) -> Inspected:
-    """Make every enabled check.
+    """Make every enabled check, and judge each station as soon as it was looked at.
 
     A check that breaks is an error of that check alone.
 
     Args:
         stations: to look at, in the order of the report.
         load: returns a station's data; called again for a station that looks like a copy.
-        policy: which checks, with which parameters.
-        judge: returns the statuses of tallies, for the checks about checks.
+        policy: which checks, with which parameters, and how they are judged.
+        offset_h: hours that local time is ahead of UTC.
         ledger: the account of the run.
         previous: the previous run.
     """
@@ -136,7 +90,7 @@ def inspect(
         data = load(station)
         for check in enabled:
             if check.level is not Level.RUN:
-                _look(check, tallies[check.id], policy, data)
+                _look(check, tallies[check.id], policy, offset_h, data)
         parts["days"].append(aggregates.by_day(data))
         parts["months"].append(aggregates.by_month(data))
         parts["diurnal"].append(aggregates.by_hour_of_day(data))
@@ -157,24 +111,34 @@ def inspect(
     of_run = [check for check in enabled if check.level is Level.RUN]
     for check in sorted(of_run, key=lambda check: check.id == "D04"):  # about all others: last
         if check.id == "D04":
-            run = RunData(run.days, run.stations, run.series, ledger, previous, judge(tallies))
-        _look(check, tallies[check.id], policy, run)
+            run = replace(run, statuses=statuses(tallies, policy))
+        _look(check, tallies[check.id], policy, offset_h, run)
     return Inspected(tallies, station_frame, **frames)
 
 
-def _look(check: Check, tally: Tally, policy: Policy, at: StationData | RunData) -> None:
-    """Make one check once; what breaks it is noted."""
+def _look(
+    check: Check, tally: Tally, policy: Policy, offset_h: int, at: StationData | RunData
+) -> None:
+    """Make one check once, and judge what it found; what breaks it is noted."""
     if tally.error:
         return
     began = time.perf_counter()
     station = at.station.idx if isinstance(at, StationData) else None
+    params = policy.rule(check.id, station).params
     try:
-        params = policy.rules[check.id].params
-        if check.level is Level.ROW and isinstance(at, StationData):
+        if isinstance(at, RunData):
+            found = check.look(at, params)
+            pieces = found.by_station() or {None: found}
+        elif check.level is Level.ROW:
             found = _rows(at, check.look(params), policy.most_failures - tally.kept)
+            pieces = {station: found}
         else:
             found = check.look(at, params)
-        tally.add(found, policy.most_failures, station)
+            pieces = {station: found}
+        for idx, piece in pieces.items():
+            tally.judged[idx] = judge_station(check, piece, policy, idx, offset_h)
+            tally.found += piece.count
+        tally.keep(found.failures, policy.most_failures)
     except Exception as error:
         where = f" (station {station})" if station is not None else ""
         tally.error = f"{type(error).__name__}: {error}".partition("\n")[0][:300] + where
@@ -190,4 +154,10 @@ def _rows(data: StationData, failed: pl.Expr, most: int) -> Found:
         return Found(flags.count())
     ts = pl.col("ts").cast(pl.Datetime("ms", "UTC"))
     rows = data.rows.filter(flags.fill_null(value=False)).head(max(0, most))
-    return Found(flags.count(), rows.select("station_idx", ts, *_SHOWN), count)
+    day = ((pl.col("hour") + data.scope.offset_h) // 24).cast(pl.Int32).alias("day")
+    days = (
+        data.rows.select(day, flags.alias("failed"))
+        .group_by("day")
+        .agg(pl.col("failed").sum(), pl.col("failed").count().alias("evaluated"))
+    )
+    return Found(flags.count(), rows.select("station_idx", ts, *_SHOWN), count, days=days)

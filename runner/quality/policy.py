@@ -1,13 +1,15 @@
-"""How findings are judged: every check's rule, as the settings and the standard together say."""
+"""How findings are judged: the rule of every check, of a station where it has its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from runner.config.quality import Accepted, Quality
+import polars as pl
+
+from runner.config.quality import Accepted, CheckRule, Quality
 from runner.core.verdict import NEVER, Threshold, threshold
 
 
@@ -38,6 +40,7 @@ class Policy:
         today: the day on which acceptances are looked at.
         samples: examples of each finding.
         most_failures: rows kept of each finding.
+        of_stations: rules of single stations, by station and check id.
     """
 
     rules: Mapping[str, Rule]
@@ -45,6 +48,18 @@ class Policy:
     today: date
     samples: int = 10
     most_failures: int = 5000
+    of_stations: Mapping[int, Mapping[str, Rule]] = field(default_factory=dict)
+
+    def rule(self, check_id: str, station_idx: int | None) -> Rule:
+        """Return the rule of a check for a station; None for the run as a whole."""
+        own = {} if station_idx is None else self.of_stations.get(station_idx, {})
+        return own.get(check_id, self.rules[check_id])
+
+    def acceptances(self, check_id: str, station_idx: int | None) -> Iterator[tuple[int, Accepted]]:
+        """Yield the acceptances of a check at a station, with their places in `accepted`."""
+        for number, item in enumerate(self.accepted):
+            if item.check == check_id and item.station in (None, station_idx):
+                yield number, item
 
 
 def policy_of(settings: Quality, standard: Mapping[str, Mapping[str, Any]], today: date) -> Policy:
@@ -55,14 +70,48 @@ def policy_of(settings: Quality, standard: Mapping[str, Mapping[str, Any]], toda
         standard: the rules of `conf/quality/standard.yaml`, by check id.
         today: the present day, UTC.
     """
-    rules = {}
-    for check_id, base in standard.items():
-        chosen = settings.checks.get(check_id)
-        warn, fail = (
-            str(getattr(chosen, name, None) or base.get(name, NEVER)) for name in ("warn", "fail")
-        )
-        params = {**base.get("params", {}), **(chosen.params if chosen else {})}
-        enabled = chosen is None or chosen.enabled
-        rules[check_id] = Rule(enabled, threshold(warn), threshold(fail), params)
-    accepted = tuple(settings.accepted)
-    return Policy(rules, accepted, today, settings.samples, settings.most_failures)
+    rules = {
+        check_id: _rule(settings.checks.get(check_id), base) for check_id, base in standard.items()
+    }
+    of_stations: dict[int, dict[str, Rule]] = {}
+    for station_idx, check_id, chosen in settings.station_rules():
+        own = of_stations.setdefault(station_idx, {})
+        own[check_id] = _changed(own.get(check_id, rules[check_id]), chosen)
+    return Policy(
+        rules,
+        tuple(settings.accepted),
+        today,
+        settings.samples,
+        settings.most_failures,
+        of_stations,
+    )
+
+
+def covered_by(item: Accepted) -> pl.Expr:
+    """Return whether failures with days `first` and `last` lie in the accepted period.
+
+    A failure without a time lies in no period.
+    """
+    first, last = item.period()
+    inside = pl.lit(value=True)
+    if first is not None:
+        inside &= pl.col("first").cast(pl.Date) >= first
+    if last is not None:
+        inside &= pl.col("last").cast(pl.Date) <= last
+    return inside.fill_null(value=False)
+
+
+def _rule(chosen: CheckRule | None, base: Mapping[str, Any]) -> Rule:
+    warn, fail = (threshold(str(base.get(name, NEVER))) for name in ("warn", "fail"))
+    rule = Rule(enabled=True, warn=warn, fail=fail, params=base.get("params", {}))
+    return _changed(rule, chosen) if chosen else rule
+
+
+def _changed(rule: Rule, chosen: CheckRule) -> Rule:
+    """Return a rule with what somebody chose; what is None stays."""
+    return Rule(
+        chosen.enabled and rule.enabled,
+        rule.warn if chosen.warn is None else threshold(chosen.warn),
+        rule.fail if chosen.fail is None else threshold(chosen.fail),
+        {**rule.params, **chosen.params},
+    )

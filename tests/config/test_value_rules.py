@@ -62,7 +62,7 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["quality.checks.T04.params.peers=0"], "peers=0: allowed are 1 to 1,000 (stations)"),
         (["quality.checks.V04.params.t=[45,-5]"], "the lower bound comes first, as [-5, 45]"),
         (["quality.checks.C02.warn=51%"], "C02.warn=51%: it must not be above fail=50%"),
-        (["quality.checks.C00.warn=70%"], "C00.warn=70%: it must not be below fail=75%"),
+        (["quality.checks.C00.warn=40%"], "C00.warn=40%: it must not be below fail=50%"),
         (["quality.checks.K01.warn=1"], "K01.warn=1: it must not be above fail=0"),
         (["+quality.checks={C02: {fail: 5%}}"], "C02.warn=10%: it must not be above fail=5%"),
         (["stations.ids=[true]"], "stations.ids[0]=true is not a whole number"),
@@ -263,7 +263,7 @@ def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path:
     "override",
     [
         "quality.checks.C02.warn=50%",
-        "quality.checks.C00.warn=75%",
+        "quality.checks.C00.warn=50%",
         "quality.checks.R01.fail=0.5%",  # a count and a share cannot be compared
         "quality.checks.K01.warn=0",
         "quality.checks.T01.params.pm25=2",

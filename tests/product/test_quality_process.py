@@ -43,7 +43,7 @@ def test_a_backfill_ends_with_a_valid_verdict_and_validate_says_the_same(
     assert first["counts"]["readings"] == totals["inserted"]
     assert first["ledger"]["windows"]["planned"] == first["ledger"]["windows"]["ok"] == 10
     assert [status(first, name) for name in ("R01", "R02", "R03", "R04")] == ["pass"] * 4
-    assert status(first, "D01") == "skip"
+    assert status(first, "D01") == "not_evaluated"
     before = list(sandbox_database["waqi_station_readings"].find())
     runner("job=validate", *ASK)
     again = quality(runner)
@@ -115,17 +115,22 @@ def test_validate_judges_by_a_run_only_what_that_run_was_asked_for(
     whole = judged("stations=da_nang")
     assert [whole[one]["status"] for one in of_runs] == ["fail", "fail", "pass", "fail"]
     part = judged("stations.ids=[1584]")  # what failed was the other one's
-    assert [part[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    assert [part[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "not_evaluated"]
     assert part[""]["ledger"]["windows"]["planned"] == part[""]["ledger"]["windows"]["ok"] == 5
     assert "more stations" in part["R05"]["message"]
     inside = judged("stations.ids=[1584]", "backfill.end_date=2023-01-15")
-    assert [inside[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "skip"]
+    assert [inside[one]["status"] for one in of_runs] == ["pass", "pass", "pass", "not_evaluated"]
     doubtful = judged("stations=da_nang", "backfill.end_date=2023-01-15")
-    assert [doubtful[one]["status"] for one in of_runs] == ["skip", "skip", "pass", "skip"]
+    assert [doubtful[one]["status"] for one in of_runs] == [
+        "not_evaluated",
+        "not_evaluated",
+        "pass",
+        "not_evaluated",
+    ]
     assert "more hours" in doubtful["R01"]["message"]
     for words in ("backfill.end_date=2023-02-02", "stations.ids=[1584,1583]"):
         other = judged("stations=da_nang", words)
-        assert {other[one]["status"] for one in of_runs} == {"skip"}
+        assert {other[one]["status"] for one in of_runs} == {"not_evaluated"}
         assert "no recorded run" in other["R01"]["message"]
         assert other[""]["ledger"] is None
 

@@ -1,15 +1,17 @@
 """Every check finds its own fault where it is, and nothing else; clean data passes."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from runner.config.files import standard_checks
+from runner.config.quality import OF_THE_RUN
 from runner.core.intervals import to_datetime
 from runner.quality.checks import checks, peers
 from tests.quality.faults import FAULTS, MIDDLE
-from tests.quality.world import KNOWN, check, fired, world
+from tests.quality.world import KNOWN, World, check, fired, world
 
 
 @pytest.mark.parametrize("check_id", sorted(checks()))
@@ -62,5 +64,48 @@ def test_a_shift_of_level_is_found_among_more_stations_than_are_left_out_one_by_
     assert shift["factor"] < 0.5
 
 
-def test_many_clean_stations_raise_no_alarm(tmp_path: Path) -> None:
-    assert fired(world(tmp_path, stations=MANY).check()) == {}
+HUNDRED = (8767, *range(30_001, 30_100))
+AGAINST_BEFORE = ("D01", "D02", "D03")
+
+
+def test_every_fault_at_one_of_a_hundred_stations_is_found_there_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    """Each fault has a station of its own; no share of the network hides it."""
+    one = world(tmp_path, stations=HUNDRED)
+    clean = one.as_previous()
+    assert fired({**clean.document}) == {}
+    kept = dict(one.frames), dict(one.ledgers), one.scope
+    of_stations = sorted(set(checks()) - OF_THE_RUN - set(AGAINST_BEFORE))
+    blamed = faults_at(one, of_stations)
+    assert blamed.pop(8767) == {"X03"}  # its feed stands under another number, too
+    assert_found(of_stations, blamed)
+    one.frames, one.ledgers, one.scope = kept
+    one.previous = clean
+    assert_found(AGAINST_BEFORE, faults_at(one, AGAINST_BEFORE))
+
+
+def faults_at(faulty: World, check_ids: Sequence[str]) -> dict[int, set[str]]:
+    """Put each fault into a station of its own; return which checks blame which stations."""
+    for number, check_id in enumerate(check_ids, 1):
+        faulty.known = HUNDRED[number]
+        FAULTS[check_id].inject(faulty)
+    made = faulty.check()
+    found = {}
+    for one in made["stations"]:
+        if bad := {*one["checks"]["fail"], *one["checks"]["warn"]}:
+            found[one["station_idx"]] = bad
+    for one in made["checks"]:
+        if one["status"] in ("fail", "warn") and one["n_stations"] is not None:
+            assert one["worst"]["station_idx"] == one["stations"][0]
+            assert one["n_stations"]["fail"] + one["n_stations"]["warn"] == len(one["stations"])
+    return found
+
+
+def assert_found(check_ids: Sequence[str], blamed: dict[int, set[str]]) -> None:
+    """Every fault is found by its own check at its station; no other station is blamed."""
+    allowed = {
+        HUNDRED[number]: {check_id, *FAULTS[check_id].also}
+        for number, check_id in enumerate(check_ids, 1)
+    }
+    assert blamed == allowed

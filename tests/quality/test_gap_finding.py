@@ -14,9 +14,11 @@ from runner.core.causes import MISSING
 from runner.core.checkpoint import Empty, Progress
 from runner.core.intervals import Interval, Intervals, union
 from runner.core.stations import Station
+from runner.core.verdict import Status
 from runner.quality.checks import checks
 from runner.quality.grid import SCHEMA, Scope, StationData
-from runner.quality.inspect import Tally, _look
+from runner.quality.inspect import _look
+from runner.quality.judge import Tally
 from runner.quality.ledger import StationLedger
 from tests.quality.test_judgement import POLICY
 from tests.quality.world import HOUR_MS, KNOWN, NOW
@@ -153,9 +155,12 @@ def test_what_has_no_value_is_not_evaluated(check_id: str, aqi: dict[int, float 
     """An absent value is neither good nor bad: it may not make a share smaller."""
     data = station(aqi, (WINDOW,))
     tally = Tally()
-    _look(checks()[check_id], tally, POLICY, data)
+    _look(checks()[check_id], tally, POLICY, 7, data)
     assert not tally.error
     there = sum(value is not None for value in aqi.values())
-    assert tally.failed <= tally.evaluated <= there
+    (judged,) = tally.judged.values()
+    assert judged.failed <= judged.evaluated <= there
+    assert (judged.status is Status.NOT_EVALUATED) is (judged.evaluated == 0)
+    assert judged.evaluated or judged.note  # never without a reason
     if check_id in ("V01", "V03"):
-        assert tally.evaluated == there
+        assert judged.evaluated == there

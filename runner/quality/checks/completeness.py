@@ -10,9 +10,11 @@ from __future__ import annotations
 import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
-from runner.quality.grid import Cause, StationData, month, month_text, utc
+from runner.quality.grid import Cause, StationData, failed_by_day, month, month_text, utc
 
 _WHOLE_DAY_H = 24
+_WHOLE_MONTH = 0.9
+"""Share of its hours from which a month is whole: a range in UTC cuts hours off its first one."""
 _WET_MONTHS = (5, 6, 7, 8, 9, 10)
 """The south-west monsoon, May to October; the other half-year is dry."""
 
@@ -24,10 +26,12 @@ def _one(data: StationData, **columns: object) -> pl.DataFrame:
 @station_check("C00", "Capture: station-hours there, of those expected",
                dimension="completeness", unit="station-hours", from_below=True)  # fmt: skip
 def capture(data: StationData, _params: Params) -> Found:
-    """Readings over expected hours, all stations together; less is worse."""
+    """Readings over expected hours; less is worse."""
     missing = data.expected - data.readings
     rows = _one(data, expected=data.expected, missing=missing) if missing else pl.DataFrame()
-    return Found(data.expected, rows, missing)
+    days = failed_by_day(data, data.hours.filter("expected", ~pl.col("present")).select("hour"))
+    note = "" if data.expected else "no hour is expected"
+    return Found(data.expected, rows, missing, note, days)
 
 
 @station_check("C01", "Stations with too little capture",
@@ -44,8 +48,15 @@ def poor_stations(data: StationData, params: Params) -> Found:
 @station_check("C02", "Station-months with too little capture",
                dimension="completeness", unit="station-months")  # fmt: skip
 def poor_months(data: StationData, params: Params) -> Found:
-    """Local months below the wanted share of their expected hours."""
+    """Local months below the wanted share of their expected hours.
+
+    A month that the range cuts short is none: seven hours of it say nothing about the month.
+    """
     months = _capture_by(data, month())
+    hours = pl.col("month").dt.month_end().dt.day().cast(pl.Int64) * _WHOLE_DAY_H
+    months = months.filter(pl.col("expected") >= _WHOLE_MONTH * hours)
+    if months.is_empty():
+        return nothing("the range has no whole local month")
     poor = months.filter(pl.col("capture") < params["capture"])
     return Found(months.height, poor.with_columns(month_text()))
 
@@ -114,10 +125,25 @@ def poor_seasons(data: StationData, params: Params) -> Found:
 
     A season of which fewer hours are expected than `hours` is not evaluated.
     """
-    wet = pl.col("day").cast(pl.Date).dt.month().is_in(_WET_MONTHS)
+    date = pl.col("day").cast(pl.Date)
+    # the dry season goes from November to April: November 2023 begins that of 2024
+    year = (date.dt.year() + (date.dt.month() > max(_WET_MONTHS)).cast(pl.Int32)).alias("year")
+    wet = date.dt.month().is_in(_WET_MONTHS)
     season = pl.when(wet).then(pl.lit("wet")).otherwise(pl.lit("dry")).alias("season")
-    seasons = _capture_by(data, season).filter(pl.col("expected") >= params["hours"])
-    return Found(seasons.height, seasons.filter(pl.col("capture") < params["capture"]))
+    seasons = _capture_by(data, year, season).filter(pl.col("expected") >= params["hours"])
+    is_wet = pl.col("season") == "wet"
+    first = pl.date(
+        pl.col("year") - (~is_wet).cast(pl.Int32), pl.when(is_wet).then(5).otherwise(11), 1
+    )
+    start = (first.cast(pl.Datetime("ms", "UTC")) - pl.duration(hours=data.scope.offset_h)).alias(
+        "start"
+    )
+    last = pl.date(pl.col("year"), pl.when(is_wet).then(11).otherwise(5), 1)
+    end = (last.cast(pl.Datetime("ms", "UTC")) - pl.duration(hours=data.scope.offset_h)).alias(
+        "end"
+    )
+    poor = seasons.filter(pl.col("capture") < params["capture"])
+    return Found(seasons.height, poor.with_columns(start, end))
 
 
 @station_check("C08", "Stations that had PM2.5 and lost it",

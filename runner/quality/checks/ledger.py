@@ -7,7 +7,7 @@ import polars as pl
 from runner.core.checkpoint import Empties
 from runner.core.intervals import Interval, intersect, subtract, total_hours, union
 from runner.quality.catalogue import Found, Params, nothing, run_check, station_check
-from runner.quality.grid import MISSING, Cause, StationData
+from runner.quality.grid import MISSING, Cause, StationData, failed_by_day
 from runner.quality.ledger import RunData, RunLedger
 
 _NO_LEDGER = "no recorded run is known to have been asked for all of these stations and hours"
@@ -89,7 +89,7 @@ def lost_hours(data: StationData, _params: Params) -> Found:
     )
     if short > lost.height:
         return Found(stored, _account_row(data.station.idx, short), short)
-    return Found(stored, runs, lost.height)
+    return Found(stored, runs, lost.height, days=failed_by_day(data, lost))
 
 
 def _account_row(station_idx: int, hours: int) -> pl.DataFrame:

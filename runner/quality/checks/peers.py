@@ -23,9 +23,12 @@ MANY = 30
 out, and the work grows with their number, not with its square."""
 
 
-@run_check("X03", "Two stations with one series", dimension="consistency", unit="pairs")
+@run_check("X03", "Two stations with one series", dimension="consistency", unit="stations")
 def copies(run: RunData, params: Params) -> Found:
-    """Pairs that say the same in almost all of their common hours: one feed under two numbers."""
+    """Pairs that say the same in almost all of their common hours: one feed under two numbers.
+
+    Both are blamed: nothing here says which is the copy.
+    """
     ids = run.ids
     if len(ids) < 2:  # noqa: PLR2004 - a pair
         return nothing("one station has no other to be compared with")
@@ -36,9 +39,9 @@ def copies(run: RunData, params: Params) -> Found:
         if both.height >= params["hours"] and share >= params["share"]:
             rows.append((first, second, both.height, share))
     schema = {"station_idx": pl.Int64, "copy_of": pl.Int64, "hours": pl.Int64, "share": pl.Float64}
-    pairs = len(ids) * (len(ids) - 1) // 2
     swapped = [(second, first, hours, share) for first, second, hours, share in rows]
-    return Found(pairs, pl.DataFrame(swapped, schema, orient="row"))
+    found = pl.DataFrame([*swapped, *rows], schema, orient="row")
+    return Found(len(ids), found, looked=dict.fromkeys(ids, 1))
 
 
 def _candidates(days: pl.DataFrame) -> list[tuple[int, int]]:
@@ -79,12 +82,12 @@ def level_shifts(run: RunData, params: Params) -> Found:
     wide = wide.with_columns(everyone)
     shifts = {name: _shifts(wide, name, names, params) for name in names}
     wandering = _deviation([*shifts.values()]) if many else 0.0
-    evaluated, rows = 0, []
+    looked, rows = {}, []
     for name in names:
         largest = shifts[name].abs().max()
         if largest is None:
             continue
-        evaluated += 1
+        looked[int(name)] = 1
         others = [] if many else [shifts[other] for other in names if other != name]
         usual = wandering if many else _deviation(others)
         bound = max(math.log(params["factor"]), _NOISE * usual)
@@ -93,7 +96,7 @@ def level_shifts(run: RunData, params: Params) -> Found:
             rows.append((int(name), int(wide["day"][at]), math.exp(float(shifts[name][at]))))
     schema = {"station_idx": pl.Int64, "day": pl.Int32, "factor": pl.Float64}
     found = pl.DataFrame(rows, schema, orient="row")
-    return Found(evaluated, found.with_columns(pl.col("day").cast(pl.Date)))
+    return Found(len(looked), found.with_columns(pl.col("day").cast(pl.Date)), looked=looked)
 
 
 def _deviation(shifts: list[pl.Series]) -> float:

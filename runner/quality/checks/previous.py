@@ -28,6 +28,16 @@ def _day(rows: pl.DataFrame) -> pl.DataFrame:
     return named.sort("station_idx", "day")
 
 
+def _counted(rows: pl.DataFrame, evaluated: pl.Expr, failed: pl.Expr) -> pl.DataFrame:
+    """Return `Found.days`."""
+    return rows.select("station_idx", "day", failed.alias("failed"), evaluated.alias("evaluated"))
+
+
+def _looked(days: pl.DataFrame) -> dict[int, int]:
+    """Return `Found.looked`."""
+    return dict(days.group_by("station_idx").agg(pl.col("evaluated").sum()).iter_rows())
+
+
 @run_check("D01", "Days that lost readings since the previous run",
            dimension="consistency", unit="readings")  # fmt: skip
 def lost(run: RunData, _params: Params) -> Found:
@@ -35,9 +45,9 @@ def lost(run: RunData, _params: Params) -> Found:
     both = common_days(run)
     if both.is_empty():
         return nothing(_NO_PREVIOUS)
-    fewer = both.filter(pl.col("n") < pl.col("n_before"))
-    count = int((fewer["n_before"] - fewer["n"]).sum())
-    return Found(int(both["n_before"].sum()), _day(fewer), count)
+    days = _counted(both, pl.col("n_before"), (pl.col("n_before") - pl.col("n")).clip(0))
+    rows = _day(both.filter(pl.col("n") < pl.col("n_before")))
+    return Found(int(both["n_before"].sum()), rows, days=days, looked=_looked(days))
 
 
 @run_check("D02", "Days whose values changed since the previous run",
@@ -48,7 +58,9 @@ def changed(run: RunData, _params: Params) -> Found:
     if both.is_empty():
         return nothing(_NO_PREVIOUS)
     same = both.filter(pl.col("n") == pl.col("n_before"), pl.col("n") > 0)
-    return Found(same.height, _day(same.filter(pl.col("hash") != pl.col("hash_before"))))
+    changes = pl.col("hash") != pl.col("hash_before")
+    days = _counted(same, pl.lit(1), changes.cast(pl.Int64))
+    return Found(same.height, _day(same.filter(changes)), days=days, looked=_looked(days))
 
 
 @run_check("D03", "Capture lost since the previous run",
@@ -58,8 +70,10 @@ def capture_lost(run: RunData, _params: Params) -> Found:
     both = common_days(run)
     if both.is_empty():
         return nothing(_NO_PREVIOUS)
-    drop = int(both["n_before"].sum()) - int(both["n"].sum())
-    return Found(int(both["expected"].sum()), failed=max(0, drop))
+    days = _counted(both, pl.col("expected"), pl.col("n_before") - pl.col("n"))
+    drops = days.group_by("station_idx").agg(pl.col("failed").sum().alias("lost"))
+    rows = drops.filter(pl.col("lost") > 0).sort("lost", "station_idx", descending=[True, False])
+    return Found(int(both["expected"].sum()), rows, days=days, looked=_looked(days))
 
 
 @run_check("D04", "Checks that got worse since the previous run",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
-from runner.quality.grid import POLLUTANTS, StationData, month, month_text, utc
+from runner.quality.grid import POLLUTANTS, StationData, failed_by_day, month, month_text, utc
 
 _DAY_H = 24
 _SPIKE_WINDOW_H = 7
@@ -55,8 +55,11 @@ def flat_lines(data: StationData, params: Params) -> Found:
         if data.hours[name].count()
     ]
     found = pl.concat(runs)
-    flat = found.select(pl.int_ranges("start", pl.col("start") + pl.col("hours")).explode())
-    return Found(evaluated, found.with_columns(utc("start")), flat.to_series().n_unique())
+    flat = found.select(pl.int_ranges("start", pl.col("start") + pl.col("hours")).alias("hour"))
+    days = failed_by_day(data, flat.explode("hour").unique())
+    return Found(
+        evaluated, found.with_columns(utc("start")), float(days["failed"].sum()), days=days
+    )
 
 
 @station_check("T02", "Spikes: far from the hours around, and back again",

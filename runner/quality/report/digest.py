@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core.causes import cause_words
 from runner.core.text import counted, harmless
+from runner.core.verdict import blamed_words
 from runner.quality.report.words import share
 
 MOST_LINES = 20
@@ -24,7 +25,10 @@ def digest(document: Mapping[str, Any]) -> str:
         document: quality.json.
     """
     counts, gaps, window = document["counts"], document["gaps"], document["window"]
-    checks = ", ".join(f"{counts['checks'][name]} {name}" for name in (*_ORDER, "pass", "skip"))
+    checks = ", ".join(
+        f"{counts['checks'][name]} {name.replace('_', ' ')}"
+        for name in (*_ORDER, "pass", "not_evaluated")
+    )
     missing = cause_words(gaps["hours_missing"])
     lines = [
         f"# Quality: {document['status'].upper()}",
@@ -60,7 +64,8 @@ def _check(one: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if one["status"] == "error":
         amount = "the check broke"
     line = f"- **{one['status']}** {one['id']} {plain(one['title'])}: {amount}"
-    return f"{line} ({shown})" if shown else line
+    blamed = blamed_words(one["n_stations"])
+    return f"{line} ({f'{blamed}: ' * bool(blamed)}{shown})" if shown else line
 
 
 def plain(text: str) -> str:

@@ -21,8 +21,9 @@ from runner.quality.files import (
     SCHEMA_VERSIONS,
     read_readings,
     read_spreadsheet_safe,
+    up_to_date,
 )
-from runner.quality.grid import HOUR, POLLUTANTS, numeric, usable, utc
+from runner.quality.grid import HOUR, POLLUTANTS, first_and_last_day, numeric, usable, utc
 
 _HOUR_MS = 3_600_000
 _WORST_FIRST = ("fail", "warn", "pass")
@@ -58,13 +59,8 @@ class RunFiles:
             ) from None
         version = document.get("schema_version") if isinstance(document, dict) else None
         if version not in SCHEMA_VERSIONS:
-            raise ConfigError(f"{path} is no quality.json of version 1 or 2")
-        if version == 1 and "gaps" in document:
-            missing = document["gaps"]["hours_missing"]
-            document["gaps"]["hours_missing"] = {
-                OLD_CAUSES.get(cause, cause): hours for cause, hours in missing.items()
-            }
-        return cls(path.parent, document)
+            raise ConfigError(f"{path} is no quality.json of version 1, 2 or 3")
+        return cls(path.parent, up_to_date(document))
 
     @cached_property
     def attributions(self) -> Sequence[Mapping[str, Any]]:
@@ -259,30 +255,18 @@ class RunFiles:
 
     def _days_of(self, rows: pl.DataFrame, check: Mapping[str, Any]) -> pl.DataFrame:
         """Return the local days of the rows of a check, at the stations that it blames."""
-        types = rows.schema
-        if "station_idx" not in types:
+        if "station_idx" not in rows.columns or "month" in rows.columns:  # no day is to blame
             return pl.DataFrame(schema=_FLAGS)
-        offset = pl.duration(hours=self.offset_h)
-        if types.get("day") == pl.Date:
-            first = last = pl.col("day")
-        elif isinstance(types.get("start"), pl.Datetime) and "hours" in types:
-            start = pl.col("start") + offset
-            first, last = (
-                start.dt.date(),
-                (start + pl.duration(hours=pl.col("hours") - 1)).dt.date(),
-            )
-        elif isinstance(types.get("ts"), pl.Datetime):
-            first = last = (pl.col("ts") + offset).dt.date()
-        else:
-            return pl.DataFrame(schema=_FLAGS)
-        blamed = pl.col("station_idx").is_in(list(check["stations"]))
+        days = first_and_last_day(rows, self.offset_h)
         return (
-            rows.filter(blamed)
-            .select(
-                pl.col("station_idx").cast(pl.Int64),
-                pl.date_ranges(first, last).alias("day"),
+            rows.select(pl.col("station_idx").cast(pl.Int64))
+            .with_columns(
+                pl.date_ranges(days["first"].cast(pl.Date), days["last"].cast(pl.Date)).alias(
+                    "day"
+                ),
                 pl.lit(check["id"]).alias("check"),
             )
+            .filter(pl.col("station_idx").is_in(list(check["stations"])))
             .explode("day")
             .drop_nulls()
         )

@@ -49,7 +49,7 @@ BADGES = {
     "error": Badge("✗", "Broke", "fail"),
     "warn": Badge("!", "Warn", "warn"),
     "pass": Badge("✓", "Pass", "pass"),
-    "skip": Badge("—", "Skip", "skip"),
+    "not_evaluated": Badge("—", "Not evaluated", "skip"),
 }
 
 

@@ -110,7 +110,14 @@ def test_a_station_is_named_by_its_file_in_whatever_run(tmp_path: Path) -> None:
     for page in (StationPage.of(None, file), StationPage.of(str(tmp_path), str(file))):
         assert (page.run.directory, page.station_idx) == (run.directory, 8767)
     assert StationPage.of(tmp_path).station_idx == run.stations[0]["station_idx"]
-    assert json.loads(file.read_text("utf-8")) == run.station(8767)
+    kept = json.loads(file.read_text("utf-8"))
+    judged = kept.pop("judged")
+    assert kept == run.station(8767)
+    assert judged["V01"]["status"] == "pass"
+    assert judged["E01"] == {
+        "status": "not_evaluated", "n_failed": 0, "n_evaluated": 0, "share": None, "month": None,
+        "message": "no daily file is named in quality.external",
+    }  # fmt: skip
     for broken in ("", "[]", '{"station_idx": "x"}'):
         file.write_text(broken)
         with pytest.raises(ConfigError, match=r"quality/stations/8767\.json"):
@@ -155,7 +162,7 @@ def test_the_newest_run_is_the_one_with_the_latest_name(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 3}', "\xff"])
+@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 4}', "\xff"])
 def test_a_directory_without_a_verdict_is_refused_in_words(tmp_path: Path, content: str) -> None:
     with pytest.raises(ConfigError):
         open_run(tmp_path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.core.causes import CAUSE_WORDS
 from runner.core.text import counted, shortened
+from runner.core.verdict import blamed_words
 from runner.quality.catalogue import ADVICE
 from runner.quality.report.html import Markup, show, words
 from runner.quality.report.run_files import RunFiles
@@ -37,7 +38,7 @@ def checks(run: RunFiles) -> Markup:
         run=run,
         bad=bad,
         good=[_row(run, item) for item in listed if item["status"] == "pass"],
-        idle=[item for item in listed if item["status"] == "skip"],
+        idle=[item for item in listed if item["status"] == "not_evaluated"],
         compared=_compared(run),
     )
 
@@ -48,6 +49,7 @@ def _row(run: RunFiles, item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **item,
         "found": observed(item),
+        "blamed": blamed_words(item["n_stations"]),
         "warns": bound(item, "warn") or "never",
         "fails": bound(item, "fail") or "never",
         "before": _before(item),
@@ -121,12 +123,15 @@ def observed(check: Mapping[str, Any]) -> tuple[str, str]:
     """Return what was observed, `22 gaps` or a share, and the share beside it if that says more."""
     if check["status"] == "error":
         return "the check broke", ""
-    if check["status"] == "skip":
-        return "nothing to look at", ""
+    if check["status"] == "not_evaluated":
+        return "not evaluated", ""
     if check["direction"] == "min":
         return share(check["observed"]), ""
-    of_all = check["n_evaluated"] > 1 and check["n_failed"]
-    return counted(check["n_failed"], check["unit"]), share(check["share"]) if of_all else ""
+    worst = check["worst"] or check
+    month = f" of {month_name(worst['month'])}" if worst.get("month") else ""
+    of_all = worst["n_evaluated"] > 1 and check["n_failed"]
+    beside = f"{share(worst['share'])}{month}" if of_all else ""
+    return counted(check["n_failed"], check["unit"]), beside
 
 
 def bound(check: Mapping[str, Any], name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.core.text import counted
+from runner.core.verdict import blamed_words
 from runner.quality.report.attribution import flaws, notice, scale_in_words
 from runner.quality.report.html import Markup, show
 from runner.quality.report.run_files import RunFiles
@@ -84,8 +85,8 @@ def _counts(document: Mapping[str, Any]) -> str:
         f"{checks['warn']} warn",
         f"{checks['pass']} pass",
     ]
-    skipped = f"; {checks['skip']} had nothing to look at" if checks["skip"] else ""
-    return ", ".join(counts_shown) + skipped
+    idle = checks["not_evaluated"]
+    return ", ".join(counts_shown) + (f"; {idle} not evaluated" if idle else "")
 
 
 def _reasons(run: RunFiles) -> list[dict[str, Any]]:
@@ -96,6 +97,7 @@ def _reasons(run: RunFiles) -> list[dict[str, Any]]:
         {
             **item,
             "found": observed(item),
+            "blamed": blamed_words(item["n_stations"]),
             "word": (word := "fail" if item["status"] == "fail" else "warn"),
             "bound": bound(item, word),
             "when": when(item, run.offset_h),
