@@ -32,8 +32,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "promise"))
 @pytest.fixture(scope="session")
 def mongo_uri() -> Iterator[str]:
     """The URI of a real mongod of this session's own, reachable by nobody else."""
-    from runner.store.embedded import embedded
-    from runner.store.embedded_server import SERVER_LOCK, try_lock
+    from runner.store.embedded import SERVER_LOCK, embedded, try_lock
 
     with tempfile.TemporaryDirectory(prefix="airq-tests-") as place:
         data_dir = Path(place, "mongodb")

@@ -1,10 +1,17 @@
 """The embedded MongoDB: a real mongod on demand, for machines without a server of their own.
 
 The data directory stands for the server: processes that name the same one share one mongod, the
-first starts it, and it ends when the last has left. Should it end sooner, whatever killed it, one
-of them starts it again at the same address. It listens on a unix socket in a directory that only
-its user can enter. `runner.store.embedded_server` ends it and explains the locks that make this
-safe against every process being killed at any moment.
+first starts it, and it ends when the last has left. It listens on a unix socket in a directory that
+only its user can enter. Two lock files in the data directory say everything there is to agree on;
+the kernel releases them when their holder ends, whatever ended it:
+
+    users.lock   shared: every process that uses the server, while it does
+                 exclusive: the guardian (`runner.store.embedded_server`), while it stops mongod
+    server.lock  exclusive: whoever starts the server, the guardian, and mongod, which inherits it;
+                 free means that there is none
+
+A server that is killed while in use is not started again: its users wait for the database, then
+end, resumable. The next one who comes starts it.
 """
 
 from __future__ import annotations
@@ -14,11 +21,11 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,30 +35,25 @@ from urllib.parse import quote
 
 import structlog
 
-from runner.core.errors import ConfigError, RunnerError, StoreUnavailableError
+from runner.core.errors import ConfigError, StoreUnavailableError
 from runner.process import secrets
 from runner.store import embedded_server
-from runner.store.embedded_server import (
-    NEVER_ANSWERED,
-    SERVER_LOCK,
-    START_LOCK,
-    STATE_NAME,
-    USERS_LOCK,
-    answers,
-    remove_socket,
-    try_lock,
-)
+from runner.store.embedded_server import remove_socket
 
+USERS_LOCK = "users.lock"
+SERVER_LOCK = "server.lock"
+STATE_NAME = "server.json"
+"""The file that says where the server is, or will be."""
+NEVER_ANSWERED = "first_start"
+"""Made before mongod makes its first files, and removed once it has answered."""
 LOG_NAME = "mongod.log"
 """mongod's own log, in the data directory."""
 LARGEST_LOG = 20_000_000
 """Bytes from which the log is put aside (as mongod.log.1) at the next start."""
 
-_OURS = frozenset({NEVER_ANSWERED, START_LOCK, USERS_LOCK, SERVER_LOCK, STATE_NAME})
+_OURS = frozenset({NEVER_ANSWERED, USERS_LOCK, SERVER_LOCK, STATE_NAME})
 _POLL_S = 0.05
-_WATCH_S = 0.2
-RESTARTS = 5
-"""How often each of its users starts a server again that ended while in use."""
+_ANSWER_LIMIT_S = 1.0
 _LONGEST_SOCKET_PATH = 107
 _LONGEST_REASON = 300
 _DEFAULT_PORT = 27017
@@ -66,6 +68,17 @@ class _Server:
 
     socket: str
     port: int | None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it listens at its socket; mongod does so once it is ready for work."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_ANSWER_LIMIT_S)
+            try:
+                probe.connect(self.socket)
+            except OSError:
+                return False
+        return True
 
 
 @contextmanager
@@ -86,7 +99,7 @@ def embedded(
         start_timeout_s: seconds within which the server has to answer.
 
     Yields:
-        The URI of the server, which lives at least until the block ends.
+        The URI of the server, which lives until the block ends, unless it is killed.
 
     Raises:
         ConfigError: there is no mongod, or the data directory cannot be meant.
@@ -97,9 +110,8 @@ def embedded(
     with ExitStack() as use:
         try:
             place = _private_directory(data_dir)
-            with _locked(place / START_LOCK, fcntl.LOCK_EX, deadline):
-                use.enter_context(_locked(place / USERS_LOCK, fcntl.LOCK_SH, deadline))
-                server = _serve(place, port, binary, deadline)
+            use.enter_context(_using(place, deadline))
+            server = _serve(place, port, binary, deadline)
         except OSError as error:
             raise StoreUnavailableError(
                 f"the embedded MongoDB cannot use {data_dir}: {error.strerror or error}",
@@ -107,50 +119,25 @@ def embedded(
             ) from None
         elapsed_ms = round((time.monotonic() - started_at) * 1000)
         log.debug("mongod.joined", data_dir=str(place), elapsed_ms=elapsed_ms)
-        use.enter_context(_kept_running(place, server, binary, start_timeout_s))
         yield f"mongodb://{quote(server.socket, safe='')}/?directConnection=true"
 
 
-@contextmanager
-def _kept_running(
-    place: Path, server: _Server, binary: Path | None, start_timeout_s: float
-) -> Iterator[None]:
-    """Start the server again if it ends within the block."""
-    over = threading.Event()
+def try_lock(path: Path, mode: int = fcntl.LOCK_EX) -> int | None:
+    """Return a descriptor that holds the lock, not inherited by children; None if it is taken.
 
-    def watch() -> None:
-        for _start in range(RESTARTS):
-            try:
-                while _is_running(place):
-                    if over.wait(_WATCH_S):
-                        return
-                deadline = time.monotonic() + start_timeout_s
-                with _locked(place / START_LOCK, fcntl.LOCK_EX, deadline):
-                    again = _serve(place, server.port, binary, deadline)
-            except (OSError, RunnerError) as error:
-                log.warning("mongod.not_restarted", data_dir=str(place), error=str(error))
-            else:
-                log.warning("mongod.restarted", data_dir=str(place))
-                if again.socket != server.socket:
-                    return  # its directory was taken by somebody else: nobody here can follow
-            if over.wait(_WATCH_S):
-                return
-
-    watcher = threading.Thread(target=watch, name="mongod", daemon=True)
-    watcher.start()
+    Raises:
+        OSError: the file cannot be opened, or its filesystem has no locks.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-
-
-def _is_running(place: Path) -> bool:
-    lock = try_lock(place / SERVER_LOCK, fcntl.LOCK_SH)
-    if lock is None:
-        return True
-    os.close(lock)
-    return False
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def find_mongod(configured: Path | None) -> Path:
@@ -207,7 +194,7 @@ def _private_directory(data_dir: Path) -> Path:
             hint="Run as that user, or choose another directory",
         )
     names = {path.name for path in place.iterdir() if not path.name.startswith((".", "lost+found"))}
-    if names and not names & {"WiredTiger", START_LOCK}:
+    if names and not names & {"WiredTiger", USERS_LOCK}:
         raise ConfigError(
             f"mongo.embedded.data_dir: {place} holds other things ({min(names)}, …)",
             hint="Choose an empty directory, one that does not exist yet, or one mongod has made",
@@ -218,12 +205,12 @@ def _private_directory(data_dir: Path) -> Path:
 
 
 @contextmanager
-def _locked(path: Path, mode: int, deadline: float) -> Iterator[None]:
-    while (descriptor := try_lock(path, mode)) is None:
+def _using(place: Path, deadline: float) -> Iterator[None]:
+    """Keep the server from being stopped until the block ends."""
+    while (descriptor := try_lock(place / USERS_LOCK, fcntl.LOCK_SH)) is None:
         if time.monotonic() > deadline:
             raise StoreUnavailableError(
-                f"the embedded MongoDB in {path.parent} is being started or stopped by another "
-                "process, and this did not end in time",
+                f"the embedded MongoDB in {place} is being stopped, and this did not end in time",
                 hint=f"Try again, {_ELSE}",
             )
         time.sleep(_POLL_S)
@@ -234,7 +221,7 @@ def _locked(path: Path, mode: int, deadline: float) -> Iterator[None]:
 
 
 def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) -> _Server:
-    """Return the running server, started if there is none; start.lock is held."""
+    """Return the running server, started if there is none."""
     log_path = place / LOG_NAME
     log_start: int | None = None
     while True:
@@ -248,11 +235,12 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
             finally:
                 os.close(lock)
         server = _noted(place)
-        if server is not None and answers(Path(server.socket)):
+        if server is not None and server.answers:
             break
         if time.monotonic() > deadline:
             raise _unavailable("did not answer in time", place, log_start or 0)
         time.sleep(_POLL_S)
+    (place / NEVER_ANSWERED).unlink(missing_ok=True)  # now somebody may store something
     if log_start is not None:
         log.info("mongod.started", data_dir=str(place), port=server.port)
     if port not in (None, server.port):
@@ -267,9 +255,12 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
 def _start(place: Path, port: int | None, binary: Path | None, server_lock: int) -> None:
     mongod = find_mongod(binary)
     _clear_a_first_start(place)
-    socket_path = _earlier_socket_path(place, port) or _new_socket_path(port or _DEFAULT_PORT)
-    (place / STATE_NAME).unlink(missing_ok=True)
-    state = json.dumps(asdict(_Server(str(socket_path), port)))
+    if before := _noted(place):
+        remove_socket(Path(before.socket))  # left by a guardian that was killed
+    socket_path = _new_socket_path(port or _DEFAULT_PORT)
+    state = place / STATE_NAME
+    state.touch(mode=0o600)
+    state.write_text(json.dumps(asdict(_Server(str(socket_path), port))), encoding="utf-8")
     command = [str(mongod), "--dbpath", str(place), "--quiet"]
     command += ["--bind_ip", "127.0.0.1" if port else str(socket_path)]
     command += ["--port", str(port or _DEFAULT_PORT), "--unixSocketPrefix", str(socket_path.parent)]
@@ -281,12 +272,12 @@ def _start(place: Path, port: int | None, binary: Path | None, server_lock: int)
         "0.25",
     ]
     command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-    supervisor = [sys.executable, "-I", "-S", embedded_server.__file__]
+    guardian = [sys.executable, "-I", "-S", embedded_server.__file__, str(place / USERS_LOCK)]
     kept = {name: value for name, value in os.environ.items() if name not in secrets.NAMES}
     output = os.open(place / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         subprocess.run(  # noqa: S603 - our own command line
-            [*supervisor, str(place), state, str(socket_path), str(server_lock), *command],
+            [*guardian, str(server_lock), str(socket_path), *command],
             check=False,  # its failure shows as a free server.lock and in the log
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -314,20 +305,6 @@ def _clear_a_first_start(place: Path) -> None:
                 continue
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         log.info("mongod.first_start_again", data_dir=str(place))
-
-
-def _earlier_socket_path(place: Path, port: int | None) -> Path | None:
-    """Return where the server listened before, for those who use it still; None if it cannot.
-
-    What a supervisor that was killed left there is removed.
-    """
-    before = _noted(place)
-    if before is None:
-        return None
-    path = Path(before.socket)
-    remove_socket(path)
-    is_free = not os.path.lexists(path.parent) or path.parent.lstat().st_uid == os.geteuid()
-    return path if before.port == port and is_free else None
 
 
 def _new_socket_path(port: int) -> Path:

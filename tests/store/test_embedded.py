@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,12 +22,13 @@ from pymongo import MongoClient
 
 from runner.core.errors import ConfigError, StoreUnavailableError
 from runner.store import embedded as module
-from runner.store.embedded import LOG_NAME, embedded, find_mongod
-from runner.store.embedded_server import (
+from runner.store.embedded import (
+    LOG_NAME,
     NEVER_ANSWERED,
     SERVER_LOCK,
-    START_LOCK,
     USERS_LOCK,
+    embedded,
+    find_mongod,
     try_lock,
 )
 
@@ -126,7 +126,7 @@ def parent(pid: int) -> int:
 
 
 def processes_naming(place: Path) -> list[int]:
-    """Every process that has the directory in its command line: supervisors and mongods."""
+    """Every process that has the directory in its command line: guardians and mongods."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -181,12 +181,12 @@ def test_the_server_stops_when_the_last_user_leaves_and_not_before(start: Start)
     first, second = start(), start()
     mongod = first.mongod()
     assert second.mongod() == mongod
-    supervisor = parent(mongod)
+    guardian = parent(mongod)
     first.leave()
     time.sleep(1)
     assert runs(mongod)
     second.leave()
-    eventually(lambda: not runs(mongod) and not runs(supervisor))
+    eventually(lambda: not runs(mongod) and not runs(guardian))
 
 
 def test_one_process_may_use_it_several_times_at_once(data_dir: Path) -> None:
@@ -268,7 +268,7 @@ def test_the_files_of_a_server_that_had_answered_are_never_removed(
     assert (data_dir / "mine.wt").read_bytes() == b"precious"
 
 
-def test_a_killed_supervisor_takes_mongod_along_and_the_next_start_works(start: Start) -> None:
+def test_a_killed_guardian_takes_mongod_along_and_the_next_start_works(start: Start) -> None:
     user = start()
     mongod = user.mongod()
     os.kill(parent(mongod), signal.SIGKILL)
@@ -276,53 +276,32 @@ def test_a_killed_supervisor_takes_mongod_along_and_the_next_start_works(start: 
     assert runs(start().mongod())
 
 
-def test_mongod_killed_in_use_comes_back_with_its_data(data_dir: Path) -> None:
-    with embedded(data_dir) as uri, client_of(uri) as client:
-        hours = client.test.hours
-        hours.insert_one({"_id": 1})
-        client.admin.command("fsync")
-        before = client.admin.command("serverStatus")["pid"]
-        os.kill(before, signal.SIGKILL)
-        eventually(lambda: not runs(before))
-        eventually(lambda: answered(client))
-        assert hours.count_documents({}) == 1
-        assert client.admin.command("serverStatus")["pid"] != before
-
-
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_a_supervisor_killed_in_use_comes_back_where_its_users_look_for_it(
-    data_dir: Path, signum: int
+@pytest.mark.parametrize("whose", [lambda pid: pid, parent], ids=["mongod", "guardian"])
+def test_a_server_killed_in_use_is_started_by_the_next_who_comes_and_nobody_is_left(
+    start: Start, data_dir: Path, whose: Callable[[int], int]
 ) -> None:
-    with embedded(data_dir) as uri, embedded(data_dir) as other, client_of(uri) as client:
+    with embedded(data_dir) as uri, client_of(uri) as client:
         client.test.hours.insert_one({"_id": 1})
         client.admin.command("fsync")  # as the product's writes, which are journaled
         before = client.admin.command("serverStatus")["pid"]
-        os.kill(parent(before), signum)
+        os.kill(whose(before), signal.SIGKILL)
         eventually(lambda: not runs(before))
-        eventually(lambda: answered(client))
-        assert client.test.hours.count_documents({}) == 1
-        with client_of(other) as second:
-            assert answered(second)
-    eventually(lambda: not processes_naming(data_dir))
+        with embedded(data_dir) as again, client_of(again) as second:
+            assert second.test.hours.count_documents({"_id": 1}) == 1
+            assert start().mongod() == second.admin.command("serverStatus")["pid"]
+        assert len(processes_naming(data_dir)) == 2  # a mongod and its guardian
 
 
-def test_a_supervisor_killed_at_any_moment_leaves_no_second_server_and_no_socket(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sockets = tmp_path / "tmp"
-    sockets.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
+def test_the_socket_that_a_killed_guardian_left_is_removed_by_the_next(data_dir: Path) -> None:
     with embedded(data_dir) as uri, client_of(uri) as client:
-        for wait_s in (0.0, 0.1, 0.3):
-            eventually(lambda: answered(client))
-            mongod = client.admin.command("serverStatus")["pid"]
-            time.sleep(wait_s)
-            os.kill(parent(mongod), signal.SIGKILL)
-            eventually(lambda: not runs(mongod))  # noqa: B023 - called at once
-        eventually(lambda: answered(client))
-        assert len(processes_naming(data_dir)) == 2  # a mongod and its supervisor
-    eventually(lambda: not processes_naming(data_dir))
-    assert list(sockets.iterdir()) == []
+        mongod = client.admin.command("serverStatus")["pid"]
+        os.kill(parent(mongod), signal.SIGKILL)
+        eventually(lambda: not runs(mongod))
+    assert socket_of(uri).exists()
+    with embedded(data_dir) as again:
+        assert socket_of(again).exists()
+        assert not socket_of(uri).parent.exists()
+    eventually(lambda: not socket_of(again).parent.exists())
 
 
 def answered(client: MongoClient[dict[str, Any]]) -> bool:
@@ -335,17 +314,7 @@ def answered(client: MongoClient[dict[str, Any]]) -> bool:
     return True
 
 
-def test_a_socket_that_disappears_comes_back(data_dir: Path) -> None:
-    with embedded(data_dir) as uri:
-        path = socket_of(uri)
-        path.unlink()
-        path.parent.rmdir()
-        eventually(path.exists)
-        with embedded(data_dir) as again, client_of(again) as client:
-            eventually(lambda: answered(client))
-
-
-def test_a_supervisor_told_to_end_stops_mongod_cleanly(start: Start, data_dir: Path) -> None:
+def test_a_guardian_told_to_end_stops_mongod_cleanly(start: Start, data_dir: Path) -> None:
     mongod = start().mongod()
     os.kill(parent(mongod), signal.SIGTERM)
     eventually(lambda: not runs(mongod))
@@ -502,13 +471,13 @@ def is_free(lock: Path) -> bool:
     return descriptor is not None
 
 
-def test_waiting_for_another_starter_ends_in_time(data_dir: Path) -> None:
+def test_waiting_for_a_server_that_is_stopped_ends_in_time(data_dir: Path) -> None:
     data_dir.mkdir(mode=0o700)
-    held = try_lock(data_dir / START_LOCK)
+    held = try_lock(data_dir / USERS_LOCK)
     assert held is not None
     try:
         with (
-            pytest.raises(StoreUnavailableError, match="started or stopped by another process"),
+            pytest.raises(StoreUnavailableError, match="is being stopped"),
             embedded(data_dir, start_timeout_s=0.2),
         ):
             pass
@@ -537,9 +506,9 @@ def test_shared_locks_admit_others_and_exclusive_ones_do_not(tmp_path: Path) -> 
 
 
 def test_a_lock_file_is_never_a_link_elsewhere(tmp_path: Path) -> None:
-    (tmp_path / START_LOCK).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / USERS_LOCK).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
-        try_lock(tmp_path / START_LOCK)
+        try_lock(tmp_path / USERS_LOCK)
     assert not (tmp_path / "elsewhere").exists()
 
 
