@@ -267,7 +267,7 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
     """Return what quality.json says of the run. The fingerprint is of the question asked."""
     import polars as pl  # noqa: PLC0415 - heavy
 
-    from runner.quality.document import STATIONS, Identity  # noqa: PLC0415 - brings polars
+    from runner.quality.document import ACCEPTED, STATIONS, Identity  # noqa: PLC0415 - brings polars
 
     backfill, source = job.config.backfill, job.config.source
     named = (backfill.start_date, backfill.end_date, backfill.years, backfill.days)
@@ -303,6 +303,8 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         refetch_command=job.redact(
             _fetch(job, f"stations.ids=[{STATIONS}]", "backfill.mode=refetch")
         ),
+        accept_command=job.redact(job.command("job=validate", f"quality.accepted=[{ACCEPTED}]")),
+        active_command=job.redact(job.command("job=validate", "quality.expected=active")),
         can_replace=_can_replace(job, store),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -28,6 +28,12 @@ _FOR_A_PERSON = ("accuracy", "validity", "consistency")
 """Dimensions of quality that no further run mends."""
 STATIONS = "STATIONS"
 """Stands in a command for the numbers of stations, with commas."""
+ACCEPTED = "ACCEPTED"
+"""Stands in a command for the entries of quality.accepted."""
+_MOST_ACCEPTED = 5
+"""Stations of a finding up to which each has an entry of its own; above, one is for all."""
+_FOR_DAYS = 365
+"""Days for which an acceptance is proposed."""
 _MOST_LOOKS, _MOST_PAGES = 3, 3
 _ENOUGH = 0.75
 """Capture that a mean needs by US EPA's rule."""
@@ -57,6 +63,8 @@ class Identity:
         report_command: makes the pages of the stations whose numbers stand in place of STATIONS.
         gaps_command: asks again for hours that are lost, unknown or not asked for.
         refetch_command: asks again for all hours of the stations that stand in place of STATIONS.
+        accept_command: judges again with the acceptances that stand in place of ACCEPTED.
+        active_command: judges again the hours from a station's first to its last reading.
         can_replace: whether the collection can replace a stored document.
     """
 
@@ -76,6 +84,8 @@ class Identity:
     dedupe_refused: str = ""
     gaps_command: str = ""
     refetch_command: str = ""
+    accept_command: str = ""
+    active_command: str = ""
     can_replace: bool = True
     report_command: str = f"python -m runner job=report 'stations.ids=[{STATIONS}]'"
 
@@ -160,7 +170,7 @@ def document(
             "rejected_by_reason": _rejected_by_reason(stations),
         },
         "external": inspected.external.to_dicts(),
-        "actions": actions(identity, stations, results),
+        "actions": actions(identity, scope, policy, stations, results),
         "compare": _compare(identity, inspected, previous),
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
         "versions": dict(identity.versions),
@@ -204,50 +214,77 @@ def _stations(stations: pl.DataFrame, results: Iterable[CheckResult]) -> list[di
 
 
 def actions(
-    identity: Identity, stations: pl.DataFrame, results: Mapping[str, CheckResult]
+    identity: Identity,
+    scope: Scope,
+    policy: Policy,
+    stations: pl.DataFrame,
+    results: Mapping[str, CheckResult],
 ) -> list[dict[str, Any]]:
     """Return what to do next, the most useful first; commands are exact."""
-    made: list[dict[str, Any]] = []
-
-    def add(kind: str, text: str, command: str = "", ids: Iterable[int] = ()) -> None:
-        made.append({"kind": kind, "text": text, "command": command or None, "stations": [*ids]})
-
-    failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
-    if failed and identity.retry_command:
-        words = f"{counted(len(failed), 'stations')} failed: try again"
-        add("retry", words, identity.retry_command, failed)
-    still_open = stations.with_columns(open_h=pl.col("not_asked_h") - pl.col("settled_h"))
-    unfetched = still_open.filter(
-        pl.col("open_h") > 0, pl.col("checkpoint").ne_missing(pl.lit("failed"))
-    )
-    if unfetched.height and identity.resume_command:
-        hours = int(unfetched["open_h"].sum())
-        words = f"{counted(hours, 'station-hours')} not fetched yet: go on"
-        add("resume", words, identity.resume_command, unfetched["station_idx"].to_list())
-    for kind, text, command, ids in (_gaps(identity, stations), _standing(identity, stations)):
-        if ids:
-            add(kind, text, command, ids)
+    steps = [
+        *_to_fetch(identity, stations),
+        *([_gaps(identity, stations)] if identity.gaps_command else []),
+        _standing(identity, stations),
+    ]
     if "K01" in results and results["K01"].status is Status.FAIL:
-        add(*_doubles(identity), results["K01"].stations)
+        steps.append((*_doubles(identity), [*results["K01"].stations]))
     for result in _to_look_at(results):
         shown = result.stations[:_MOST_PAGES]
         command = identity.report_command.replace(STATIONS, ",".join(map(str, shown)))
         title = result.check.title.partition(":")[0]
         words = f"see every hour of the stations that {result.check.id} blames ({title})"
-        add("look", words, command, result.stations)
+        steps.append(("look", words, command, [*result.stations]))
+    if not scope.active and identity.active_command:
+        late = _late(stations, results)
+        words = "began after the range did, or ended before it: judge the hours between alone"
+        words = f"{counted(len(late), 'stations')} {words}"
+        steps.append(("active", words, identity.active_command, late))
+    made = [
+        {"kind": kind, "text": text, "command": command or None, "stations": ids}
+        for kind, text, command, ids in steps
+        if ids
+    ]
+    failing = [result for result in results.values() if result.status is Status.FAIL]
+    if failing and identity.accept_command:
+        named = ", ".join(result.check.id for result in failing)
+        made.append({
+            "kind": "accept",
+            "text": f"what fails is known ({named}): accept it, with your reason",
+            "command": _accepting(identity, scope, policy, failing),
+            "stations": [*dict.fromkeys(idx for one in failing for idx in _failing_at(one))],
+        })  # fmt: skip
     if int(stations["rejected_h"].sum()):
-        add("rejects", "hours whose record was refused: see why", identity.rejects_command)
+        text = "hours whose record was refused: see why"
+        made.append({"kind": "rejects", "text": text, "command": identity.rejects_command,
+                     "stations": []})  # fmt: skip
     quiet = stations.filter(pl.col("empty_h") > LONG_GAP_H, pl.col("not_asked_h") == 0)
     if quiet.height:
-        add(
-            "none",
-            "the source had nothing for some hours: to fetch them again brings nothing",
-            ids=quiet["station_idx"].to_list(),
-        )
+        text = "the source had nothing for some hours: to fetch them again brings nothing"
+        made.append({"kind": "none", "text": text, "command": None,
+                     "stations": quiet["station_idx"].to_list()})  # fmt: skip
     return made
 
 
-def _gaps(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, list[int]]:
+_Step = tuple[str, str, str, list[int]]
+"""A kind of step, its text, its command (empty if there is none), and stations."""
+
+
+def _to_fetch(identity: Identity, stations: pl.DataFrame) -> Iterator[_Step]:
+    """Yield what to do about stations that failed or have hours nobody asked for yet."""
+    failed = stations.filter(pl.col("checkpoint") == "failed")["station_idx"].to_list()
+    if identity.retry_command:
+        words = f"{counted(len(failed), 'stations')} failed: try again"
+        yield "retry", words, identity.retry_command, failed
+    still_open = stations.with_columns(open_h=pl.col("not_asked_h") - pl.col("settled_h"))
+    unfetched = still_open.filter(
+        pl.col("open_h") > 0, pl.col("checkpoint").ne_missing(pl.lit("failed"))
+    )
+    if identity.resume_command:
+        words = f"{counted(int(unfetched['open_h'].sum()), 'station-hours')} not fetched yet: go on"
+        yield "resume", words, identity.resume_command, unfetched["station_idx"].to_list()
+
+
+def _gaps(identity: Identity, stations: pl.DataFrame) -> _Step:
     """Return what to do about hours that only backfill.mode=gaps asks for again."""
     kinds = {
         "lost_h": "lost",
@@ -258,10 +295,10 @@ def _gaps(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, li
     hours = ", ".join(f"{count:,} {words}" for count, words in found if count)
     ids = stations.filter(pl.sum_horizontal(*kinds) > 0)["station_idx"].to_list()
     text = f"station-hours without a reading, {hours}: ask the source for them"
-    return "gaps", text, identity.gaps_command, ids if identity.gaps_command else []
+    return "gaps", text, identity.gaps_command, ids
 
 
-def _standing(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str, list[int]]:
+def _standing(identity: Identity, stations: pl.DataFrame) -> _Step:
     """Return what to do about documents that stand in place of a reading."""
     ids = stations.filter(pl.col("standing_h") > 0)["station_idx"].to_list()
     hours = counted(int(stations["standing_h"].sum()), "station-hours")
@@ -273,6 +310,48 @@ def _standing(identity: Identity, stations: pl.DataFrame) -> tuple[str, str, str
     text += ": fetch the stations again, to replace it if the source has a reading"
     command = identity.refetch_command.replace(STATIONS, ",".join(map(str, ids)))
     return "refetch", text, command, ids
+
+
+def _late(stations: pl.DataFrame, results: Mapping[str, CheckResult]) -> list[int]:
+    """Return the stations that lack hours, but not between their first and last reading."""
+    blamed = {idx for id_ in ("C00", "C01") if id_ in results for idx in results[id_].stations}
+    instant = "%Y-%m-%dT%H:%M:%SZ"
+    first, last = (pl.col(name).str.to_datetime(instant) for name in ("first", "last"))
+    active = (last - first).dt.total_hours() + 1
+    return stations.filter(
+        pl.col("station_idx").is_in([*blamed]), pl.col("readings") >= _ENOUGH * active
+    )["station_idx"].to_list()
+
+
+def _failing_at(result: CheckResult) -> list[int]:
+    """Return the stations at which a check fails."""
+    return [idx for idx in result.stations if result.judged[idx].status is Status.FAIL]
+
+
+def _accepting(
+    identity: Identity, scope: Scope, policy: Policy, failing: Iterable[CheckResult]
+) -> str:
+    """Return the command that accepts what fails, besides what is accepted already."""
+    known: list[dict[str, object]] = [
+        {"check": one.check, "station": one.station, "from": one.from_, "to": one.to,
+         "until": one.until, "reason": json.dumps(one.reason, ensure_ascii=False)}
+        for one in policy.accepted
+    ]  # fmt: skip
+    until = policy.today + timedelta(days=_FOR_DAYS)
+    for result in failing:
+        ids: list[int | None] = [*_failing_at(result)]
+        if not 0 < len(ids) <= _MOST_ACCEPTED:
+            ids = [None]
+        for idx in ids:
+            first, last = result.period(idx, scope.offset_h)
+            known.append({"check": result.check.id, "station": idx, "from": first, "to": last,
+                          "until": until, "reason": "known"})  # fmt: skip
+    entries = (
+        "{" + ", ".join(f"{key}: {value}" for key, value in one.items() if value is not None) + "}"
+        for one in known
+    )
+    text = ", ".join(entries).replace("'", "'\"'\"'")  # the command has it in single quotes
+    return identity.accept_command.replace(ACCEPTED, text)
 
 
 def _doubles(identity: Identity) -> tuple[str, str, str]:

@@ -139,6 +139,8 @@ def _look(
             tally.judged[idx] = judge_station(check, piece, policy, idx, offset_h)
             tally.found += piece.count
         tally.keep(found.failures, policy.most_failures)
+        if check.level is Level.ROW and found.failures.height < found.count:
+            tally.was_cut = True
     except Exception as error:
         where = f" (station {station})" if station is not None else ""
         tally.error = f"{type(error).__name__}: {error}".partition("\n")[0][:300] + where

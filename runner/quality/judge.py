@@ -76,6 +76,7 @@ class Tally:
         judged: its results by station; None stands for the run as a whole.
         failures: rows that failed, at most as many as the policy keeps.
         kept: how many rows these are.
+        was_cut: whether there were more.
         found: how many failed, those accepted included.
         error: the exception that broke the check, in words; empty if none did.
         duration_s: time spent.
@@ -84,6 +85,7 @@ class Tally:
     judged: dict[int | None, Judged] = field(default_factory=dict)
     failures: list[pl.DataFrame] = field(default_factory=list)
     kept: int = 0
+    was_cut: bool = False
     found: float = 0
     error: str = ""
     duration_s: float = 0.0
@@ -91,6 +93,7 @@ class Tally:
     def keep(self, rows: pl.DataFrame, most: int) -> None:
         """Keep rows that failed, as long as there is room."""
         piece = rows.head(max(0, most - self.kept))
+        self.was_cut = self.was_cut or piece.height < rows.height
         if piece.height:
             self.kept += piece.height
             self.failures.append(piece)
@@ -163,6 +166,23 @@ class CheckResult:
             return None
         found = Counter(one.status for one in self.judged.values())
         return {str(one): found[one] for one in Status if one is not Status.ERROR}
+
+    def period(self, station_idx: int | None, offset_h: int) -> tuple[date | None, date | None]:
+        """Return the first and last local day of what was found; None if not all has a time.
+
+        Args:
+            station_idx: the station; None for all of them.
+            offset_h: hours that local time is ahead of UTC.
+        """
+        rows = self.tally.rows
+        if not rows.height or self.tally.was_cut:
+            return None, None
+        if station_idx is not None:
+            rows = rows.filter(pl.col("station_idx") == station_idx)
+        days = first_and_last_day(rows, offset_h).cast(pl.Date)
+        if days.null_count().sum_horizontal()[0]:
+            return None, None
+        return days["first"].min(), days["last"].max()  # type: ignore[return-value]  # dates
 
     def samples(self, most: int) -> list[dict[str, Any]]:
         """Return some rows that failed, of every station some."""

@@ -65,6 +65,8 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["quality.checks.C00.warn=40%"], "C00.warn=40%: it must not be below fail=50%"),
         (["quality.checks.K01.warn=1"], "K01.warn=1: it must not be above fail=0"),
         (["+quality.checks={C02: {fail: 5%}}"], "C02.warn=10%: it must not be above fail=5%"),
+        (["+quality.stations.8641.T02.warn=many"], "quality.stations.8641.T02.warn=many: write a"),
+        (["+quality.stations.8641={T02: {wran: 1}}"], "quality.stations.8641.T02.wran"),
         (["stations.ids=[true]"], "stations.ids[0]=true is not a whole number"),
         (["backfill.workers=true"], "backfill.workers=true is not a whole number"),
         (["rate_limit.delay_s=false"], "rate_limit.delay_s=false is not a number"),
@@ -267,6 +269,8 @@ def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path:
         "quality.checks.R01.fail=0.5%",  # a count and a share cannot be compared
         "quality.checks.K01.warn=0",
         "quality.checks.T01.params.pm25=2",
+        "+quality.stations.8641.T02.warn=1%",
+        "+quality.stations.hanoi={T02: {warn: 1%}, C04: {warn: never}}",
         "mongo.database=administration",
         "backfill.batch_size='24'",
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ def test_lost_readings_fail_the_gate_and_fail_on_decides(
     command = next(item["command"] for item in made["actions"] if item["kind"] == "gaps")
     assert "backfill.mode=gaps" in command
     assert "job=backfill" in command  # to check once more would bring nothing back
+    accept = next(item["command"] for item in made["actions"] if item["kind"] == "accept")
+    runner(*shlex.split(accept)[3:])  # as printed: what failed does no more
+    accepted = quality(runner)
+    assert accepted["exit_code"] == 0
+    known = {one["id"]: one["accepted"] for one in accepted["checks"] if one["accepted"]}
+    assert {"R04", "D01"} <= set(known)
+    assert {one["station_idx"] for found in known.values() for one in found} == {1584}
     runner("job=validate", *ASK, "quality.fail_on=never", "quality.compare=none")
     assert runner.last_json("outcome.json")["quality"]["status"] == "fail"
     runner(*ASK, "backfill.mode=gaps", "quality.compare=none")

@@ -159,6 +159,8 @@ class World:
                 versions={"runner": "0", "polars": pl.__version__},
                 resume_command="python -m runner",
                 retry_command="python -m runner job=retry",
+                accept_command="python -m runner job=validate 'quality.accepted=[ACCEPTED]'",
+                active_command="python -m runner job=validate quality.expected=active",
             ),
             fail_on=fail_on,
             ledger=run_ledger(self.outcome),
