@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 import uuid
@@ -15,6 +16,10 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pymongo.database import Database
+
+# The suite starts the product hundreds of times, which is not to compile it anew each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # `make test` draws the same examples on every machine, however slow: it is a promise, no search.
 # The search is `make fuzz`; what it finds becomes an @example.

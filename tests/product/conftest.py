@@ -1,6 +1,5 @@
 """Fixtures of the process tests."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,21 +7,21 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.product.product import PRIVATE, REPOSITORY, Runner
+from tests.product.forked import PYTHON
+from tests.product.product import Runner, without_private
 
 
 @pytest.fixture
 def runner(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Runner:
     """Run the product against the test's own database, with nothing of the developer's in it."""
-    clean = {name: value for name, value in os.environ.items() if name not in PRIVATE}
-    clean |= {
+    environment = {
+        **without_private(),
         "MONGO_URI": mongo_uri,
         "MONGO_DB": database.name,
-        "PYTHONPATH": str(REPOSITORY),
-        "PYTHONWARNINGS": "error",
+        **PYTHON,
         "NO_COLOR": "1",
     }
-    return Runner(tmp_path, clean)
+    return Runner(tmp_path, environment)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """The product as a person runs it: a real process, a real MongoDB, a real API on loopback."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +14,13 @@ from typing import Any
 
 from pymongo.database import Database
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.product import forked
+from tests.product.forked import REPOSITORY
+
 SHARED = REPOSITORY.parent / "shared"
 PRIVATE = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI", "MONGO_DB", "RUNNER_CONF_DIR")
 
+LONGEST_S = 240
 FAST = (
     "rate_limit=unlimited",
     "source.retry.backoff_s=0.02",
@@ -23,6 +28,15 @@ FAST = (
     "quality=off",
     "report=none",  # tests/product/test_report_process.py asks for it
 )
+
+
+def without_private() -> dict[str, str]:
+    """Return the environment without what a developer may have set for the product or Python."""
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if name not in PRIVATE and not name.startswith("PYTHON")
+    }
 
 
 @dataclass(frozen=True)
@@ -45,11 +59,17 @@ class Runner:
     def __call__(
         self, *arguments: str, expect: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=240)
-        done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        told = {**self.environment, **environment}
+        if forked.can_run(told):
+            with tempfile.TemporaryDirectory() as output:
+                done = forked.run(arguments, self.directory, told, Path(output), LONGEST_S)
+        else:
+            process = self.start(*arguments, **environment)
+            out, err = process.communicate(timeout=LONGEST_S)
+            done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
         if expect is not None:
-            assert done.returncode == expect, f"exit {done.returncode}\n{out}\n{err}"
+            found = f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == expect, found
         return done
 
     def run_dirs(self) -> list[Path]:

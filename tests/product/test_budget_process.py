@@ -117,7 +117,7 @@ def test_without_the_database_no_request_is_made_and_the_run_ends_resumable(
         assert api.stats()["requests"] <= before + 1
         assert '"database.waiting"' in (runner.run_dirs()[-1] / "backfill.log").read_text()
         mongod.start()
-        runner(*ask, expect=0, **told)
+        runner(*ask, "mongo.timeout_s=30", expect=0, **told)
         with MongoClient[dict[str, Any]](mongod.uri, tz_aware=True) as client:
             permits = budgets(client["budget"])[0]["permits"]
         assert permits <= api.stats()["requests"] + 2

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.product.product import FAST, REPOSITORY, Runner
+from tests.product.forked import REPOSITORY
+from tests.product.product import FAST, Runner
 from tests.quality.report.pages import Reader
 
 pytestmark = pytest.mark.slow

@@ -1,6 +1,5 @@
 """A primary killed before the others have its writes: what a run calls stored is stored."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +16,8 @@ from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
-from tests.product.product import FAST, PRIVATE, REPOSITORY, Runner, wait_for
+from tests.product.forked import PYTHON
+from tests.product.product import FAST, Runner, wait_for, without_private
 from tests.robustness.chaos.servers import ReplicaSet
 
 pytestmark = pytest.mark.slow
@@ -63,15 +63,15 @@ def test_no_hour_is_lost_or_doubled_when_a_primary_dies_with_writes_that_no_majo
     replica_set: ReplicaSet, tmp_path: Path, kind: str
 ) -> None:
     name = f"failover_{kind}"
-    clean = {key: value for key, value in os.environ.items() if key not in PRIVATE}
-    clean |= {
+    environment = {
+        **without_private(),
         "MONGO_URI": f"{replica_set.uri}&w=1&journal=false&readPreference=secondaryPreferred",
         "MONGO_DB": name,
         "AQICN_API_KEY": "any-text",
-        "PYTHONPATH": str(REPOSITORY),
+        **PYTHON,
         "NO_COLOR": "1",
     }
-    runner = Runner(tmp_path, clean)
+    runner = Runner(tmp_path, environment)
     replica_set.wait_until_writable()
     with Sandbox({STATION: "A"}, VALUES, Faults(latency_ms=20)) as api, replica_set.client() as one:
         process = runner.start(*ASK, f"source.base_url={api.url}", f"mongo.readings.kind={kind}")

@@ -13,7 +13,8 @@ from pymongo.database import Database
 
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
-from tests.product.product import FAST, REPOSITORY, Runner, stop, wait_for
+from tests.product.forked import REPOSITORY
+from tests.product.product import FAST, Runner, stop, wait_for
 
 pytestmark = pytest.mark.slow
 Mongo = Database[dict[str, Any]]

@@ -31,7 +31,8 @@ from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
 from runner.sources.sandbox.values import Record, Values
 from runner.store.checkpoint_document import to_checkpoint
-from tests.product.product import PRIVATE, REPOSITORY
+from tests.product.forked import REPOSITORY
+from tests.product.product import PRIVATE
 from tests.robustness.chaos.faults import DATABASE, PROCESS, Fault, Process
 from tests.robustness.chaos.servers import Bed, Server
 

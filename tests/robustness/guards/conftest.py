@@ -16,7 +16,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from tests.product.product import PRIVATE, REPOSITORY
+from tests.product.forked import REPOSITORY
+from tests.product.product import PRIVATE
 
 
 @dataclass(frozen=True)
