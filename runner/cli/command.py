@@ -47,12 +47,12 @@ def compose_and_run(command: Command) -> int:
         process.tell(error)
         return Exit.CONFIGURATION
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        tell(process.redact(arguments.explain(error)))
+        process.tell(arguments.explain(error))
         return Exit.CONFIGURATION
     except OSError as error:
         said = f"cannot use {error.filename}: {error.strerror}"
         if command.begun or command.moved:
-            tell(process.redact(said))
+            process.tell(said)
             return Exit.COULD_NOT_RUN
         return compose_and_run(_moved(command, said))
     except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, in two lines
@@ -68,11 +68,11 @@ def _do(command: Command) -> int:
 
 
 def _run(command: Command) -> int:
-    work = Work(command.argv, command.arguments)
     with opened_hydra(command.arguments):
         cfg = compose(command.arguments, command.arguments.overrides)
         run_dir = Path(str(cfg.hydra.run.dir)).absolute()
         settings = settings_of(cfg)
+        work = Work(command.argv, command.arguments, is_fresh=not run_dir.exists())
         write_composition(command.process.redact, settings, run_dir)
         if command.process.stop.asked:
             forget(run_dir)

@@ -42,7 +42,8 @@ _MARGIN = 33
 
 ENDING = """\
 Environment, or a file .env in the working directory
-  AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML)
+  AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML),
+  LOG_FORMAT
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
   --schema [GROUP] print the JSON Schema of a profile or group, for editors | --hydra-help all flags
 Exit codes: 0 done | 1 could not run | 2 wrong configuration, nothing attempted

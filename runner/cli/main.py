@@ -18,7 +18,7 @@ from runner.cli.arguments import Arguments, parse
 from runner.cli.help import flags_page, help_page
 from runner.config.files import check_private
 from runner.core.errors import ConfigError, Exit
-from runner.process.shared import OWNER_ONLY, Process, tell
+from runner.process.shared import LOG_FORMAT, OWNER_ONLY, Process, tell
 from runner.process.stop import SIGNALS, StopFlag, stop_on_signals
 from runner.process.terminal import keep_standard_streams
 
@@ -61,6 +61,7 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
         tell(f".env cannot be read: {error}")
         return Exit.CONFIGURATION
     try:
+        _check_log_format(process.environment.get(LOG_FORMAT))
         arguments = parse(argv, process.environment)
         if arguments.private_dir:
             check_private(arguments.private_dir)
@@ -73,6 +74,11 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
     from runner.cli.command import Command, compose_and_run  # noqa: PLC0415 - brings Hydra
 
     return compose_and_run(Command(argv, arguments, process))
+
+
+def _check_log_format(chosen: str) -> None:
+    if chosen not in ("", "console", "json"):
+        raise ConfigError(f"{LOG_FORMAT}={chosen}: allowed are console and json")
 
 
 def _shown(arguments: Arguments) -> str:

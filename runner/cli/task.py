@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,12 @@ from runner.core.errors import ConfigError, RunnerError
 from runner.core.outcome import Outcome
 from runner.process.files import write_text
 from runner.process.job import JobContext
+from runner.process.logs import LOG_NAME
 from runner.process.secrets import Environment, Redactor, masked
 from runner.process.shared import OWNER_ONLY, Process, tell
 from runner.process.terminal import keep_standard_streams
 
+_FILES = (LOG_NAME, sweep_files.OUTCOME, "plan.json")
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 
 
@@ -41,11 +43,13 @@ class Work:
         argv: the command line as typed.
         arguments: the same, taken apart.
         sweep: what it sweeps over; None for a single run.
+        is_fresh: whether the run directory is made for this run, and goes with it.
     """
 
     argv: tuple[str, ...]
     arguments: Arguments
     sweep: SweepPlan | None = None
+    is_fresh: bool = False
 
     def do(
         self, process: Process, cfg: DictConfig, run_dir: Path, *, in_worker: bool = False
@@ -90,7 +94,10 @@ class Work:
         try:
             from runner.jobs import registry as jobs  # noqa: PLC0415 - the configuration was wrong often enough by now
 
-            return jobs.run(config, context)
+            outcome = jobs.run(config, context)
+            if outcome.configuration_error and self.is_fresh:
+                forget(run_dir, _FILES)
+            return outcome  # noqa: TRY300 - the shorter way
         except RunnerError as error:
             process.tell(error)
             return _refused(error)
@@ -201,10 +208,15 @@ def _refused(error: RunnerError) -> Outcome:
     )
 
 
-def forget(run_dir: Path) -> None:
-    """Remove the directory of a job that did not begin; what others put there stays."""
-    for name in _HYDRA_FILES:
-        (run_dir / ".hydra" / name).unlink(missing_ok=True)
+def forget(run_dir: Path, besides: Iterable[str] = ()) -> None:
+    """Remove the directory of a job that did not begin; what others put there stays.
+
+    Args:
+        run_dir: the directory.
+        besides: names of files that go, too.
+    """
+    for path in (*(Path(".hydra", name) for name in _HYDRA_FILES), *map(Path, besides)):
+        (run_dir / path).unlink(missing_ok=True)
     for directory in (run_dir / ".hydra", run_dir, *run_dir.parents):
         if directory == Path.cwd():
             return

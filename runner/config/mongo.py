@@ -59,7 +59,9 @@ class Embedded(Section):
 class Mongo(Section):
     """The database."""
 
-    database: str | None = setting(None, "database name; empty: `MONGO_DB`, else `air_quality_db`")
+    database: str | None = setting(
+        None, "database name; empty: `MONGO_DB`, else as in `MONGO_URI`, else `air_quality_db`"
+    )
     timeout_s: float = setting(30.0, "seconds to find the server", ge=0.01, le=3600, unit="seconds")
     outage_limit_s: float = setting(
         300.0,

@@ -36,6 +36,13 @@ class LogLevel(Enum):
     ERROR = "ERROR"
 
 
+class LogFormat(Enum):
+    """How lines on standard error look; spelt as typed."""
+
+    console = "console"
+    json = "json"
+
+
 class Config(Section):
     """All settings of one run."""
 
@@ -65,6 +72,11 @@ class Config(Section):
         "fetch and validate; write nothing but the requests in the shared budget",
     )
     log_level: LogLevel = setting(LogLevel.INFO, "`DEBUG`, `INFO`, `WARNING` or `ERROR`")
+    log_format: LogFormat | None = setting(
+        None,
+        "lines on standard error: `console`, or `json` for containers; empty: `LOG_FORMAT`, else "
+        "`console`",
+    )
 
     def broken(self) -> Iterator[str]:
         """Yield a line for every rule between sections that is broken."""

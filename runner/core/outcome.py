@@ -181,6 +181,7 @@ class Outcome:
         error: why the run could not go on, in words; empty if it could.
         hint: what to do about the error.
         configuration_error: whether the error is one of configuration or usage.
+        database: its name, and the server it is on.
         resume_command: the exact command that resumes the run.
         retry_command: the exact command that tries failed stations again.
         verdict: of the quality checks; None if there were none.
@@ -201,6 +202,7 @@ class Outcome:
     error: str = ""
     hint: str = ""
     configuration_error: bool = False
+    database: str = ""
     resume_command: str = ""
     retry_command: str = ""
     failed_requests: int = 0
@@ -286,6 +288,7 @@ class Outcome:
             "job": self.job,
             "exit_code": self.exit_code,
             "dry_run": self.dry_run,
+            "database": self.database or None,
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "duration_s": round(self.duration.total_seconds(), 3),
@@ -334,6 +337,7 @@ class Outcome:
             f"Coverage: {Coverage.of(self.stations)}",
             f"Total API requests: {self.requests:,}",
             *self._budget_wait(),
+            *([f"Database: {self.database}"] if self.database else []),
             f"Duration: {duration_text(self.duration.total_seconds())}",
             f"Success rate: {self.success_rate:.1f}%",
             RULE,

@@ -34,9 +34,11 @@ def api_key(job: Job) -> Secret:
     if not key:
         examples = [one.example for one in providers().values() if one.example]
         others = ", and ".join(["make demo", *(f"{' '.join(PROGRAM)} {one}" for one in examples)])
+        other = job.context.environment.misspelt(wanted.variable)
+        noticed = f" ({other} is, which nothing reads)" if other else ""
         raise ConfigError(
-            f"{wanted.variable} is not set: put it into the environment, or into a file .env here "
-            f"as\n{wanted.variable}=your-key (free: {wanted.free_at}).\n"
+            f"{wanted.variable} is not set{noticed}: put it into the environment, or into a file "
+            f".env here as\n{wanted.variable}=your-key (free: {wanted.free_at}).\n"
             f"No key is needed by: {others}"
         )
     value = key.reveal()

@@ -32,7 +32,7 @@ def run(job: Job) -> Outcome:
             console().print(plan_table(work.plan))
         lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), free_in_s)
         job.tell("\n".join([*lines, *key_lines(job), *work.database.lines()]))
-        job.tell(f"Written: {job.context.run_dir / 'plan.json'}")
         if work.database.refusal:  # as the run would
             raise work.database.refusal
+        job.tell(f"Written: {job.files}/plan.json")
     return job.outcome()

@@ -41,7 +41,8 @@ def run(config: Config, context: JobContext) -> Outcome:
         asks_present=provider.present_only,
         database_suffix=provider.database_suffix,
     )
-    with logging_to(context.run_dir, config.log_level.name, run_id, redact):
+    level, as_json = config.log_level.name, job.logs_json
+    with logging_to(context.run_dir, level, run_id, redact, as_json=as_json):
         outcome = _attempt(job)
         job.write_json("outcome.json", outcome.to_json())
     return outcome
@@ -51,8 +52,12 @@ def _attempt(job: Job) -> Outcome:
     try:
         return _job(job.name)(job)
     except RunnerError as error:
-        log.info("job.refused", error=error.message)
+        # In words for a person; for a machine the line of the log is all there is.
+        say = log.error if job.logs_json else log.info
+        say("job.refused", error=error.message, hint=error.hint)
         job.complain("\n".join(filter(None, (error.message, error.hint))))
+        if not isinstance(error, ConfigError):
+            job.complain(f"Files of this run: {job.files}")
         return replace(
             job.outcome(),
             error="" if job.stop.exit_code else error.message,

@@ -1,6 +1,6 @@
 """How far every station is, for machines: the JSON of `job=status output=json`.
 
-    {version, run_id, job: "status", command, created_at, database,
+    {version, run_id, job: "status", command, created_at, database, server,
      totals: {stations, states: {completed, in_progress, failed, unreadable, not_started}, leased,
               covered_hours, missing_hours, readings_inserted},
      unknown: [station index],
@@ -125,6 +125,7 @@ def run(job: Job) -> Outcome:
     if job.says_json:
         document = status_json(stations, checkpoints, holders, selection.unknown)
         head = {"version": VERSION, **job.identity, "database": job.database_name}
+        head["server"] = job.server
         job.print_json({**head, **document})
     else:
         shown = {
@@ -135,7 +136,6 @@ def run(job: Job) -> Outcome:
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(
-        f"{counted(len(stations), 'stations')} in {job.database_name}: "
-        f"{status_line(stations, checkpoints)}"
+        f"{counted(len(stations), 'stations')} in {job.place}: {status_line(stations, checkpoints)}"
     )
     return job.outcome()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from runner.config.job import Output
+from runner.config.mongo import OF_MONGODB
 from runner.config.read import date_range
 from runner.config.settings import Config
 from runner.core.intervals import Interval
@@ -22,7 +23,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Mode, Pace
 from runner.core.present import hours_asked
 from runner.process.files import write_text
-from runner.process.secrets import Redactor, masked
+from runner.process.secrets import Redactor, Secret, database_of, hosts_of, masked
 from runner.process.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -94,10 +95,61 @@ class Job:
 
     @property
     def database_name(self) -> str:
-        """`mongo.database`, else MONGO_DB, else the default, with the source's suffix."""
-        environment = self.context.environment
-        name = self.config.mongo.database or environment.get("MONGO_DB", DEFAULT_DATABASE)
+        """`mongo.database`, else MONGO_DB, else as in MONGO_URI, with the source's suffix."""
+        named = (self.config.mongo.database, self.context.environment.get("MONGO_DB"))
+        name = next(filter(None, (*named, self._database_of_uri)), DEFAULT_DATABASE)
         return name if name.endswith(self.database_suffix) else name + self.database_suffix
+
+    @property
+    def mongo_uri(self) -> Secret:
+        """The address of the server; empty for the embedded one."""
+        if self.config.mongo.use_embedded:
+            return Secret("")
+        return self.context.environment.secret("MONGO_URI")
+
+    @property
+    def _database_of_uri(self) -> str:
+        found = database_of(self.mongo_uri)
+        return "" if found in OF_MONGODB else found  # `…/admin` is where the user is known
+
+    @property
+    def server(self) -> str:
+        """The server in words, without a user."""
+        if uri := self.mongo_uri:
+            return hosts_of(uri)
+        return f"the embedded server in {self.config.mongo.embedded.data_dir}"
+
+    @property
+    def place(self) -> str:
+        """Where readings go: `air_quality_db on cluster0.ab1cd.mongodb.net`."""
+        return f"{self.database_name} on {self.server}"
+
+    @property
+    def database_remarks(self) -> list[str]:
+        """What a person should know of how the database was chosen."""
+        remarks = []
+        environment = self.context.environment
+        of_uri, chosen = self._database_of_uri, self.config.mongo.database
+        beats = f"mongo.database={chosen}" if chosen else f"MONGO_DB={environment.get('MONGO_DB')}"
+        if of_uri and beats.partition("=")[2] not in ("", of_uri):
+            remarks.append(f"{beats} beats the database in MONGO_URI, {of_uri}")
+        if not chosen and (other := environment.misspelt("MONGO_DB")):
+            remarks.append(f"{other} is not read: the database is MONGO_DB, in MONGO_URI, or")
+            remarks[-1] += " mongo.database"
+        return remarks
+
+    @property
+    def files(self) -> str:
+        """The run directory, as short as it is clear."""
+        place = self.context.run_dir
+        here = Path.cwd()
+        return str(place.relative_to(here) if place.is_relative_to(here) else place)
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether standard error is for JSON lines alone."""
+        chosen = self.config.log_format
+        return (chosen.name if chosen else self.context.environment.get("LOG_FORMAT")) == "json"
 
     @property
     def source(self) -> str:
@@ -147,8 +199,9 @@ class Job:
         print(json_text(masked(content, self.redact), ascii_only=True), flush=True)  # noqa: T201 - as above
 
     def complain(self, text: str) -> None:
-        """Say what went wrong, on standard error, without secrets."""
-        print(self.redact(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
+        """Print what went wrong to standard error, without secrets; the log has it as JSON."""
+        if not self.logs_json:
+            print(self.redact(text), file=sys.stderr, flush=True)  # noqa: T201 - as above
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file of the run directory; a disk that refuses costs a warning, not the run."""
@@ -167,6 +220,7 @@ class Job:
             ended_at=self.now(),
             dry_run=self.config.dry_run,
             stopped_by=self.stop.exit_code,
+            database=self.place,
             resume_command=self.resume_command,
             retry_command=(
                 "" if self.config.dry_run or self.asks_present else self.command("job=retry")

@@ -77,7 +77,9 @@ class _File(logging.FileHandler):
 
 
 @contextmanager
-def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) -> Iterator[None]:
+def logging_to(
+    run_dir: Path | None, level: str, run_id: str, redact: Redact, *, as_json: bool = False
+) -> Iterator[None]:
     """Log to the console and to `backfill.log` in the run directory, until the block ends.
 
     Args:
@@ -85,6 +87,7 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
         level: DEBUG, INFO, WARNING or ERROR.
         run_id: stands in every line.
         redact: takes known secrets out of every string.
+        as_json: whether the console gets JSON lines, too.
     """
     threshold = logging.getLevelNamesMapping()[level]
     shared: list[structlog.typing.Processor] = [
@@ -93,17 +96,18 @@ def logging_to(run_dir: Path | None, level: str, run_id: str, redact: Redact) ->
         _stamp(run_id),
     ]
     mask = _masked(redact)
+    tracebacks = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
+    json = structlog.processors.JSONRenderer(
+        ensure_ascii=False, default=lambda value: redact(str(value))
+    )
+    as_lines: list[structlog.typing.Processor] = [tracebacks, mask, json]
     renderers: list[tuple[logging.Handler, list[structlog.typing.Processor]]] = [
-        (_Console(threshold), _human()),
+        (_Console(threshold), as_lines if as_json else _human()),
     ]
     if run_dir is not None:
-        tracebacks = structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        )
-        json = structlog.processors.JSONRenderer(
-            ensure_ascii=False, default=lambda value: redact(str(value))
-        )
-        renderers.append((_File(run_dir / LOG_NAME), [tracebacks, mask, json]))
+        renderers.append((_File(run_dir / LOG_NAME), as_lines))
     root = logging.getLogger()
     before = (root.handlers[:], root.level, [logging.getLogger(n).level for n in _CHATTY_LIBRARIES])
     for handler, last in renderers:

@@ -8,6 +8,7 @@ import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
@@ -17,12 +18,20 @@ from dotenv import dotenv_values
 MASK = "***"
 NAMES = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI")
 """The environment variables whose values must reach no file, log, notebook or traceback."""
+MISSPELT = {
+    "MONGO_URI": (*("MONGODB_URI", "MONGO_URL", "MONGODB_URL"), "MONGODB_CONNECTION_STRING"),
+    "MONGO_DB": ("MONGODB_DB", "MONGO_DATABASE", "MONGODB_DATABASE", "MONGO_DB_NAME"),
+    "AQICN_API_KEY": (*("AQICN_KEY", "AQICN_TOKEN"), *("WAQI_TOKEN", "WAQI_API_KEY")),
+    "OPENAQ_API_KEY": ("OPENAQ_KEY", "OPENAQ_TOKEN", "OPEN_AQ_API_KEY"),
+}
+"""Names that other programs have for what ours reads."""
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 """Of these only the credentials are secret; the host stands in messages."""
 
 _SHORTEST_MASKED = 4
 """Values shorter than this are not searched for in text: masking "a" would garble every line."""
 _SHORTEST_FRAGMENT = 8
+_LONGEST_HOSTS = 200
 _LONGEST_WORD = 16
 """What is shorter, in letters only than the latter, is masked only where it stands alone: a
 password that is a word would garble other words."""
@@ -136,6 +145,12 @@ class Environment:
         """Return a secret setting; empty (and false) where it is not set."""
         return Secret(self.values.get(name, "").strip())
 
+    def misspelt(self, name: str) -> str:
+        """Return the variable that is set and was probably meant for a name; empty if none is."""
+        if self.get(name):
+            return ""
+        return next((other for other in MISSPELT.get(name, ()) if self.get(other)), "")
+
     def __repr__(self) -> str:
         return f"Environment({len(self.values)} settings)"
 
@@ -146,7 +161,7 @@ class Redactor:
     def __init__(self, environment: Environment) -> None:
         secrets: set[str] = set()
         fixed: set[str] = set()
-        for name in NAMES:
+        for name in (*NAMES, *chain.from_iterable(map(MISSPELT.__getitem__, NAMES))):
             value = environment.secret(name).reveal()
             same = {value, unquote(value), unquote_plus(value)}
             if "://" in value:
@@ -165,6 +180,18 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return the text without secrets."""
         return self._masker(text)
+
+
+def hosts_of(uri: Secret) -> str:
+    """Return the hosts of a well-formed address, without anything that may be secret."""
+    found = re.match(r"mongodb(?:\+srv)?://(?:[^/?]*@)?([^/?@]*)", uri.reveal())
+    return unquote(found[1])[:_LONGEST_HOSTS] if found else "MONGO_URI"
+
+
+def database_of(uri: Secret) -> str:
+    """Return the database that an address of MongoDB names; empty if it names none."""
+    path = uri.reveal().partition("://")[2].rpartition("@")[2].partition("/")[2]
+    return unquote(path.partition("?")[0]).partition(".")[0]  # after a dot: a collection
 
 
 class _Masker:

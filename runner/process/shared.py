@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from runner.core.errors import RunnerError
 from runner.process.secrets import Environment, Redactor
@@ -11,6 +13,10 @@ from runner.process.stop import StopFlag
 
 OWNER_ONLY = 0o077
 """The file mode mask of everything that a job writes."""
+
+
+LOG_FORMAT = "LOG_FORMAT"
+"""The environment variable that decides how standard error looks where no setting does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,15 @@ class Process:
         environment = Environment.read()
         return cls(environment, stop, Redactor(environment))
 
-    def tell(self, error: RunnerError) -> None:
-        """Say what went wrong, on standard error."""
-        tell(self.redact("\n".join(filter(None, (error.message, error.hint)))))
+    def tell(self, error: RunnerError | str) -> None:
+        """Print what went wrong to standard error; as a JSON line with LOG_FORMAT=json."""
+        words = (error,) if isinstance(error, str) else (error.message, error.hint)
+        text = self.redact("\n".join(filter(None, words)))
+        if self.environment.get(LOG_FORMAT) == "json":
+            now = datetime.now(UTC).isoformat()
+            line = {"event": "command.refused", "level": "error", "error": text, "timestamp": now}
+            text = json.dumps(line, ensure_ascii=False)
+        tell(text)
 
 
 def tell(text: str) -> None:

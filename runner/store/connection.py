@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote
 
 import pymongo
 import structlog
@@ -28,7 +27,7 @@ from pymongo.errors import (
 
 from runner.config.mongo import OF_MONGODB
 from runner.core.errors import ConfigError, Scope, StoreError, StoreUnavailableError
-from runner.process.secrets import Secret
+from runner.process.secrets import Secret, hosts_of
 from runner.store.collection import DURABLE, ILLEGAL_OPERATION, LATEST, UNAUTHORIZED
 from runner.store.embedded import LOG_NAME, embedded
 from runner.store.refusals import describe_refused, reasons_of
@@ -121,7 +120,7 @@ def connect(
     _check_name(database)
     with ExitStack() as opened:
         if uri:
-            address, place, hint = uri.reveal(), f"MongoDB at {_hosts(uri)}", _CHECK_URI
+            address, place, hint = uri.reveal(), f"MongoDB at {hosts_of(uri)}", _CHECK_URI
         else:
             place, hint = (
                 f"the embedded MongoDB in {embedded_dir}",
@@ -305,12 +304,12 @@ def _check_name(database: str) -> None:
         raise ConfigError(
             f"{database!r:.80} cannot be the name of a database: 1 to {limit} bytes, without "
             'spaces and / \\ . " $ * < > : | ?',
-            hint="Correct mongo.database or MONGO_DB",
+            hint="Correct mongo.database, MONGO_DB or the database in MONGO_URI",
         )
     if database.casefold() in OF_MONGODB:  # by MONGO_DB: mongo.database was checked with the rest
         raise ConfigError(
             f"{database}: the databases {', '.join(OF_MONGODB)} belong to MongoDB itself",
-            hint="Correct mongo.database or MONGO_DB",
+            hint="Correct mongo.database, MONGO_DB or the database in MONGO_URI",
         )
 
 
@@ -367,12 +366,6 @@ def _options_in(address: str, text: str) -> list[str]:
     """Return the names of the URI's options that a message of pymongo speaks about."""
     names = re.findall(r"[?&;]([A-Za-z]+)=", address)
     return [name for name in names if re.search(rf"\b{name}\b", text, re.IGNORECASE)]
-
-
-def _hosts(uri: Secret) -> str:
-    """Return the hosts of a well-formed URI, without anything that may be secret."""
-    found = re.match(r"mongodb(?:\+srv)?://(?:[^/?]*@)?([^/?@]*)", uri.reveal())
-    return unquote(found[1])[:200] if found else "MONGO_URI"
 
 
 def _refusal(error: OperationFailure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from pymongo.database import Database
 
 from runner.config.mongo import CollectionKind, Indexes
+from runner.core.errors import ConfigError
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.store.budget import Budget
@@ -72,13 +74,12 @@ def open_store(job: Job) -> Iterator[Store]:
 
     Raises:
         StoreUnavailableError: it cannot be reached within `mongo.timeout_s`.
-        ConfigError: MONGO_URI cannot be read, or there is no server to embed.
+        ConfigError: MONGO_URI cannot be read, is missing, or there is no server to embed.
     """
     mongo = job.config.mongo
     as_timeseries = mongo.readings.kind is CollectionKind.timeseries
-    uri = Secret("") if mongo.use_embedded else job.context.environment.secret("MONGO_URI")
     with connect(
-        uri or None,
+        _address(job),
         job.database_name,
         timeout_s=mongo.timeout_s,
         embedded_dir=Path(mongo.embedded.data_dir),
@@ -111,6 +112,29 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(_look, database),
             overruled_writes(database),
         )
+
+
+def _address(job: Job) -> Secret | None:
+    """Return the address of the server; None for the embedded one.
+
+    Raises:
+        ConfigError: measured readings would go to an embedded server, and nobody asked for it.
+    """
+    uri = job.mongo_uri
+    if uri or job.config.mongo.use_embedded or job.database_suffix:
+        return uri or None
+    misspelt = job.context.environment.misspelt("MONGO_URI")
+    if misspelt:
+        raise ConfigError(
+            f"MONGO_URI is not set; {misspelt} is, which nothing reads",
+            hint=f"Rename {misspelt} to MONGO_URI; mongo=embedded uses {job.server}",
+        )
+    if not sys.stderr.isatty():  # nobody is there to see which server the plan names
+        raise ConfigError(
+            f"MONGO_URI is not set: the readings would go to {job.server}",
+            hint="Set MONGO_URI in the environment or .env, or write mongo=embedded if they shall",
+        )
+    return None
 
 
 def _look(database: Database[Document], names: Sequence[str]) -> dict[str, Shape]:

@@ -16,6 +16,7 @@ SETTINGS_OF_PEOPLE = (
     "MONGO_URI",
     "MONGO_DB",
     "RUNNER_CONF_DIR",
+    "LOG_FORMAT",
     "HYDRA_FULL_ERROR",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -92,7 +93,9 @@ def test_a_secret_typed_into_an_override_stands_in_no_file(
     run: Run, cwd: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("AQICN_API_KEY", "canary-value-0a1b2c3d")
-    ran = run(*words, "job=reset", "discover.file=canary-value-0a1b2c3d")
+    out_of_reach = ("job=status", "mongo.timeout_s=0.05")
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1")
+    ran = run(*words, *out_of_reach, "discover.file=canary-value-0a1b2c3d")
     files = [path for path in cwd.rglob("*") if path.is_file()]
     assert [path for path in files if path.name == "overrides.yaml"]
     texts = [ran.out, ran.err, *(path.read_text("utf-8") for path in files)]
@@ -111,12 +114,52 @@ def test_no_key_says_what_to_set_and_what_needs_none(run: Run) -> None:
 
 
 def test_a_job_that_refuses_its_configuration_exits_2(run: Run) -> None:
-    run("job=reset").refused("forget the progress of every station", "add confirm=true")
+    run("job=status").refused("MONGO_URI is not set", "mongo=embedded")
 
 
-def test_files_of_a_run_are_for_their_owner_and_hold_the_settings(run: Run, cwd: Path) -> None:
-    run("job=reset", "log_level=WARNING")
-    run("job=reset", "log_level=WARNING")
+@pytest.mark.parametrize("place", ["runs", "mine/here"])
+def test_a_run_that_is_refused_leaves_no_file_and_no_directory(
+    run: Run, cwd: Path, place: str
+) -> None:
+    run("job=status", f"hydra.run.dir={place}").refused("MONGO_URI")
+    assert [*cwd.iterdir()] == []
+    (cwd / place).mkdir(parents=True)
+    (cwd / place / "outcome.json").write_text("of an earlier run")
+    run("job=status", f"hydra.run.dir={place}").refused("MONGO_URI")
+    assert [path for path in (cwd / place).rglob("*") if path.name == "outcome.json"]
+
+
+def test_a_variable_of_another_name_is_noticed_and_its_value_stands_nowhere(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://user:canary-value@db.example/")
+    ran = run("job=status")
+    ran.refused("MONGODB_URI is, which nothing reads", "Rename MONGODB_URI to MONGO_URI")
+    assert "canary" not in ran.err
+    monkeypatch.setenv("AQICN_TOKEN", "canary-value")
+    run().refused("AQICN_API_KEY is not set (AQICN_TOKEN is")
+
+
+def test_with_the_log_as_json_standard_error_is_json_lines_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads(run("job=status", "log_format=json").err)["event"] == "job.refused"
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    for words in (("job=status",), ("--years", "3"), ("stations=nowhere",)):
+        lines = [json.loads(line) for line in run(*words).err.splitlines()]
+        assert [line["level"] for line in lines] == ["error"], words
+    monkeypatch.setenv("LOG_FORMAT", "yaml")
+    run("job=status").refused("LOG_FORMAT=yaml", "console and json")
+
+
+def test_files_of_a_run_are_for_their_owner_and_hold_the_settings(
+    run: Run, cwd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1")
+    for _ in range(2):
+        ran = run("job=status", "mongo.timeout_s=0.05")
+        assert ran.code == 1
+        assert "Files of this run: runs/" in ran.err
     run_dirs = sorted((cwd / "runs").glob("*/*"))
     assert len(run_dirs) == 2
     for run_dir in run_dirs:

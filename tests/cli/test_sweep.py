@@ -126,11 +126,12 @@ def test_a_launcher_that_is_not_installed_names_the_extra(run: Run, name: str) -
 
 
 def test_a_second_sweep_in_the_same_directory_shows_nothing_of_the_first(
-    run: Run, cwd: Path
+    run: Run, cwd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("-m", "job=reset", "hydra.sweep.dir=here", "backfill.years=1,2")
+    words = ("-m", "job=status", "hydra.sweep.dir=here", "backfill.years=1,2")
     run(*words)
     (cwd / "here" / "summary.json").unlink()
-    run(*words, "confirm=true", "dry_run=true", "mongo=default", "mongo.timeout_s=0.01")
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1")
+    run(*words, "mongo.timeout_s=0.01")
     made = json.loads((cwd / "here" / "summary.json").read_text("utf-8"))
     assert "refused" not in {job["state"] for job in made["jobs"]}

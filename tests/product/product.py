@@ -18,7 +18,14 @@ from tests.product import forked
 from tests.product.forked import REPOSITORY
 
 SHARED = REPOSITORY.parent / "shared"
-PRIVATE = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI", "MONGO_DB", "RUNNER_CONF_DIR")
+PRIVATE = (
+    "AQICN_API_KEY",
+    "OPENAQ_API_KEY",
+    "MONGO_URI",
+    "MONGO_DB",
+    "RUNNER_CONF_DIR",
+    "LOG_FORMAT",
+)
 
 LONGEST_S = 240
 FAST = (

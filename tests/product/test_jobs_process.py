@@ -28,10 +28,16 @@ def test_a_station_the_api_does_not_know_fails_alone_and_is_retried_on_request(
         ask = (f"source.base_url={api.url}", *WEEK, *FAST)
         done = runner("stations=da_nang", *ask, expect=4, AQICN_API_KEY="anything")
         assert "Failed stations: 1" in done.stdout
+        place = f"{database.name} on "
+        assert f"database  {place}" in done.stdout
+        assert f"Database: {place}" in done.stdout
+        files = str(runner.run_dirs()[-1].relative_to(runner.directory))
+        assert done.stdout.count(files) == 2  # at the start and at the end
         assert "Unknown station" in done.stdout
         assert "job=retry" in done.stdout
         status = runner("job=status")
         assert "1 completed, 1 failed" in status.stdout
+        assert f"in {place}" in status.stdout
         again = runner("stations=da_nang", *ask, expect=4, AQICN_API_KEY="anything")
         assert "failed earlier: 1" in again.stdout
         assert runner.last_json("outcome.json")["requests"] == 0

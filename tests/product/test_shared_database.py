@@ -35,6 +35,13 @@ def requests_of(runner: Runner) -> int:
     return made
 
 
+def refused_plan(runner: Runner, *words: str) -> dict[str, Any]:
+    """Return the plan's part about a database that the run would refuse to write to."""
+    shown = runner("job=plan", "output=json", *words, expect=2).stdout
+    plan: dict[str, Any] = json.loads(shown)["database"]
+    return plan
+
+
 # ---------------------------------------------------------------- documents that expire
 
 
@@ -51,15 +58,15 @@ def test_hours_that_mongodb_would_delete_are_refused_before_the_first_request(
     runner: Runner, sandbox_database: Mongo, kind: str
 ) -> None:
     expire(sandbox_database, kind, days=10)
+    plan = refused_plan(runner, *MONTH)
+    assert plan["refused"]
+    (found,) = plan["expires"]
+    assert (found["field"], found["after_s"]) == ("ts", 10 * DAY_S)
     for ask in (("job=plan", *MONTH), (*MONTH, "dry_run=true"), MONTH):
         refused = runner(*ask, expect=2)
         assert "10 days" in refused.stderr
-        assert requests_of(runner) == 0
-        plan = runner.last_json("plan.json")["database"]
-        assert plan["refused"]
-        (found,) = plan["expires"]
-        assert (found["field"], found["after_s"]) == ("ts", 10 * DAY_S)
         assert found["command"] in refused.stderr
+    assert runner.run_dirs() == []  # nothing was attempted: no files, no outcome
     assert sandbox_database.list_collection_names(
         filter={"name": {"$regex": "^(ingest|waqi)"}}
     ) == [NAME]
@@ -77,8 +84,7 @@ def test_the_command_that_the_refusal_names_lets_the_run_begin(
     runner: Runner, sandbox_database: Mongo
 ) -> None:
     expire(sandbox_database, "regular", days=10)
-    runner(*WEEK, expect=2)
-    (found,) = runner.last_json("plan.json")["database"]["expires"]
+    (found,) = refused_plan(runner, *WEEK)["expires"]
     assert found["command"] == f'db.{NAME}.dropIndex("ttl")'
     sandbox_database[NAME].drop_index("ttl")
     runner(*WEEK)
@@ -169,8 +175,8 @@ def test_with_require_the_commands_named_are_enough(
     for kind in ("job=plan", "job=backfill"):
         refused = runner(kind, *ask, expect=2)
     assert sandbox_database.list_collection_names() == []
-    assert requests_of(runner) == 0
-    missing = runner.last_json("plan.json")["database"]["makes_indexes"]
+    assert runner.run_dirs() == []
+    missing = refused_plan(runner, *ask)["makes_indexes"]
     assert {item["collection"] for item in missing} == {
         *(NAME, "ingest_checkpoints", "ingest_rejects", "ingest_revisions", "ingest_runs")
     }

@@ -49,6 +49,7 @@ class DatabasePlan:
 
     Attributes:
         database: its name.
+        server: in words, without a user.
         policy: `mongo.indexes`.
         parts: the collections to be written to, each with what it lacks.
         makes: collections that are not there, with the kind that they will have.
@@ -58,6 +59,7 @@ class DatabasePlan:
     """
 
     database: str
+    server: str
     policy: Indexes
     parts: tuple[tuple[Indexed, tuple[Change, ...]], ...] = ()
     makes: tuple[tuple[str, Kind], ...] = ()
@@ -82,12 +84,12 @@ class DatabasePlan:
             collection.ensure(changes)
 
     def lines(self, *, dry_run: bool = False) -> list[str]:
-        """Return the lines of a plan; none if nothing changes."""
-        lines = []
+        """Return the lines of a plan: which database, and what is made in it."""
+        lines = [f"  database  {self.database} on {self.server}"]
         if not (dry_run or self.refusal):
             made = [f"{name} ({kind})" if kind else name for name, kind in self._shown()]
             if made:
-                lines.append(f"  makes     in {self.database}: {', '.join(made)}")
+                lines.append(f"  makes     {', '.join(made)}")
             indexes = [(one.collection, one.index) for one in self.changes if one.index]
             if indexes:
                 names = ", ".join(f"{index} on {name}" for name, index in indexes)
@@ -108,6 +110,7 @@ class DatabasePlan:
         """Return the part of plan.json about the database."""
         return {
             "name": self.database,
+            "server": self.server,
             "indexes": self.policy.name,
             "makes_collections": [
                 {"collection": name, "kind": str(kind)} for name, kind in self.makes
@@ -170,13 +173,14 @@ def plan_database(
             if policy is not Indexes.none or isinstance(one, Readings)
         ]
     except UnsupportedCollectionError as error:
-        return DatabasePlan(job.database_name, policy, refusal=error)
+        return DatabasePlan(job.database_name, job.server, policy, refusal=error)
     changes = [change for _one, found in parts for change in found]
     expiries = [one for shape in shapes.values() for one in _expiries(shape)]
     survives = _survivors(expiries, store.clock() if expiries else None, duration_s)
     refused = _expiry_refusal(job, expiries, survives, hours) or _index_refusal(job, changes)
     return DatabasePlan(
         job.database_name,
+        job.server,
         policy,
         tuple(parts),
         tuple(_made(shapes, changes, others, policy)),

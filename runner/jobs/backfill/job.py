@@ -62,7 +62,7 @@ def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
         if not job.config.dry_run:
             _record_end(job, store, outcome)
     log.info("run.finished", exit_code=outcome.exit_code, requests=outcome.requests)
-    job.tell(outcome.summary())
+    job.tell(f"{outcome.summary()}\nFiles of this run: {job.files}")
     if outcome.verdict:
         job.tell("\n".join(outcome.verdict.lines))
     if outcome.report:
@@ -105,18 +105,16 @@ def _begin(job: Job, store: Store, work: Work, budget: Budget | None) -> None:
     free_in_s = budget.free_in_s(job.pace.interval_s) if budget and plan.requests else None
     lines = [*plan_lines(plan, job.wanted, datetime.now(UTC), free_in_s), *key_lines(job)]
     job.tell("\n".join([*lines, *database.lines(dry_run=job.config.dry_run)]))
-    into = (
-        f", writing nothing to {job.database_name}"
-        if job.config.dry_run
-        else f" into {job.database_name}"
-    )
-    job.tell(f"  run       {job.run_id}{into}")
+    job.tell(f"  run       {job.run_id}{', writing nothing' if job.config.dry_run else ''}")
+    job.tell(f"  files     {job.files}")
     job.tell(f"  resume    {job.resume_command}")
     log.info(
         "run.started",
         job=job.name,
         source=job.source,
         database=job.database_name,
+        server=job.server,
+        files=job.files,
         stations=len(plan.stations),
         requests=plan.requests,
         hours=plan.hours,
@@ -147,7 +145,7 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
         watching = watch(
             plan,
             console(stderr=True),
-            alone=alone,
+            alone=alone and not job.logs_json,
             requests=lambda: access.pacer.permits,
             waits_for=lambda: Wait.DATABASE if outage.is_on else access.pacer.waits_for,
         )

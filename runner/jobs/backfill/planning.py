@@ -69,6 +69,8 @@ def prepare(job: Job, store: Store, *, only_failed: bool = False) -> Work | None
     selection = choose_stations(job, store)
     for remark in selection.remarks:
         job.tell(remark)
+    for remark in job.database_remarks:
+        job.tell(remark)
     if store.overruled_writes:
         job.tell(
             f"MONGO_URI says {store.overruled_writes}: not followed. Every write waits for the"
