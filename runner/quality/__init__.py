@@ -21,7 +21,8 @@ stations/<station>.json
     A station's entry in quality.json, and `judged`: by check its status, n_failed, n_evaluated,
     share, month (if one month decides), message. A notebook gets its path as a parameter.
 failures/<check id>.parquet
-    Rows that failed, at most `quality.most_failures`; `station_idx` and the check's own columns.
+    Rows that failed, the worst of a station first: at most `quality.most_failures`, and a few of
+    every station; `station_idx` and the check's own columns.
 agg/stations.parquet
     A row a station: station_idx, name, latitude, longitude (null where unknown), checkpoint (its
     state), error, documents, expected, readings, capture, first, last (UTC text), silent_h,

@@ -166,6 +166,7 @@ class Check:
         look: the function.
         from_below: whether it observes a share of which less is worse.
         by_month: whether a share is judged in every local month, too.
+        worst: how bad a row of its failures is, the larger the worse; None for in order of time.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Check:
     look: Callable[..., Any]
     from_below: bool = False
     by_month: bool = False
+    worst: pl.Expr | None = field(default=None, compare=False)
 
 
 REGISTRY: dict[str, Check] = {}
@@ -183,36 +185,47 @@ REGISTRY: dict[str, Check] = {}
 
 
 def row_check(
-    check_id: str, title: str, *, dimension: str, unit: str = "readings"
+    check_id: str,
+    title: str,
+    *,
+    dimension: str,
+    unit: str = "readings",
+    worst: pl.Expr | None = None,
 ) -> Callable[[RowCheck], RowCheck]:
     """Register a check of single readings."""
 
     def register(look: RowCheck) -> RowCheck:
-        _add(Check(check_id, title, dimension, Level.ROW, unit, look, by_month=True))
+        _add(Check(check_id, title, dimension, Level.ROW, unit, look, by_month=True, worst=worst))
         return look
 
     return register
 
 
 def station_check(
-    check_id: str, title: str, *, dimension: str, unit: str, from_below: bool = False
+    check_id: str,
+    title: str,
+    *,
+    dimension: str,
+    unit: str,
+    from_below: bool = False,
+    worst: pl.Expr | None = None,
 ) -> Callable[[StationCheck], StationCheck]:
     """Register a check of one station at a time."""
 
     def register(look: StationCheck) -> StationCheck:
-        _add(Check(check_id, title, dimension, Level.STATION, unit, look, from_below))
+        _add(Check(check_id, title, dimension, Level.STATION, unit, look, from_below, worst=worst))
         return look
 
     return register
 
 
 def run_check(
-    check_id: str, title: str, *, dimension: str, unit: str
+    check_id: str, title: str, *, dimension: str, unit: str, worst: pl.Expr | None = None
 ) -> Callable[[RunCheck], RunCheck]:
     """Register a check of the whole run."""
 
     def register(look: RunCheck) -> RunCheck:
-        _add(Check(check_id, title, dimension, Level.RUN, unit, look))
+        _add(Check(check_id, title, dimension, Level.RUN, unit, look, worst=worst))
         return look
 
     return register

@@ -130,7 +130,7 @@ def _look(
             found = check.look(at, params)
             pieces = found.by_station() or {None: found}
         elif check.level is Level.ROW:
-            found = _rows(at, check.look(params), policy.most_failures - tally.kept)
+            found = _rows(at, check.look(params))
             pieces = {station: found}
         else:
             found = check.look(at, params)
@@ -138,9 +138,10 @@ def _look(
         for idx, piece in pieces.items():
             tally.judged[idx] = judge_station(check, piece, policy, idx, offset_h)
             tally.found += piece.count
-        tally.keep(found.failures, policy.most_failures)
-        if check.level is Level.ROW and found.failures.height < found.count:
-            tally.was_cut = True
+        rows = found.failures
+        if check.worst is not None and rows.height:
+            rows = rows.sort(check.worst, descending=True, nulls_last=True, maintain_order=True)
+        tally.keep(rows, policy.most_failures)
     except Exception as error:
         where = f" (station {station})" if station is not None else ""
         tally.error = f"{type(error).__name__}: {error}".partition("\n")[0][:300] + where
@@ -148,14 +149,14 @@ def _look(
     tally.duration_s += time.perf_counter() - began
 
 
-def _rows(data: StationData, failed: pl.Expr, most: int) -> Found:
+def _rows(data: StationData, failed: pl.Expr) -> Found:
     """Make a check of rows over one station."""
     flags = data.rows.select(failed.alias("failed"))["failed"]
     count = int(flags.sum() or 0)
     if not count:
         return Found(flags.count())
     ts = pl.col("ts").cast(pl.Datetime("ms", "UTC"))
-    rows = data.rows.filter(flags.fill_null(value=False)).head(max(0, most))
+    rows = data.rows.filter(flags.fill_null(value=False))
     day = ((pl.col("hour") + data.scope.offset_h) // 24).cast(pl.Int32).alias("day")
     days = (
         data.rows.select(day, flags.alias("failed"))

@@ -74,7 +74,8 @@ class Tally:
 
     Attributes:
         judged: its results by station; None stands for the run as a whole.
-        failures: rows that failed, at most as many as the policy keeps.
+        failures: rows that failed, the worst of a station first; at most as many as the policy
+            keeps, and some of every station.
         kept: how many rows these are.
         was_cut: whether there were more.
         found: how many failed, those accepted included.
@@ -91,8 +92,8 @@ class Tally:
     duration_s: float = 0.0
 
     def keep(self, rows: pl.DataFrame, most: int) -> None:
-        """Keep rows that failed, as long as there is room."""
-        piece = rows.head(max(0, most - self.kept))
+        """Keep rows that failed: as long as there is room, then the first of every station."""
+        piece = rows.head(max(most - self.kept, min(most, _EACH_STATION)))
         self.was_cut = self.was_cut or piece.height < rows.height
         if piece.height:
             self.kept += piece.height
@@ -185,11 +186,19 @@ class CheckResult:
         return days["first"].min(), days["last"].max()  # type: ignore[return-value]  # dates
 
     def samples(self, most: int) -> list[dict[str, Any]]:
-        """Return some rows that failed, of every station some."""
+        """Return some rows that failed: the worst station's first, and of every station some."""
         rows = self.tally.rows
         if "station_idx" in rows.columns:
-            some = rows.group_by("station_idx", maintain_order=True).head(_EACH_STATION)
-            rows = some if some.height >= min(most, rows.height) else rows
+            places = {idx: place for place, idx in enumerate(self.stations)}
+            place = pl.col("station_idx").replace_strict(
+                places, default=len(places), return_dtype=pl.Int64
+            )
+            number = pl.int_range(pl.len()).over("station_idx")
+            more = (number >= _EACH_STATION).alias("more")
+            rows = rows.with_columns(place.alias("place"), more).sort(
+                "more", "place", maintain_order=True
+            )
+            rows = rows.head(most).sort("place", maintain_order=True).drop("place", "more")
         return [
             {name: _plain(value) for name, value in row.items() if value is not None}
             for row in rows.head(most).to_dicts()

@@ -200,6 +200,35 @@ def test_rules_say_only_what_they_change(tmp_path: Path) -> None:
     assert policy.rules["C04"].warn is not None
 
 
+def test_the_worst_station_and_its_worst_finding_come_first(tmp_path: Path) -> None:
+    faulty = world(tmp_path)
+    for idx, weeks in ((1584, (8,)), (KNOWN, (2, 9, 1)), (8767, (1,) * 5)):
+        for number, length in enumerate(weeks):
+            faulty.lose(hours(MIDDLE - 1400 + 400 * number, 168 * length), idx)
+    made = faulty.check()
+    found = check(made, "C04")
+    assert found["stations"] == [8767, KNOWN, 1584]
+    at = [(one["station_idx"], one["hours"]) for one in found["samples"]]
+    assert at[:5] == [(8767, 168)] * 5
+    assert at[5:] == [(KNOWN, 9 * 168), (KNOWN, 2 * 168), (1584, 8 * 168)]
+
+
+@pytest.mark.parametrize("most", [0, 2, 5000])
+def test_no_station_crowds_out_what_was_found_at_another(tmp_path: Path, most: int) -> None:
+    faulty = world(tmp_path)
+    for idx in sorted(faulty.frames):
+        faulty.known = idx
+        FAULTS["T02"].inject(faulty)
+    policy = policy_of(Quality(most_failures=most, samples=4), standard_checks(), NOW.date())
+    found = check(faulty.check(policy), "T02")
+    assert found["samples_total"] == 15
+    assert len(found["samples"]) == min(4, 2 * most)
+    if most:
+        kept = pl.read_parquet(tmp_path / "quality" / "failures" / "T02.parquet")
+        assert kept["station_idx"].unique().len() == 5
+        assert kept.height == (10 if most == 2 else 15)  # two of each station, or all
+
+
 @pytest.mark.parametrize(
     ("check_id", "fail_on", "code"),
     [("C03", "fail", 3), ("C03", "never", 0), ("C04", "fail", 0), ("C04", "warn", 3)],

@@ -46,7 +46,8 @@ def poor_stations(data: StationData, params: Params) -> Found:
 
 
 @station_check("C02", "Station-months with too little capture",
-               dimension="completeness", unit="station-months")  # fmt: skip
+               dimension="completeness", unit="station-months",
+               worst=-pl.col("capture"))  # fmt: skip
 def poor_months(data: StationData, params: Params) -> Found:
     """Local months below the wanted share of their expected hours.
 
@@ -83,14 +84,16 @@ def _gaps(data: StationData, hours: pl.Expr, least: int) -> Found:
 
 
 @station_check("C03", "Long gaps without an answer of the source",
-               dimension="completeness", unit="gaps")  # fmt: skip
+               dimension="completeness", unit="gaps",
+               worst=pl.col("hours"))  # fmt: skip
 def gaps_not_asked(data: StationData, params: Params) -> Found:
     """Gaps with at least `hours` that the source was not asked for, or nobody knows whether."""
     return _gaps(data, pl.col(Cause.NOT_ASKED) + pl.col(Cause.UNKNOWN), params["hours"])
 
 
 @station_check("C04", "Long gaps for which the source had nothing usable",
-               dimension="completeness", unit="gaps")  # fmt: skip
+               dimension="completeness", unit="gaps",
+               worst=pl.col("hours"))  # fmt: skip
 def gaps_of_the_source(data: StationData, params: Params) -> Found:
     """Gaps with at least `hours` that the source had nothing for, or a record that is no reading.
 
@@ -110,7 +113,8 @@ def silent(data: StationData, params: Params) -> Found:
 
 
 @station_check("C06", "Days with too few hours",
-               dimension="completeness", unit="station-days")  # fmt: skip
+               dimension="completeness", unit="station-days",
+               worst=-pl.col("readings").cast(pl.Int64))  # fmt: skip
 def thin_days(data: StationData, params: Params) -> Found:
     """Whole local days with fewer hours than a daily mean needs (75 % of 24)."""
     days = _capture_by(data, pl.col("day")).filter(pl.col("expected") == _WHOLE_DAY_H)
@@ -119,7 +123,8 @@ def thin_days(data: StationData, params: Params) -> Found:
 
 
 @station_check("C07", "Dry or wet seasons with too little capture",
-               dimension="completeness", unit="station-seasons")  # fmt: skip
+               dimension="completeness", unit="station-seasons",
+               worst=-pl.col("capture"))  # fmt: skip
 def poor_seasons(data: StationData, params: Params) -> Found:
     """Every half-year must be there, lest an annual mean speaks of one of them only.
 

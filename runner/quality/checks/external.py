@@ -29,7 +29,8 @@ those within the points that E01 allows, and the mean of ours less theirs, in po
 
 
 @station_check("E01", "Days that WAQI's daily file says otherwise",
-               dimension="accuracy", unit="station-days")  # fmt: skip
+               dimension="accuracy", unit="station-days",
+               worst=(pl.col("pm25") - pl.col("external")).abs())  # fmt: skip
 def daily_file(data: StationData, params: Params) -> Found:
     """floor(mean of hourly pm25) of a local day against the file, days with enough hours only."""
     days = _compared(data, params)

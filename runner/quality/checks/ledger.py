@@ -59,7 +59,8 @@ def unexplained(run: RunData, _params: Params) -> Found:
 
 
 @station_check("R04", "Stored readings that the database lacks",
-               dimension="process", unit="station-hours")  # fmt: skip
+               dimension="process", unit="station-hours",
+               worst=pl.col("hours"))  # fmt: skip
 def lost_hours(data: StationData, _params: Params) -> Found:
     """Hours with a stored reading and no document now, by the checkpoint or by the run's account.
 

@@ -39,7 +39,8 @@ def _looked(days: pl.DataFrame) -> dict[int, int]:
 
 
 @run_check("D01", "Days that lost readings since the previous run",
-           dimension="consistency", unit="readings")  # fmt: skip
+           dimension="consistency", unit="readings",
+               worst=pl.col("n_before") - pl.col("n"))  # fmt: skip
 def lost(run: RunData, _params: Params) -> Found:
     """Fewer readings of a station's day than before."""
     both = common_days(run)

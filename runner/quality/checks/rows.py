@@ -124,7 +124,7 @@ def negative(_params: Params) -> pl.Expr:
     return _any([(pl.col(name) < 0) & ~pl.col(name).is_in(FILLERS) for name in _INDEX])
 
 
-@row_check("V02", "AQI beyond the index", dimension="validity")
+@row_check("V02", "AQI beyond the index", dimension="validity", worst=pl.col("aqi"))
 def beyond(params: Params) -> pl.Expr:
     """Above 500: real in heavy smoke, and worth a look. Fillers are counted by V03 alone."""
     return usable("aqi") > float(params["highest"])

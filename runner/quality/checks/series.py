@@ -25,7 +25,8 @@ def _idx(data: StationData) -> pl.Expr:
 
 
 @station_check("T01", "Flat lines: the same value hour after hour",
-               dimension="accuracy", unit="readings")  # fmt: skip
+               dimension="accuracy", unit="readings",
+               worst=pl.col("hours"))  # fmt: skip
 def flat_lines(data: StationData, params: Params) -> Found:
     """Runs of equal sub-indices of a minimum length in hours, by pollutant.
 
@@ -63,7 +64,8 @@ def flat_lines(data: StationData, params: Params) -> Found:
 
 
 @station_check("T02", "Spikes: far from the hours around, and back again",
-               dimension="accuracy", unit="readings")  # fmt: skip
+               dimension="accuracy", unit="readings",
+               worst=(pl.col("aqi") - pl.col("median")).abs())  # fmt: skip
 def spikes(data: StationData, params: Params) -> Found:
     """Further from the median of 7 hours than max(least, factor * median), and back within 3 hours.
 
@@ -87,7 +89,8 @@ def spikes(data: StationData, params: Params) -> Found:
 
 
 @station_check("T03", "Steps: a great change within one hour that stays",
-               dimension="accuracy", unit="readings")  # fmt: skip
+               dimension="accuracy", unit="readings",
+               worst=pl.col("change").abs())  # fmt: skip
 def steps(data: StationData, params: Params) -> Found:
     """A change by more than `step` from one hour to the next, not undone within 3 hours."""
     value = pl.col("aqi")

@@ -68,10 +68,10 @@ def test_whatever_a_check_keeps_its_times_are_told_or_left_out(
 ) -> None:
     run = run_with(tmp_path / "run", check_id)
     for check in run.document["checks"]:
-        told = when(check, run.offset_h)
+        told = when(check, run.offset_h, {})
         assert "Z" not in told
         if told:
-            assert re.match(r"(\d{4}-\d\d-\d\d|[A-Z][a-z]{2} \d{4})", told), told
+            assert re.match(r"(station \d+: )?(\d{4}-\d\d-\d\d|[A-Z][a-z]{2} \d{4})", told), told
     assert set(run.flags["day"].is_null()) <= {False}
     calendar(run)
 
@@ -88,12 +88,16 @@ def test_whatever_a_check_keeps_its_times_are_told_or_left_out(
         ([{"ts": "2024-01-01T17:00:00Z"}], 5, "2024-01-02 00:00 and others"),
         ([{"day": f"2024-01-0{day}"} for day in (1, 2, 3)], 3, "2024-01-01, 2024-01-02 and 1 more"),
         ([{"month": "2024-05"}], 1, "May 2024"),
+        ([{"ts": "2024-03-01T17:00:00Z"}, {"ts": "2024-01-01T17:00:00Z"}], 2,
+         "2024-03-02 00:00, 2024-01-02 00:00"),  # the worst first, as the examples are
+        ([{"station_idx": 5, "month": "2024-05"}, {"station_idx": 1, "month": "2024-04"}], 2,
+         "station 5: May 2024 and others"),
         ([{"share": 0.5}], 1, ""),
         ([], 0, ""),
     ],
 )  # fmt: skip
 def test_times_are_joined_and_local(samples: list[Any], total: int, told: str) -> None:
-    assert when({"samples": samples, "samples_total": total}, 7) == told
+    assert when({"samples": samples, "samples_total": total}, 7, {}) == told
 
 
 def test_days_are_marked_where_something_was_found_and_nowhere_else(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ _OTHER_INSTRUMENT = 0.5
 have nine tenths and more, that of another one at the same address had none."""
 _BAD = ("fail", "error", "warn")
 _MOST_SAMPLES = 10
-_LONGEST_VALUE = 60
+_LONGEST_VALUE, _LONGEST_NAME = 60, 40
 _SHARES = ("capture", "share")
 _MOST_TIMES = 2
 _HOUR = timedelta(hours=1)
@@ -53,7 +53,7 @@ def _row(run: RunFiles, item: Mapping[str, Any]) -> dict[str, Any]:
         "warns": bound(item, "warn") or "never",
         "fails": bound(item, "fail") or "never",
         "before": _before(item),
-        "when": when(item, run.offset_h) if means else "",
+        "when": when(item, run.offset_h, run.names) if means else "",
         "means": means,
         "examples": _examples(run, item),
     }
@@ -76,22 +76,22 @@ def _examples(run: RunFiles, item: Mapping[str, Any]) -> dict[str, Any] | None:
         "shown": f"{len(samples)} of {total:,}" if total > len(samples) else f"{len(samples)}",
         "columns": columns,
         "rows": [
-            [(sample.get(key), _cell(key, sample.get(key), run.offset_h)) for key in keys]
+            [(sample.get(key), _cell(run, key, sample.get(key))) for key in keys]
             for sample in samples
         ],
     }
 
 
-def _cell(key: str, value: Any, offset_h: int) -> str:
-    if value is None:
-        return ""
-    if is_instant(value):
-        return local(value, offset_h)
+def _cell(run: RunFiles, key: str, value: Any) -> str:
+    if value is None or is_instant(value):
+        return local(value, run.offset_h) if value else ""
+    if key in ("station_idx", "copy_of"):
+        return shortened(f"{value} {run.names.get(value, '')}".strip(), _LONGEST_NAME)
     if key in _SHARES and isinstance(value, int | float):
         return share(value)
     if isinstance(value, float):
         return f"{value:,.4g}"
-    if isinstance(value, int) and key != "station_idx":
+    if isinstance(value, int):
         return str(words(value))
     return shortened(
         str(CAUSE_WORDS.get(value, value) if key == "cause" else value), _LONGEST_VALUE
@@ -167,21 +167,26 @@ def _before(check: Mapping[str, Any]) -> dict[str, str]:
     return {"words": word, "kind": kind, "was": f"was {was}"}
 
 
-def when(check: Mapping[str, Any], offset_h: int) -> str:
-    """Return the times of a finding on the local clock, empty where it has none.
+def when(check: Mapping[str, Any], offset_h: int, names: Mapping[int, str]) -> str:
+    """Return the times of a finding on the local clock, the worst first; empty if it has none.
 
-    Hours beside each other are one time, whatever pollutants they are of: `2024-06-05 00:00 to
-    2024-06-08 00:00`, the end not included.
+    If several stations are to blame, these are of the worst one, which is named. Hours beside each
+    other are one time, whatever pollutants they are of: `2024-06-05 00:00 to 2024-06-08 00:00`, the
+    end not included.
     """
-    spans = _joined(sorted(_spans(check["samples"])))
-    periods = [_span(*span, offset_h) for span in spans]
-    periods += dict.fromkeys(_days(check["samples"]))
+    samples = check["samples"]
+    worst = samples[0].get("station_idx") if samples else None
+    own = [one for one in samples if one.get("station_idx") == worst]
+    periods = [_span(*span, offset_h) for span in _joined([*_spans(own)])]
+    periods += dict.fromkeys(_days(own))
     if not periods:
         return ""
-    unseen = (check["samples_total"] or 0) > len(check["samples"])
+    unseen = len(own) < len(samples) or (check["samples_total"] or 0) > len(samples)
     rest = len(periods) - _MOST_TIMES
     more = "and others" if unseen else f"and {rest} more" if rest > 0 else ""
-    return " ".join(filter(None, (", ".join(periods[:_MOST_TIMES]), more)))
+    name = shortened(names.get(worst or 0) or f"station {worst}", _LONGEST_NAME)
+    shown = " ".join(filter(None, (", ".join(periods[:_MOST_TIMES]), more)))
+    return f"{name}: {shown}" if len(own) < len(samples) else shown
 
 
 def _spans(samples: Any) -> Iterator[tuple[datetime, datetime]]:
@@ -199,13 +204,18 @@ def _spans(samples: Any) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _joined(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Return spans with those that touch made one, in the order of the first of each."""
     found: list[tuple[datetime, datetime]] = []
-    for start, end in spans:
+    for start, end in sorted(spans):
         if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:
             found.append((start, end))
-    return found
+    first = {
+        one: next(place for place, (start, _end) in enumerate(spans) if one[0] <= start < one[1])
+        for one in found
+    }
+    return sorted(found, key=first.__getitem__)
 
 
 def _days(samples: Any) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _reasons(run: RunFiles) -> list[dict[str, Any]]:
             "blamed": blamed_words(item["n_stations"]),
             "word": (word := "fail" if item["status"] == "fail" else "warn"),
             "bound": bound(item, word),
-            "when": when(item, run.offset_h),
+            "when": when(item, run.offset_h, run.names),
         }
         for item in bad
     ]
