@@ -24,7 +24,7 @@ LOWEST := .venv-lowest
 # What the runner needs at the lower bounds of pyproject.toml; the tools of the tests as they come.
 test-lowest:  ## Run the quick tests against the oldest supported dependencies
 	$(PYTHON) -m venv $(LOWEST)
-	$(PYTHON) -c "import re, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; print(*(re.sub(r'>=([^,;]+)(,[^;]*)?', r'==\1', d) for d in p['dependencies']), *o['embedded'], *o['dev'], sep='\n')" > $(LOWEST)/lowest.txt
+	$(PYTHON) -c "import re, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; print(*(re.sub(r'>=([^,;]+)(,[^;]*)?', r'==\1', d) for d in p['dependencies'] + o['report']), *o['embedded'], *o['dev'], sep='\n')" > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt 'hatchling>=1.26' editables
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/python -m pytest -m "not slow"

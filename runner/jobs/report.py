@@ -7,14 +7,17 @@ however this goes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from runner.core.errors import ConfigError, RunnerError
+from runner.core.outcome import ATTRIBUTIONS, Outcome
 from runner.core.verdict import Pages
 from runner.process.files import replacing, write_text
 from runner.process.job import Job
@@ -24,11 +27,6 @@ from runner.store.database import Store
 if TYPE_CHECKING:
     from runner.quality.report.notebooks import Execution, Task
     from runner.quality.report.run_files import RunFiles
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from runner.core.outcome import ATTRIBUTIONS, Outcome
 
 log = structlog.get_logger()
 
@@ -36,6 +34,10 @@ _AT_ONCE = 2
 """Notebooks that run at the same time; each has a process of about 200 MB."""
 _REPORT = "report.html"
 _DIGEST = "summary.md"
+_NEEDS_EXTRA = (
+    "the pages are made of notebooks, which pip install 'air-quality-backfill-runner[report]' adds "
+    "(the verdict, its files and summary.md need none)"
+)
 
 
 def ask_queries(job: Job, store: Store) -> None:
@@ -128,6 +130,8 @@ class _Report:
         job, settings = self._job, self._job.config.report
         self._notebooks.mkdir(mode=0o700, exist_ok=True)
         self._write(self._run.directory / _DIGEST, digest(self._run.document))
+        if find_spec("papermill") is None:
+            raise ConfigError(_NEEDS_EXTRA)
         chosen = [*stations] or self._run.with_findings[: settings.station_pages]
         directory = self._run.directory  # runs of older versions lack the stations' files
         lacking = [idx for idx in chosen if not station_path(directory, idx).exists()]

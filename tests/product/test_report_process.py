@@ -185,13 +185,22 @@ def test_a_section_that_fails_leaves_the_rest_and_the_verdict(runner: Runner) ->
     assert "Hours of the day are UTC+7" in page
 
 
-@pytest.mark.parametrize(("required", "code"), [("false", 0), ("true", 1)])
-def test_without_a_kernel_the_verdict_is_told_and_the_report_is_a_warning(
-    runner: Runner, required: str, code: int
+NO_KERNEL = ("ipykernel_launcher.py", "raise ImportError('no kernel here')")
+NO_PAPERMILL = ("sitecustomize.py", "import sys; sys.modules['papermill'] = None")
+"""As without the extra `report`: Python takes the module for one that is not installed."""
+
+
+@pytest.mark.parametrize(
+    ("required", "code", "missing", "why"),
+    [("false", 0, NO_KERNEL, "no kernel here"), ("true", 1, NO_PAPERMILL, "runner[report]")],
+)
+def test_without_notebooks_the_verdict_is_told_and_the_report_is_a_warning(
+    runner: Runner, required: str, code: int, missing: tuple[str, str], why: str
 ) -> None:
     stub = runner.directory / "stub"
     stub.mkdir()
-    (stub / "ipykernel_launcher.py").write_text("raise ImportError('no kernel here')")
+    name, content = missing
+    (stub / name).write_text(content)
     done = backfill(
         runner,
         f"report.required={required}",
@@ -205,7 +214,8 @@ def test_without_a_kernel_the_verdict_is_told_and_the_report_is_a_warning(
     assert outcome["exit_code"] == code
     assert outcome["report"]["error"]
     if PAGE:
-        assert "no kernel here" in done.stdout
+        assert why in done.stdout
+    assert (quality(runner) / "summary.md").exists()
     if required == "true":
         return
     path = f"{REPOSITORY}{os.pathsep}{stub}"

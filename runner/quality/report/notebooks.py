@@ -7,11 +7,13 @@ yields an error in words, never an exception.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +21,13 @@ import structlog
 
 from runner.process.files import own_directory, write_text
 from runner.process.secrets import masked
+from runner.quality.files import station_path
+from runner.quality.report.run_files import RunFiles
 
 if TYPE_CHECKING:
     from runner.quality.report.kernels import ScrubbedKernel
-import re
-from dataclasses import field
-from functools import cache
 
-from runner.quality.files import station_path
-from runner.quality.report.run_files import RunFiles
+log = structlog.get_logger()
 
 PAGE = "02_quality_report"
 """The notebook that becomes report.html."""
@@ -91,8 +91,6 @@ def tasks(run: RunFiles, stations: list[int], *, summary: bool) -> list[Task]:
 def _task(name: str, title: str) -> Task:
     return Task(name, title, builtin_notebooks() / f"{name}.ipynb")
 
-
-log = structlog.get_logger()
 
 _LOOK_S = 0.05
 """How often it is looked whether the notebook has to end."""
