@@ -6,8 +6,8 @@
      jobs: [{number, label, overrides, directory, state, exit_code, job, run_id, error, duration_s,
              stations, fetched, failed, requests, inserted, updated, unchanged, rejects,
              quality, page}],
-     totals: {jobs, states: {state: jobs}, stations, fetched, failed, requests, inserted, updated,
-              unchanged, rejects}}
+     totals: {jobs, planned: null or {requests, hours, duration_s}, states: {state: jobs},
+              stations, fetched, failed, requests, inserted, updated, unchanged, rejects}}
 
 It is written before the first job, after every job and at the end. Until then `ended_at` and
 `exit_code` are null, and states may be `waiting` and `running`. Times are ISO 8601, UTC. `label` is
@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from runner.core.errors import Exit, worst
-from runner.core.outcome import State
+from runner.core.outcome import State, duration_text
 
 VERSION = 1
 MOST_PAGES = 10
@@ -217,8 +217,11 @@ class Summary:
         rows = [job.to_json() for job in self.jobs]
         ended = [job.outcome for job in self.jobs if job.outcome is not None]
         stations = {one["station_idx"] for outcome in ended for one in outcome["stations"]}
+        plans = [outcome["planned"] for outcome in ended if outcome.get("planned")]
+        planned = {name: sum(plan[name] for plan in plans) for name in plans[0]} if plans else None
         return {
             "jobs": len(rows),
+            "planned": planned,
             "states": dict(Counter(row["state"] for row in rows)),
             "stations": len(stations),
             **{name: sum(row[name] or 0 for row in rows) for name in _SUMMED},
@@ -240,8 +243,14 @@ class Summary:
 
     def last_words(self) -> list[str]:
         """Return what to tell a person below the table."""
-        counts = self.totals()["states"]
+        totals = self.totals()
+        counts, planned = totals["states"], totals["planned"]
         lines = [f"Jobs: {', '.join(f'{count} {state}' for state, count in counts.items())}"]
+        if planned:
+            lines.append(
+                f"Planned: {planned['requests']:,} requests, {planned['hours']:,} station-hours, "
+                f"{duration_text(planned['duration_s'])} one after the other"
+            )
         pages = [job for job in self.jobs if job.page]
         place = self.plan.directory
         lines += [

@@ -192,13 +192,13 @@ def _write(process: Process, summary: Summary) -> None:
 def _print_summary(process: Process, summary: Summary, error: Exception | None) -> None:
     """Print the summary of the sweep, and on standard error why the launcher broke."""
     from runner.cli.sweep_files import sweep_table  # noqa: PLC0415 - brings rich
-    from runner.process.tables import console  # noqa: PLC0415 - as above
+    from runner.process.tables import show  # noqa: PLC0415 - as above
 
     if error is not None:
         said = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
         tell(process.redact(f"launcher {summary.plan.launcher}: {type(error).__name__}: {said}"))
     content = masked(summary.to_json(), process.redact)
-    console().print(sweep_table(content))
+    show(sweep_table(content))
     place = Path(summary.plan.directory)
     words = [*summary.last_words(), f"Summary: {place / sweep_files.SUMMARY}"]
     print(process.redact("\n".join([*words, f"Index: {place / sweep_files.INDEX}"])), flush=True)  # noqa: T201 - the product's own words

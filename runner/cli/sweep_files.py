@@ -69,7 +69,9 @@ def sweep_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("settings", "total", overflow="fold", min_width=24)
     table.add_column("state", no_wrap=True)
     table.add_column("exit", "" if code is None else str(code), justify="right", no_wrap=True)
-    for name in _COUNTS:
+    # What nobody did takes no room: a table fits 80 columns.
+    names = [name for name in _COUNTS if totals[name] or name in ("stations", "fetched")]
+    for name in names:
         table.add_column(name, f"{totals[name]:,}", justify="right", no_wrap=True)
     for name in checked:
         table.add_column(name, no_wrap=True)
@@ -79,7 +81,7 @@ def sweep_table(summary: Mapping[str, Any]) -> Table:
             plain(job["label"]),
             job["state"],
             "" if job["exit_code"] is None else str(job["exit_code"]),
-            *("" if job[name] is None else f"{job[name]:,}" for name in _COUNTS),
+            *("" if job[name] is None else f"{job[name]:,}" for name in names),
             *(job[name] or "" for name in checked),
         )
     return table

@@ -39,7 +39,7 @@ class Job(Section):
     name: JobName = setting(JobName.backfill, "what to do; chosen with `job=NAME`")
     confirm: bool = setting(
         False,
-        "`true` lets `job=reset` forget the progress of every station, `job=dedupe` remove "
+        "`true` lets `job=reset` forget the progress of the chosen stations, `job=dedupe` remove "
         "doubles, and `job=prune` remove what is old; also typed `confirm=true`",
     )
     output: Output = setting(

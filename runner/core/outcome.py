@@ -181,6 +181,7 @@ class Outcome:
         error: why the run could not go on, in words; empty if it could.
         hint: what to do about the error.
         configuration_error: whether the error is one of configuration or usage.
+        planned: requests, station-hours and seconds of a plan; None if none was the job's aim.
         database: its name, and the server it is on.
         resume_command: the exact command that resumes the run.
         retry_command: the exact command that tries failed stations again.
@@ -203,6 +204,7 @@ class Outcome:
     hint: str = ""
     configuration_error: bool = False
     database: str = ""
+    planned: Mapping[str, float] | None = None
     resume_command: str = ""
     retry_command: str = ""
     failed_requests: int = 0
@@ -289,6 +291,7 @@ class Outcome:
             "exit_code": self.exit_code,
             "dry_run": self.dry_run,
             "database": self.database or None,
+            "planned": dict(self.planned) if self.planned else None,
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "duration_s": round(self.duration.total_seconds(), 3),

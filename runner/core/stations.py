@@ -127,12 +127,38 @@ def select(
                 f"waqi_stations {is_empty}: choosing among "
                 f"{counted(len(bundled), 'bundled stations')}"
             )
+        if stored:
+            remarks += _left_by_the_collection(selectors, stored, bundled)
+        boxed = [*selectors, narrow]
+        placeless = sum(station.latitude is None for station in pool.values())
+        if placeless and any(selector.box for selector in boxed):
+            remarks.append(
+                f"{placeless:,} of {counted(len(pool), 'stations')} have no position, so no box "
+                "holds them: job=stations fetches positions"
+            )
         for selector in selectors:
             chosen |= {idx for idx, station in pool.items() if selector.matches(station)}
     stations = tuple(catalogue[idx] for idx in sorted(chosen) if narrow.matches(catalogue[idx]))
     if not stations:
         raise _nothing(unknown, stored)
     return Selection(stations, unknown, tuple(remarks), left_out)
+
+
+def _left_by_the_collection(
+    selectors: Sequence[Selector], stored: Mapping[int, Station], bundled: Mapping[int, str]
+) -> list[str]:
+    """Return which bundled stations are left, because groups choose among stored ones."""
+    others = [Station(idx, name) for idx, name in sorted(bundled.items()) if idx not in stored]
+    left = [one.idx for one in others if any(selector.matches(one) for selector in selectors)]
+    if not left:
+        return []
+    ids = ",".join(map(str, left))
+    remark = (
+        f"waqi_stations has {counted(len(stored), 'stations')}, and groups choose among them; left:"
+        f" {counted(len(left), 'bundled stations')}. To have them, too, load them once by id, as"
+        f" 'stations.ids=[{ids}]', or find all with job=stations"
+    )
+    return [remark]
 
 
 def _left_out(ids: tuple[str, ...]) -> str:

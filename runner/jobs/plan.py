@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from runner.core.outcome import Outcome
@@ -10,9 +11,9 @@ from runner.jobs.opening import budget_of, key_lines
 from runner.process.job import Job
 from runner.process.secrets import Secret
 from runner.process.tables import (
-    console,
     plan_lines,
     plan_table,
+    show,
 )
 from runner.sources import provider_of
 from runner.store.database import open_store
@@ -29,10 +30,12 @@ def run(job: Job) -> Outcome:
         free_in_s = budget.free_in_s(job.pace.interval_s) if budget else None
     if work is not None:
         if not job.says_json:
-            console().print(plan_table(work.plan))
+            show(plan_table(work.plan))
         lines = plan_lines(work.plan, job.wanted, datetime.now(UTC), free_in_s)
         job.tell("\n".join([*lines, *key_lines(job), *work.database.lines()]))
         if work.database.refusal:  # as the run would
             raise work.database.refusal
         job.tell(f"Written: {job.files}/plan.json")
+        totals = {name: getattr(work.plan, name) for name in ("requests", "hours", "duration_s")}
+        return replace(job.outcome(), planned=totals)
     return job.outcome()

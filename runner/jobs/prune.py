@@ -8,7 +8,7 @@ from runner.core.outcome import Outcome
 from runner.core.text import counted
 from runner.jobs.choosing import choose_stations
 from runner.process.job import Job
-from runner.process.tables import console, leftovers_table
+from runner.process.tables import leftovers_table, show
 from runner.store.database import open_store
 
 
@@ -30,7 +30,7 @@ def run(job: Job) -> Outcome:
             chosen = choose_stations(job, store)
             stay = {*(station.idx for station in chosen.stations), *chosen.unknown}
         found = store.leftovers.find(before, stay)
-        console().print(leftovers_table(found, before))
+        show(leftovers_table(found, before))
         removed = sum(store.leftovers.remove(item) for item in found) if act else 0
     if act:
         job.tell(f"{removed:,} removed from {job.database_name}; readings and stations stay.")

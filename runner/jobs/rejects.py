@@ -10,8 +10,8 @@ from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.process.secrets import masked
 from runner.process.tables import (
-    console,
     rejects_table,
+    show,
 )
 from runner.store.database import open_store
 
@@ -26,7 +26,7 @@ def run(job: Job) -> Outcome:
     if found:
         # Cells are masked before a table breaks them: others may have stored what they hold.
         shown = [replace(item, example=masked(item.example, job.redact)) for item in found]
-        console().print(rejects_table(shown))
+        show(rejects_table(shown))
     stations = len({item.station_idx for item in found})
     job.tell(
         f"{counted(total, 'records')} of {counted(stations, 'stations')} rejected "

@@ -32,7 +32,7 @@ from runner.core.text import counted
 from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.process.secrets import masked
-from runner.process.tables import console, status_line, status_table
+from runner.process.tables import show, status_line, status_table
 from runner.store.database import open_store
 
 VERSION = 2
@@ -132,7 +132,7 @@ def run(job: Job) -> Outcome:
             idx: replace(found, error_message=masked(found.error_message, job.redact))
             for idx, found in checkpoints.items()
         }
-        console().print(status_table(stations, shown))
+        show(status_table(stations, shown))
     if selection.unknown:
         job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
     job.tell(

@@ -80,6 +80,18 @@ def console(*, stderr: bool = False) -> Console:
     return found
 
 
+def show(table: RenderableType) -> None:
+    """Print a table; off a terminal without the blanks that fill its lines."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as captured:
+        screen.print(table)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    print("\n".join(lines), flush=True)  # noqa: T201 - the product's own words
+
+
 def plain(text: str) -> Text:
     """Return text from outside without control characters, escapes or markup meaning."""
     return Text(harmless(text))

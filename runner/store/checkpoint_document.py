@@ -241,5 +241,6 @@ def _not_understood(idx: int, field: str, value: Any, expected: str) -> StoreErr
     return StoreError(
         f"{NAME}: station {idx}: `{field}` is {value!r:.80}, expected {expected}",
         scope=Scope.STATION,
-        hint=f"Correct it, or have the station fetched anew: job=reset 'stations.ids=[{idx}]'",
+        hint="Correct it, or have the station fetched anew: "
+        f"job=reset 'stations.ids=[{idx}]' confirm=true",
     )

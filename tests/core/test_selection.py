@@ -39,7 +39,24 @@ def test_ids_replace_the_groups_and_unknown_ones_are_told() -> None:
 
 def test_all_means_the_stored_stations_once_there_are_any() -> None:
     made = choose(selectors=[EVERYTHING], known=[DA_NANG])
-    assert (ids(made), made.remarks) == ([1584], ())
+    assert ids(made) == [1584]
+    (remark,) = made.remarks
+    assert "waqi_stations has 1 station," in remark
+    assert "2 bundled stations" in remark
+    assert "'stations.ids=[99,8641]'" in remark
+    again = choose(ids=[99, 8641], known=[DA_NANG])  # as the remark says
+    assert ids(again) == [99, 8641]
+    everybody = choose(selectors=[EVERYTHING], known=[DA_NANG, HANOI, Station(99)])
+    assert everybody.remarks == ()
+
+
+def test_a_box_says_which_stations_it_cannot_hold_for_want_of_a_position() -> None:
+    box = Selector(box=Box(20, 105, 22, 107))
+    made = choose(selectors=[box], known=[HANOI, NO_PLACE], bundled={})
+    assert ids(made) == [8641]
+    (remark,) = made.remarks
+    assert "1 of 2 stations have no position" in remark
+    assert "job=stations" in remark
 
 
 def test_all_means_the_bundled_stations_while_none_are_stored_and_says_so() -> None:

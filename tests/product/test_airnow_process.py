@@ -74,7 +74,7 @@ def test_forgotten_progress_finds_every_measured_reading_unchanged(
     runner(*short)
     inserted = runner.last_json("outcome.json")["totals"]["inserted"]
     rejects = database["ingest_rejects"].count_documents({})
-    runner("job=reset", "stations.ids=[8641,8767]")
+    runner("job=reset", "confirm=true", "stations.ids=[8641,8767]")
     runner(*short, "backfill.batch_size=77")
     totals = runner.last_json("outcome.json")["totals"]
     assert (totals["inserted"], totals["updated"], totals["unchanged"]) == (0, 0, inserted)

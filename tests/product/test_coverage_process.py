@@ -190,7 +190,7 @@ def test_a_checkpoint_that_cannot_be_read_keeps_no_other_station_from_plan_statu
     assert rows[1584]["state"] == "completed"
     fetched = sandbox_database[COLLECTION].distinct("meta.station_idx")
     assert fetched == [1584]
-    runner("job=reset", "source=sandbox", "stations.ids=[8641]")
+    runner("job=reset", "confirm=true", "source=sandbox", "stations.ids=[8641]")
     runner(*BOTH)
     assert sandbox_database[COLLECTION].distinct("meta.station_idx") == [1584, 8641]
 

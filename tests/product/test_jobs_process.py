@@ -60,9 +60,13 @@ def test_reset_forgets_progress_of_the_chosen_stations_and_keeps_the_readings(
         ask = (f"source.base_url={api.url}", *WEEK, *FAST)
         runner(BOTH, *ask, AQICN_API_KEY="anything")
         stored = database["waqi_station_readings"].count_documents({})
-        refused = runner("job=reset", expect=2)
-        assert "confirm=true" in refused.stderr
-        runner("job=reset", "stations.ids=[1584]")
+        before = runner("job=reset", "stations.ids=[1584]").stdout
+        assert "Would forget the progress of 1 of 1 station in" in before
+        assert "completed" in before
+        assert "confirm=true" in before
+        assert not [line for line in before.splitlines() if line != line.rstrip()]
+        assert database["ingest_checkpoints"].count_documents({}) == 2
+        runner("job=reset", "stations.ids=[1584]", "confirm=true")
         left = [item["station_idx"] for item in database["ingest_checkpoints"].find()]
         assert left == [13658]
         runner(BOTH, *ask, AQICN_API_KEY="anything")

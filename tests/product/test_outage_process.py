@@ -95,7 +95,7 @@ def test_a_killed_database_that_comes_back_costs_time_and_nothing_else(
         assert process.returncode == 0, out + err
         assert api.stats()["requests"] == 2 * 59
         once = stored(mongod.uri)
-        runner("job=reset", "stations.ids=[1584,13658]", expect=0, **told)
+        runner("job=reset", "confirm=true", "stations.ids=[1584,13658]", expect=0, **told)
         runner(*ASK, f"source.base_url={api.url}", expect=0, **told)
         assert runner.last_json("outcome.json")["totals"]["unchanged"] == len(once)
     assert stored(mongod.uri) == once

@@ -40,7 +40,7 @@ def test_a_time_series_collection_gets_the_same_readings_as_a_regular_one(
     assert kind["type"] == "timeseries"
     assert readings_of(sandbox_database) == expected
 
-    runner("job=reset", "stations.ids=[1584,13658]", "source=sandbox")
+    runner("job=reset", "confirm=true", "stations.ids=[1584,13658]", "source=sandbox")
     runner(*ASK, "backfill.batch_size=100")
     assert runner.last_json("outcome.json")["totals"]["unchanged"] == len(expected)
     assert readings_of(sandbox_database) == expected
