@@ -24,6 +24,7 @@ class JobName(Enum):
     report = "report"
     sandbox = "sandbox"
     stations = "stations"
+    export = "export"
 
 
 class Output(Enum):

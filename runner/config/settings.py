@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.config.backfill import Backfill
 from runner.config.country import Country, Discovery
+from runner.config.export import Export
 from runner.config.job import Job, JobName, Limits, Output, Prune
 from runner.config.mongo import Mongo
 from runner.config.quality import Quality
@@ -55,6 +56,7 @@ class Config(Section):
     quality: Quality = setting(Quality(), "checks of the readings")
     report: Report = setting(Report(), "page and notebooks about the run")
     limits: Limits = setting(Limits(), "how much may go wrong before somebody must look")
+    export: Export = setting(Export(), "what `job=export` writes, and where")
     prune: Prune = setting(Prune(), "what `job=prune` removes")
     sandbox: Sandbox = setting(Sandbox(), "the loopback API")
     country: Country = setting(Country(), "what `job=stations` keeps to")

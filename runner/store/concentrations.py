@@ -12,11 +12,11 @@ that of the reading.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ASCENDING, DESCENDING, ReplaceOne, UpdateOne
 from pymongo.database import Database
 
 from runner.core.concentrations import Measured, MeasuredHour
@@ -105,6 +105,16 @@ class Concentrations(Indexed):
         chosen = {"scale": scale, "station_idx": {"$in": [*station_ids]}}
         with store_errors(NAME):
             return {*self._collection.distinct("station_idx", chosen)}
+
+    def of(self, station_idx: int, window: Interval) -> Iterator[Document]:
+        """Yield what is kept of a window in order of time, of an hour first what readings are of.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        order = [("ts", ASCENDING), ("scale", DESCENDING)]
+        with store_errors(NAME):
+            yield from self._collection.find(_in(station_idx, window), sort=order)
 
     def count(self, station_idx: int, window: Interval) -> int:
         """Return how many hours of a window have kept concentrations.

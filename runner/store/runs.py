@@ -62,6 +62,36 @@ class Runs(Indexed):
             )
             yield from (one["outcome"] for one in found if isinstance(one["outcome"], dict))
 
+    def sources(self) -> list[str]:
+        """Return the sources of all recorded runs that fetched.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            found = self._collection.distinct("source", {"planned": {"$exists": True}})
+        return sorted(map(str, found))
+
+    def credits(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """Return whose readings the recorded runs brought: names, and the places that they named.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            names = self._collection.distinct("origin.providers")
+            found = self._collection.find(
+                {"outcome.attributions": {"$ne": []}, "outcome": {"$exists": True}},
+                {"outcome.attributions": 1},
+                sort=[("started_at", DESCENDING)],
+                limit=_MOST_LOOKED_AT,
+            )
+            places: dict[Any, dict[str, Any]] = {}
+            for run in found:
+                for place in run["outcome"].get("attributions") or ():
+                    places.setdefault((place.get("station_idx"), place.get("location")), place)
+        return sorted(map(str, names)), [*places.values()]
+
     def finished(self, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Record under `outcome` how a run ended; what was recorded at its start stays.
 

@@ -27,9 +27,9 @@ def page(run: Run) -> str:
     return str(ran.out)
 
 
-def test_help_fits_in_120_lines_of_120_columns(page: str) -> None:
+def test_help_fits_in_125_lines_of_120_columns(page: str) -> None:
     lines = page.splitlines()
-    assert len(lines) <= 120
+    assert len(lines) <= 125
     assert max(map(len, lines)) <= 120
 
 
