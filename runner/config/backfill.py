@@ -85,6 +85,16 @@ class Backfill(Section):
             return given
         return {**given, f"{found[2]}s": int(found[1])}
 
+    @property
+    def is_default_range(self) -> bool:
+        """Whether the range is that of the default of `last`."""
+        default = type(self).model_fields["last"].default
+        return (
+            self.last == default
+            and f"{self.years} years" == default
+            and {self.start_date, self.end_date, self.days} == {None}
+        )
+
     def broken(self) -> Iterator[str]:
         """Yield a line for every rule that is broken."""
         if self.last is not None and not _LAST.fullmatch(self.last.strip()):

@@ -118,6 +118,19 @@ def recorded_outcome(
     return next(filter(None, accounts), None)
 
 
+def covered_range(store: Store, stations: Sequence[Station]) -> Interval | None:
+    """Return the hours from the first to the last that stations cover; None if they cover none.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    checkpoints = store.checkpoints.load([station.idx for station in stations])
+    covered = [piece for one in checkpoints.values() for piece in one.progress.covered]
+    if not covered:
+        return None
+    return Interval(min(piece.start for piece in covered), max(piece.end for piece in covered))
+
+
 def _broken(job: Job, why: str) -> Verdict:
     line = f"Quality: NOT CHECKED: {why}; job=validate tries again"
     required = job.config.quality.fail_on.name != "never"
@@ -254,12 +267,15 @@ def _verdict(job: Job, made: Mapping[str, Any], directory: Path) -> Verdict:
 
 def _resume_command(job: Job) -> str:
     """Return the command that fetches what is open; to check once more would not."""
-    return job.command("job=backfill") if job.name == "validate" else job.resume_command
+    return _fetch(job) if job.name == "validate" else job.resume_command
 
 
 def _fetch(job: Job, *changes: str) -> str:
     """Return the command that fetches by another mode, whatever job this one is."""
     words = ("job=backfill",) if job.name in ("validate", "retry") else ()
+    if job.stored is not None and not job.asks_present:  # what is open lies in these hours
+        start, end = iso(job.stored.start), iso(job.stored.end)
+        words = (*words, f"backfill.start_date={start}", f"backfill.end_date={end}")
     return job.command(*words, *changes)
 
 
@@ -356,6 +372,8 @@ def run(job: Job) -> Outcome:
         selection = choose_stations(job, store)
         if selection.unknown:
             job.tell(f"Unknown station ids: {', '.join(map(str, selection.unknown))}")
+        if job.has_default_range:
+            job = replace(job, stored=covered_range(store, selection.stations))
         outcome_of_run = recorded_outcome(job, store, selection.stations)
         note_attributions(job, (outcome_of_run or {}).get("attributions") or ())
         verdict = validate(job, store, selection.stations, outcome_of_run)

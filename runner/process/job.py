@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from runner.config.backfill import RANGE_KEYS
 from runner.config.job import Output
 from runner.config.mongo import OF_MONGODB
 from runner.config.read import date_range
@@ -64,6 +65,7 @@ class Job:
         redact: takes secrets out of text.
         asks_present: whether the source has the present observation only.
         database_suffix: ends the name of the source's database; invented readings stay apart.
+        stored: the hours to look at if nobody chose a range: those that the stations cover.
     """
 
     config: Config
@@ -74,6 +76,7 @@ class Job:
     redact: Redactor
     asks_present: bool = False
     database_suffix: str = ""
+    stored: Interval | None = None
     _began_s: float = field(default_factory=time.monotonic, init=False)
 
     @property
@@ -88,10 +91,19 @@ class Job:
     @cached_property
     def wanted(self) -> Interval:
         """The range asked for, UTC; of a source of the present the hours it may speak of."""
+        if self.stored is not None:
+            return self.stored
         if self.asks_present:
             lag, age = self.config.backfill.lag_hours, self.config.source.max_age_hours
             return hours_asked(self.started_at, lag, age)
         return date_range(self.config.backfill, self.started_at)
+
+    @property
+    def has_default_range(self) -> bool:
+        """Whether nobody chose the hours, neither on the command line nor in a profile."""
+        names = ("backfill", *(f"backfill.{key}" for key in (*RANGE_KEYS, "end_date", "last")))
+        typed = {word.lstrip("+").partition("=")[0] for word in self.context.overrides}
+        return typed.isdisjoint(names) and self.config.backfill.is_default_range
 
     @property
     def database_name(self) -> str:

@@ -21,7 +21,8 @@ Mongo = Database[dict[str, Any]]
 
 CHECKED = [*FAST, "quality=standard"]
 MONTH = ("backfill.start_date=2023-01-01", "backfill.end_date=2023-02-01")
-ASK = ("source=sandbox", "stations.ids=[1584,13658]", *MONTH, *CHECKED)
+ANYTIME = ("source=sandbox", "stations.ids=[1584,13658]", *CHECKED)
+ASK = (*ANYTIME, *MONTH)
 AIRNOW = SHARED / "data" / "airnow"
 
 
@@ -79,9 +80,14 @@ def test_lost_readings_fail_the_gate_and_fail_on_decides(
     known = {one["id"]: one["accepted"] for one in accepted["checks"] if one["accepted"]}
     assert {"R04", "D01"} <= set(known)
     assert {one["station_idx"] for found in known.values() for one in found} == {1584}
-    runner("job=validate", *ASK, "quality.fail_on=never", "quality.compare=none")
+    # without a range: the hours that the stations cover, not the last two years
+    runner("job=validate", *ANYTIME, "quality.fail_on=never", "quality.compare=none")
     assert runner.last_json("outcome.json")["quality"]["status"] == "fail"
-    runner(*ASK, "backfill.mode=gaps", "quality.compare=none")
+    made = quality(runner)
+    window = (made["window"]["start"], made["window"]["end"])
+    assert window == ("2023-01-01T00:00:00Z", "2023-02-01T00:00:00Z")
+    command = next(item["command"] for item in made["actions"] if item["kind"] == "gaps")
+    runner(*shlex.split(command)[3:])  # as printed: it asks for hours of that range
     assert quality(runner)["gaps"]["hours_missing"]["lost"] == 0
     runner("job=validate", *ASK, "quality.fail_on=warn", "quality.checks.C00.warn=99.9%", expect=3)
 
