@@ -36,13 +36,14 @@ agg/month.parquet
 agg/cause.parquet
     The missing hours in runs of one cause: station_idx, start, end (UTC, half-open), cause.
 agg/day.parquet
-    A row a station and local day (Date), dense: expected, n (readings), sum_aqi, median, max (of
-    aqi), pm25_n, pm25_ugm3 (mean concentration, from the sub-index), hash (of the hours' values).
+    A row a station and local day (Date; its hours are 01..24), dense: expected, n (readings),
+    sum_aqi, median, max (of aqi), pm25_n, pm25_ugm3 (mean concentration, from the sub-index), hash
+    (of the hours' values).
 agg/hour.parquet
     Every hour of the stations that look worst (at most 12): station_idx, ts (UTC), day, hod (local
-    hour of the day), aqi, cause (null where there is a reading).
+    hour, 1..24), aqi, cause (null where there is a reading).
 agg/diurnal.parquet
-    24 rows a station: hod, n, q1, median, q3 (of aqi), t_mean (degC).
+    24 rows a station: hod (1..24), n, q1, median, q3 (of aqi), t_mean (degC).
 agg/category.parquet
     A row a station and band of the index (0-50 ... 301+): hours.
 readings/<station>-<year>.parquet

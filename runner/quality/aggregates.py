@@ -75,7 +75,7 @@ def by_month(data: StationData) -> pl.DataFrame:
 def by_hour_of_day(data: StationData) -> pl.DataFrame:
     """Return the daily course: 24 rows with n, quartiles and median of aqi."""
     value = pl.col("aqi")
-    hours = pl.DataFrame({"hod": pl.int_range(24, dtype=pl.Int8, eager=True)})
+    hours = pl.DataFrame({"hod": pl.int_range(1, 25, dtype=pl.Int8, eager=True)})
     course = data.hours.group_by("hod").agg(
         value.count().cast(pl.Int64).alias("n"),
         value.quantile(0.25, "linear").alias("q1"),

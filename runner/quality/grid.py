@@ -67,6 +67,9 @@ def usable(name: str) -> pl.Expr:
     return pl.when(~bad).then(value).alias(name)
 
 
+WHOLE_MONTH = 0.9
+"""Share of its hours from which a month is whole: a range in UTC cuts hours off its first one."""
+
 BELOW_ZERO, FILLER = "stored_below_zero", "stored_filler"
 """Reasons of rejected hours in which a stored number stands that is no index."""
 NO_REASON_KEPT = "not_kept"
@@ -130,10 +133,10 @@ class StationData:
     def hours(self) -> pl.DataFrame:
         """Every hour of the window: a row each, whether or not there is a reading.
 
-        hour; local: hours since 1970 on the local clock; day: local days since 1970; hod: local
-        hour 0..23; present: whether aqi is a usable number; expected; cause: index in MISSING, for
-        hours that are not present; standing: whether a stored document is that cause; and the
-        usable values.
+        hour; local: hours since 1970 on the local clock; day: local days since 1970, of the hours
+        01..24; hod: local hour 1..24; present: whether aqi is a usable number; expected; cause:
+        index in MISSING, for hours that are not present; standing: whether a stored document is
+        that cause; and the usable values.
         """
         window = self.scope.window
         no_index, no_number = self._standing
@@ -154,8 +157,8 @@ class StationData:
         local = pl.col("hour") + self.scope.offset_h
         dense = grid.join(inside, on="hour", how="left", maintain_order="left").with_columns(
             local.alias("local"),
-            (local // 24).cast(pl.Int32).alias("day"),
-            (local % 24).cast(pl.Int8).alias("hod"),
+            day_of(local).alias("day"),
+            hour_label(local).alias("hod"),
             pl.col("aqi").is_not_null().alias("present"),
             self._is_standing(no_index, no_number).alias("standing"),
         )
@@ -306,6 +309,20 @@ class StationData:
         return self.scope.window.end - 1 - last
 
 
+def day_of(local: pl.Expr) -> pl.Expr:
+    """Return the local day of hours on the local clock, days since 1970.
+
+    A label names the end of its hour, as EPA's and VN_AQI's days have it: 00:00 is the last hour
+    of the day before.
+    """
+    return ((local - 1) // 24).cast(pl.Int32)
+
+
+def hour_label(local: pl.Expr) -> pl.Expr:
+    """Return the hour of the day, 1..24, of hours on the local clock."""
+    return ((local - 1) % 24 + 1).cast(pl.Int8)
+
+
 def month(day: str = "day") -> pl.Expr:
     """Return the first day of the local month of a day: a key that is quick to group by."""
     return pl.col(day).cast(pl.Date).dt.month_start().alias("month")
@@ -323,7 +340,7 @@ def utc(name: str, to: str = "") -> pl.Expr:
 
 def failed_by_day(data: StationData, hours: pl.DataFrame) -> pl.DataFrame:
     """Return `Found.days` of hours that failed (`hour`: since 1970, UTC)."""
-    day = ((pl.col("hour") + data.scope.offset_h) // 24).cast(pl.Int32).alias("day")
+    day = day_of(pl.col("hour") + data.scope.offset_h).alias("day")
     count = pl.len().cast(pl.Int64)
     return hours.group_by(day).agg(count.alias("failed"), pl.lit(0).first().alias("evaluated"))
 
@@ -334,16 +351,16 @@ def first_and_last_day(rows: pl.DataFrame, offset_h: int) -> pl.DataFrame:
     Null if they have no time. Their time is `day` (Date), `start` with `end` or `hours`, `ts`, or
     `month` (2024-05).
     """
-    types, offset = rows.schema, pl.duration(hours=offset_h)
+    types, offset = rows.schema, pl.duration(hours=offset_h) - pl.duration(milliseconds=1)
     first = last = pl.lit(None, pl.Date)
     if types.get("day") == pl.Date:
         first = last = pl.col("day")
     elif isinstance(types.get("start"), pl.Datetime):
         end = pl.col("end") if "end" in types else pl.col("start") + pl.duration(hours="hours")
         first = (pl.col("start") + offset).dt.date()
-        last = (end + offset - pl.duration(milliseconds=1)).dt.date()
+        last = (end - pl.duration(hours=1) + offset).dt.date()
     elif isinstance(types.get("ts"), pl.Datetime):
-        first = last = (pl.col("ts") + offset).dt.date()
+        first = last = (pl.col("ts").dt.truncate("1h") + offset).dt.date()
     elif types.get("month") == pl.String:
         first = pl.col("month").str.to_date("%Y-%m")
         last = first.dt.month_end()

@@ -19,7 +19,7 @@ from runner.quality import aggregates
 from runner.quality.catalogue import Check, Found, Level
 from runner.quality.checks import checks
 from runner.quality.checks.external import agreement
-from runner.quality.grid import POLLUTANTS, WEATHER, StationData
+from runner.quality.grid import POLLUTANTS, WEATHER, StationData, day_of
 from runner.quality.judge import Tally, judge_station, statuses
 from runner.quality.ledger import Previous, RunData, RunLedger
 from runner.quality.policy import Policy
@@ -157,7 +157,7 @@ def _rows(data: StationData, failed: pl.Expr) -> Found:
         return Found(flags.count())
     ts = pl.col("ts").cast(pl.Datetime("ms", "UTC"))
     rows = data.rows.filter(flags.fill_null(value=False))
-    day = ((pl.col("hour") + data.scope.offset_h) // 24).cast(pl.Int32).alias("day")
+    day = day_of(pl.col("hour") + data.scope.offset_h).alias("day")
     days = (
         data.rows.select(day, flags.alias("failed"))
         .group_by("day")

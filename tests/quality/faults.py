@@ -198,7 +198,7 @@ def silence_at_the_end(world: World) -> None:
 
 @fault("C06")
 def thin_days(world: World) -> None:
-    world.lose({hour for day in range(START, END, 8 * 24) for hour in hours(day + 17, 7)})
+    world.lose({hour for day in range(START, END, 8 * 24) for hour in hours(day + 18, 7)})
 
 
 @fault("C07", "C00", "C02", "C06")
@@ -242,7 +242,7 @@ def a_clock_seven_hours_off(world: World) -> None:
 
 @fault("T06")
 def a_day_told_twice(world: World) -> None:
-    first = MIDDLE - MIDDLE % 24 - 7  # local midnight
+    first = MIDDLE - MIDDLE % 24 - 6  # 01:00, the first hour of a local day
     values = {name: pl.col(name).shift(24) for name in ("aqi", "pm25", "pm10")}
     world.change(between(first, 24), **values)
 

@@ -10,11 +10,17 @@ from __future__ import annotations
 import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
-from runner.quality.grid import Cause, StationData, failed_by_day, month, month_text, utc
+from runner.quality.grid import (
+    WHOLE_MONTH,
+    Cause,
+    StationData,
+    failed_by_day,
+    month,
+    month_text,
+    utc,
+)
 
 _WHOLE_DAY_H = 24
-_WHOLE_MONTH = 0.9
-"""Share of its hours from which a month is whole: a range in UTC cuts hours off its first one."""
 _WET_MONTHS = (5, 6, 7, 8, 9, 10)
 """The south-west monsoon, May to October; the other half-year is dry."""
 
@@ -55,7 +61,7 @@ def poor_months(data: StationData, params: Params) -> Found:
     """
     months = _capture_by(data, month())
     hours = pl.col("month").dt.month_end().dt.day().cast(pl.Int64) * _WHOLE_DAY_H
-    months = months.filter(pl.col("expected") >= _WHOLE_MONTH * hours)
+    months = months.filter(pl.col("expected") >= WHOLE_MONTH * hours)
     if months.is_empty():
         return nothing("the range has no whole local month")
     poor = months.filter(pl.col("capture") < params["capture"])
@@ -137,18 +143,12 @@ def poor_seasons(data: StationData, params: Params) -> Found:
     season = pl.when(wet).then(pl.lit("wet")).otherwise(pl.lit("dry")).alias("season")
     seasons = _capture_by(data, year, season).filter(pl.col("expected") >= params["hours"])
     is_wet = pl.col("season") == "wet"
-    first = pl.date(
-        pl.col("year") - (~is_wet).cast(pl.Int32), pl.when(is_wet).then(5).otherwise(11), 1
-    )
-    start = (first.cast(pl.Datetime("ms", "UTC")) - pl.duration(hours=data.scope.offset_h)).alias(
-        "start"
-    )
-    last = pl.date(pl.col("year"), pl.when(is_wet).then(11).otherwise(5), 1)
-    end = (last.cast(pl.Datetime("ms", "UTC")) - pl.duration(hours=data.scope.offset_h)).alias(
-        "end"
-    )
+    begins = pl.date(pl.col("year") - (~is_wet), pl.when(is_wet).then(5).otherwise(11), 1)
+    ends = pl.date(pl.col("year"), pl.when(is_wet).then(11).otherwise(5), 1)
+    first_label = pl.duration(hours=1 - data.scope.offset_h)
+    start, end = (day.cast(pl.Datetime("ms", "UTC")) + first_label for day in (begins, ends))
     poor = seasons.filter(pl.col("capture") < params["capture"])
-    return Found(seasons.height, poor.with_columns(start, end))
+    return Found(seasons.height, poor.with_columns(start=start, end=end))
 
 
 @station_check("C08", "Stations that had PM2.5 and lost it",

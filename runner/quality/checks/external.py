@@ -75,7 +75,9 @@ def _compared(data: StationData, params: Params) -> pl.DataFrame | None:
         return None
     external = read_daily(Path(path))
     return (
-        data.hours.group_by("day", maintain_order=True)
+        data.hours.group_by(
+            (pl.col("local") // 24).cast(pl.Int32).alias("day"), maintain_order=True
+        )
         .agg(pl.col("pm25").mean().floor().alias("pm25"), pl.col("pm25").count().alias("hours"))
         .filter(pl.col("hours") >= params["hours"])
         .join(external, on="day")

@@ -61,7 +61,7 @@ def hours_image(
     """
     first, last = hours["day"].min(), hours["day"].max()
     days = pl.DataFrame({"day": pl.date_range(first, last, eager=True)})  # type: ignore[arg-type]
-    grid = days.join(pl.DataFrame({"hod": range(_HOURS)}), how="cross").join(
+    grid = days.join(pl.DataFrame({"hod": range(1, _HOURS + 1)}), how="cross").join(
         hours.select("day", pl.col("hod").cast(pl.Int64), _pixel().alias("pixel")),
         on=["day", "hod"],
         how="left",
@@ -78,7 +78,7 @@ def hours_image(
     missing = int((hours["aqi"].is_null() & hours["cause"].is_not_null()).sum())
     picture = image(
         palette_png(rows, _COLOURS),
-        f"Index of every hour from {first!s} to {last!s}, a column a day, midnight on top; "
+        f"Index of every hour from {first!s} to {last!s}, a column a day, 01 h on top; "
         f"missing: {counted(missing, 'hours')}",
         f"width:100%;height:{height}px;image-rendering:pixelated;display:block",
     )
@@ -179,8 +179,8 @@ def by_hour_of_day(course: pl.DataFrame, zone: str) -> Markup:
         zone: of hod, as shown to a person.
     """
     top = _highest(course["q3"], course["peers"])
-    plot = Plot(_WIDTH // 2, 220, (0, _HOURS - 1), top, _UP, f"hour of the day, {zone}")
-    plot.axes([(hour, str(hour)) for hour in range(0, _HOURS, 3)])
+    plot = Plot(_WIDTH // 2, 220, (1, _HOURS), top, _UP, f"hour of the day, {zone}")
+    plot.axes([(hour, str(hour)) for hour in range(3, _HOURS + 1, 3)])
     hours = course["hod"].to_list()
     plot.band(hours, course["q1"].to_list(), course["q3"].to_list())
     plot.line(hours, course["peers"].to_list(), PEERS, 1.6, "5 3")

@@ -23,7 +23,16 @@ from runner.quality.files import (
     read_spreadsheet_safe,
     up_to_date,
 )
-from runner.quality.grid import HOUR, POLLUTANTS, first_and_last_day, numeric, usable, utc
+from runner.quality.grid import (
+    HOUR,
+    POLLUTANTS,
+    day_of,
+    first_and_last_day,
+    hour_label,
+    numeric,
+    usable,
+    utc,
+)
 
 _HOUR_MS = 3_600_000
 _WORST_FIRST = ("fail", "warn", "pass")
@@ -138,7 +147,7 @@ class RunFiles:
         path = self.directory / "agg" / f"{name}.parquet"
         if not path.is_file():
             return pl.DataFrame()
-        return _with_causes(pl.read_parquet(path, glob=False))
+        return _with_labels(_with_causes(pl.read_parquet(path, glob=False)))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -199,8 +208,8 @@ class RunFiles:
             .join(self._causes(station_idx), on="hour", how="left", maintain_order="left")
             .select(
                 utc("hour", "ts"),
-                (local // 24).cast(pl.Int32).cast(pl.Date).alias("day"),
-                (local % 24).cast(pl.Int8).alias("hod"),
+                day_of(local).cast(pl.Date).alias("day"),
+                hour_label(local).alias("hod"),
                 "aqi",
                 pl.when(pl.col("aqi").is_null()).then("cause").alias("cause"),
                 *POLLUTANTS,
@@ -313,6 +322,16 @@ def open_run(run_dir: str | Path | None) -> RunFiles:
     if chosen is None:
         raise ConfigError("there is no finished run under runs/, here or above", hint="Set RUN_DIR")
     return RunFiles.of(chosen)
+
+
+def _with_labels(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with hours 1..24 of the day; older runs called the last one 0 of the next."""
+    if "hod" not in rows.columns:
+        return rows
+    is_last = pl.col("hod") == 0
+    if "day" in rows.columns:
+        rows = rows.with_columns(pl.col("day") - pl.duration(days=is_last.cast(pl.Int64)))
+    return rows.with_columns(pl.when(is_last).then(24).otherwise("hod").alias("hod"))
 
 
 def _with_causes(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,9 @@
 """What the notebooks show, from the files of a run with known faults."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from runner.quality.report.charts import palette_png
 from runner.quality.report.digest import MOST_LINES, digest
 from runner.quality.report.html import Markup, paragraph, table
 from runner.quality.report.run_files import RunFiles, latest_run, open_run
+from runner.quality.report.sections.coverage import coverage
 from runner.quality.report.station_page import StationPage
 from runner.quality.report.summary_page import SummaryPage
 from tests.quality.faults import FAULTS
@@ -92,6 +95,54 @@ def test_the_air_is_summed_up_with_a_named_scale_and_named_limits(tmp_path: Path
     assert "40 CFR 58, appendix G" in scale
     assert "aqicn.org/faq" in scale
     assert "svg" in page.hour_of_day().html
+
+
+def test_days_above_a_limit_are_counted_by_year_and_by_the_limit_of_their_date(
+    tmp_path: Path,
+) -> None:
+    run = run_of(world(tmp_path, stations=(KNOWN,)))
+    path = run.directory / "agg" / "day.parquet"
+    days = pl.read_parquet(path).head(4)
+    path.unlink()
+    days.with_columns(
+        pl.Series(
+            "day", [date(2024, 5, 1), date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)]
+        ),
+        pl.Series("pm25_ugm3", [51.0, 48.0, 48.0, 14.0]),
+        pl.lit(18).alias("pm25_n"),
+    ).write_parquet(path)
+    html = SummaryPage(RunFiles.of(tmp_path)).exceedances().html
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in html.split("<tr>")[2:]]
+    assert [(row[1], row[2], *row[4:]) for row in rows] == [
+        ("2024", "1", "1 (100.0 %)", "1 (100.0 %)"),
+        ("2025", "1", "1 (100.0 %)", "0 (0 %)"),
+        ("2026", "2", "1 (50.0 %)", "1 (50.0 %)"),
+    ]
+
+
+def test_a_day_has_the_hours_01_to_24_and_a_month_cut_short_has_no_colour(tmp_path: Path) -> None:
+    faulty = world(tmp_path, stations=(KNOWN,))
+    faulty.lose(set(range(WINDOW.end - 50, WINDOW.end)))
+    run = run_of(faulty)
+    hours = run.hours(KNOWN).with_columns(local=pl.col("ts") + pl.duration(hours=7))
+    midnight = hours.filter(pl.col("local").dt.hour() == 0)
+    assert set(midnight["hod"]) == {24}
+    assert (midnight["day"] == (midnight["local"].dt.date().dt.offset_by("-1d"))).all()
+    whole = run.table("day").filter(pl.col("expected") == 24)
+    assert whole.height == 121  # from the first hour 01:00 to the last 24:00 of the range
+    html = coverage(run).html
+    assert re.search(r'class="c0" title="Jul 2023: 0 of 6 h, too few for a month', html)
+    assert not re.search(r'class="c1"', html)
+
+
+def test_the_hours_of_an_older_run_are_labelled_anew(tmp_path: Path) -> None:
+    run = run_of(world(tmp_path, stations=(KNOWN,)))
+    path = run.directory / "agg" / "hour.parquet"
+    old = {"day": [date(2024, 1, 2)] * 2, "hod": [0, 1], "aqi": [1.0, 2.0]}
+    path.unlink(missing_ok=True)
+    pl.DataFrame(old).write_parquet(path)
+    kept = run.table("hour")
+    assert kept.rows() == [(date(2024, 1, 1), 24, 1.0), (date(2024, 1, 2), 1, 2.0)]
 
 
 def test_the_worst_station_comes_first(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def _chart(course: pl.DataFrame, top: int) -> Markup:
     """Return a chart as SVG in the page, which gives it its colours."""
     course = course.sort("hod")
     hours = course["hod"].to_list()
-    plot = Plot(_WIDTH, _HEIGHT, (0, 23), top)
-    plot.axes([(hour, f"{hour} h") for hour in (0, 6, 12, 18)], steps=4)
+    plot = Plot(_WIDTH, _HEIGHT, (1, 24), top)
+    plot.axes([(hour, f"{hour} h") for hour in (6, 12, 18, 24)], steps=4)
     plot.band(hours, course["q1"].to_list(), course["q3"].to_list())
     plot.line(hours, course["median"].to_list(), OWN, 2)
     known = course.filter(pl.col("median").is_not_null()).sort("median", "hod")
@@ -153,14 +153,13 @@ def calendar(run: RunFiles) -> Markup:
 
 
 def _pixel() -> pl.Expr:
-    """Return the colour of a day. A day at an edge of the range may have fewer hours to give."""
-    needed = pl.min_horizontal(pl.lit(VALID_H), (pl.col("expected") * VALID_H + 23) // 24)
+    """Return the colour of a day; one that the range cuts short may have too few hours for one."""
     return (
         pl.when(pl.col("expected") == 0)
         .then(_OUTSIDE)
         .when(pl.col("n") == 0)
         .then(_NONE)
-        .when(pl.col("n") < needed)
+        .when(pl.col("n") < VALID_H)
         .then(_FEW)
         .otherwise(band_of("median"))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from runner.core.causes import CAUSE_WORDS, cause_words
 from runner.core.text import counted
+from runner.quality.grid import WHOLE_MONTH
 from runner.quality.report.html import Markup, show
 from runner.quality.report.run_files import RunFiles
 from runner.quality.report.words import MONTHS, month_name
@@ -34,7 +36,7 @@ _LEGEND = (
     ("background:var(--c3)", "85 to 90 %: what the EU asks for now (2024/2881)"),
     ("background:var(--c2)", "75 to 85 %: enough for US EPA means"),
     ("background:var(--c1)", "under 75 %: too little for a mean"),
-    ("background:var(--c0)", "nothing expected"),
+    ("background:var(--c0)", "nothing expected, or a month that the range cuts short"),
 )
 
 
@@ -93,8 +95,12 @@ def _cell(row: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     missing = cause_words({cause: row.get(cause) or 0 for cause in CAUSE_WORDS})
     title = f"{month_name(row['month'])}: {row['readings']:,} of {row['expected']:,} h"
+    kind = next((name for least, name in _STEPS if row["capture"] >= least), "c1")
+    year, number = map(int, row["month"].split("-"))
+    if row["expected"] < WHOLE_MONTH * 24 * monthrange(year, number)[1]:
+        kind, title = "c0", f"{title}, too few for a month"
     return {
-        "kind": next((name for least, name in _STEPS if row["capture"] >= least), "c1"),
+        "kind": kind,
         "title": f"{title}; {missing}" if missing else title,
         "percent": int(100 * row["capture"]),  # rounded down: 100 means all
     }
