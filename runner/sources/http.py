@@ -307,8 +307,8 @@ class HttpClient:
     def _ask(self, path: str, params: Mapping[str, str], secrets: Mapping[str, Secret]) -> Reply:
         """Ask once, straight through the adapter.
 
-        A session would look for cookies, netrc files and proxies every time, which takes longer
-        than the rest; and it reads the body of a redirect that it was asked not to follow.
+        A session would send a password that a netrc file has for the host, and it reads the whole
+        body of a redirect that it was asked not to follow.
         """
         revealed = {name: secret.reveal() for name, secret in secrets.items()}
         headers = {name: secret.reveal() for name, secret in self._secret_headers.items()}

@@ -7,11 +7,9 @@ from runner.quality.report.html import style
 from runner.quality.report.run_files import open_run
 from runner.quality.report.sections.air import calendar, categories, diurnal
 from runner.quality.report.sections.checks import checks
-from runner.quality.report.sections.coverage import coverage, gaps
-from runner.quality.report.sections.ledger import ledger
-from runner.quality.report.sections.overview import header, next_steps, verdict
+from runner.quality.report.sections.coverage import coverage, gaps, stations
+from runner.quality.report.sections.overview import header, ledger, next_steps, verdict
 from runner.quality.report.sections.provenance import provenance
-from runner.quality.report.sections.stations import stations
 
 __all__ = [
     "calendar",

@@ -1,4 +1,4 @@
-"""How much of every month each station has, and which hours are missing, why."""
+"""How much each station has: in every month, in all, and which hours are missing, why."""
 
 from __future__ import annotations
 
@@ -104,3 +104,9 @@ def _cell(row: Mapping[str, Any]) -> dict[str, Any] | None:
         "title": f"{title}; {missing}" if missing else title,
         "percent": int(100 * row["capture"]),  # rounded down: 100 means all
     }
+
+
+def stations(run: RunFiles) -> Markup:
+    """Return the table, the stations that look worst first."""
+    placed = any(one["latitude"] is not None for one in run.stations)
+    return show("stations", counted(len(run.stations), "stations"), run=run, placed=placed)
