@@ -78,7 +78,7 @@ fuzz: $(READY)  ## Draw other examples for all property tests, then fuzz the fou
 	$(BIN)/python -m tests.robustness.fuzz --seconds $(SECONDS)
 
 schema: $(READY)  ## Write conf/schema/ and the table of docs/settings.md anew, from the declarations
-	$(BIN)/python -m runner.config.schema
+	$(BIN)/python -m runner.cli.schema
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

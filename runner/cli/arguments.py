@@ -311,11 +311,14 @@ def _modern(flag: str) -> str:
 
 def _unknown_flag(flag: str) -> ConfigError:
     from runner.config.keys import known_keys  # noqa: PLC0415 - brings pydantic, which --help does without
+    from runner.sources.settings import all_settings  # noqa: PLC0415 - as above
 
     known = [name for name in (*_BY_NAME, "--help", "--version", "--schema") if name[1] == "-"]
     close = difflib.get_close_matches(flag, known, n=1, cutoff=0.75)
     name = flag.lstrip("-").replace("-", "_")
-    settings = [key for key in (*known_keys(), "profile") if key.rpartition(".")[2] == name]
+    settings = [
+        key for key in (*known_keys(all_settings()), "profile") if key.rpartition(".")[2] == name
+    ]
     if settings:
         return ConfigError(f"{flag} is not an option here; write: {settings[0]}=VALUE")
     if close:
@@ -328,11 +331,12 @@ def _unknown_flag(flag: str) -> ConfigError:
 def _in_quotes(word: str) -> str:
     """Quote a value that Hydra takes only in quotes: stations.name=Hà Nội, a path with {feed}."""
     from runner.config.keys import text_keys  # noqa: PLC0415 - as above
+    from runner.sources.settings import all_settings  # noqa: PLC0415 - as above
 
     key, _, value = word.partition("=")
     if not value or value[0] in "\"'[{" or "\\" in value or "${" in value:
         return word
-    is_text = key in text_keys() or key in _DIRECTORIES
+    is_text = key in text_keys(all_settings()) or key in _DIRECTORIES
     special = is_text and re.search(r"[^\w./:@%+-]", value)
     if '"' in value:
         return f"{key}={quoted(value)}" if is_text else word
@@ -389,11 +393,12 @@ def _check_hydra(key: str) -> None:
 def _check_key(word: str, key: str, prefix: str) -> None:
     from runner.config.keys import known_keys, mapping_of, unknown_key  # noqa: PLC0415 - as above
     from runner.config.quality import no_such_check  # noqa: PLC0415 - as above
+    from runner.sources.settings import all_settings  # noqa: PLC0415 - as above
 
-    mapping = mapping_of(key)
+    mapping = mapping_of(key, all_settings())
     if mapping is None:
-        if key not in known_keys():
-            raise ConfigError(unknown_key(key))
+        if key not in known_keys(all_settings()):
+            raise ConfigError(unknown_key(key, all_settings()))
         if prefix == "+":
             raise ConfigError(f"{word}: write it without the +: {word[1:]}")
     elif mapping == "stations.selectors":

@@ -13,6 +13,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 
 from runner.config.files import wrong_ending
 from runner.config.keys import mapping_of, unknown_key
+from runner.sources.settings import all_settings
 
 _WIDTH = 110
 _MOST_LINES = 5
@@ -131,10 +132,10 @@ def _absent_key(text: str, key: str, where: str) -> str | None:
     group, _, leaf = key.partition(".")
     if where and leaf == group:
         return f"{where}leave '{group}:' out, the folder {group}/ says it already"
-    if mapping_of(key):
+    if mapping_of(key, all_settings()):
         added = f"{key} is not there yet: write +{key}=VALUE"
         return f"{where}there is no setting '{key}'" if where else added
-    return where + unknown_key(key)
+    return where + unknown_key(key, all_settings())
 
 
 def _wrong_choice(text: str, key: str, where: str) -> str | None:

@@ -86,7 +86,7 @@ def _shown(arguments: Arguments) -> str:
     if arguments.wants == "version":
         return f"runner {__version__}"
     if arguments.wants == "schema":
-        from runner.config.schema import schema_text  # noqa: PLC0415 - brings pydantic
+        from runner.cli.schema import schema_text  # noqa: PLC0415 - brings pydantic
 
         return schema_text(arguments.schema).rstrip()
     if arguments.wants == "hydra-help":

@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 from omegaconf.resolvers.oc import env as environment_variable
 
 from runner.config.settings import Config
-from runner.config.source import KEYS, LOOPBACK
+from runner.config.source import LOOPBACK
 from runner.core.errors import ConfigError
 from runner.process.secrets import NAMES, Redactor
+from runner.sources import providers
 
 _PROGRAM = "mongo.embedded.binary"
 _ADDRESS = "source.base_url"
@@ -36,22 +37,23 @@ def check_typed(config: Config, overrides: Sequence[str]) -> None:
             hint=f"Write it on the command line: {_PROGRAM}=PATH",
         )
     source = config.source
-    if source.kind not in KEYS:
+    key = providers()[source.kind].key
+    if key is None:
         return
-    name, known_host = KEYS[source.kind]
     url = urlsplit(source.base_url)
     if url.hostname in LOOPBACK:
         return
-    if url.hostname != known_host and _ADDRESS not in typed:
+    if url.hostname != key.host and _ADDRESS not in typed:
         raise ConfigError(
-            f"{_ADDRESS}={source.base_url}: {name} belongs to {known_host}, and no file may send "
-            f"it to {url.hostname}",
+            f"{_ADDRESS}={source.base_url}: {key.variable} belongs to {key.host}, and no file may "
+            f"send it to {url.hostname}",
             hint="If it may go there, write on the command line: "
             + shlex.quote(f"{_ADDRESS}={source.base_url}"),
         )
     if url.scheme == "http" and _CLEAR not in typed:
         raise ConfigError(
-            f"{_CLEAR}=true sends {name} to {url.hostname} in the clear: no file may do that",
+            f"{_CLEAR}=true sends {key.variable} to {url.hostname} in the clear: no file may do "
+            "that",
             hint=f"If it may travel so, write on the command line: {_CLEAR}=true",
         )
 

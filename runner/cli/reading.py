@@ -18,11 +18,12 @@ from runner.config.quality import CheckRule
 from runner.config.read import read
 from runner.config.settings import Config
 from runner.core.errors import ConfigError
+from runner.sources.settings import all_settings
 
 
 def _every_default() -> dict[str, Any]:
     """Return all settings with their defaults: Hydra refuses keys that it has not seen before."""
-    made = defaults(Config)
+    made = defaults(all_settings())
     made["quality"]["checks"] = {check_id: defaults(CheckRule) for check_id in standard_checks()}
     return made
 
@@ -59,7 +60,7 @@ def read_job(
         path = file_that_says(key, private_dir, _choices())
         return f"{path}: " if path else ""
 
-    config = read(given, now or datetime.now(UTC), typed=typed, where=where)
+    config = read(given, now or datetime.now(UTC), all_settings(), typed=typed, where=where)
     check_typed(config, overrides)
     return config
 

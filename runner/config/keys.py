@@ -13,12 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runner.config.files import GROUPS
-from runner.config.settings import Config
 
 _SECRET_WORDS = re.compile(r"key|token|uri|password|passwd|secret", re.IGNORECASE)
 
 
-def declared(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def declared(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield every setting and section that a model declares, by dotted key, in its order."""
     for name, field in model.model_fields.items():
         yield prefix + name, field
@@ -32,18 +31,18 @@ def is_section(field: FieldInfo) -> bool:
 
 
 @cache
-def known_keys(model: type[BaseModel] = Config) -> dict[str, bool]:
+def known_keys(model: type[BaseModel]) -> dict[str, bool]:
     """Return every dotted key, and whether names of one's own may follow it."""
     return {key: get_origin(field.annotation) is dict for key, field in declared(model)}
 
 
 @cache
-def text_keys(model: type[BaseModel] = Config) -> frozenset[str]:
+def text_keys(model: type[BaseModel]) -> frozenset[str]:
     """Return the dotted keys of the settings whose values are text."""
     return frozenset(key for key, field in declared(model) if field.annotation in (str, str | None))
 
 
-def defaults(model: type[BaseModel] = Config) -> dict[str, Any]:
+def defaults(model: type[BaseModel]) -> dict[str, Any]:
     """Return every setting with its default, as YAML has it."""
     return {
         name: defaults(field.annotation)  # type: ignore[arg-type]  # is_section looked
@@ -81,14 +80,14 @@ def bounds_of(field: FieldInfo) -> tuple[float, float, str] | None:
     return (lowest[0], highest[0], str(unit)) if lowest and highest else None
 
 
-def mapping_of(key: str, model: type[BaseModel] = Config) -> str | None:
+def mapping_of(key: str, model: type[BaseModel]) -> str | None:
     """Return the setting, itself or above the key, that holds names of one's own; None without."""
     parts = key.split(".")
     above = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
     return next((name for name in above if known_keys(model).get(name)), None)
 
 
-def unknown_key(key: str, model: type[BaseModel] = Config) -> str:
+def unknown_key(key: str, model: type[BaseModel]) -> str:
     """Return what to say about a group or key that does not exist. Values are not repeated."""
     message = f"no group or key '{key}'"
     names = [*known_keys(model), "profile"]
@@ -97,7 +96,7 @@ def unknown_key(key: str, model: type[BaseModel] = Config) -> str:
     if _SECRET_WORDS.search(leaf) and leaf not in leaves:
         return (
             f"{message}: keys and addresses are no settings, so that they end up in no file\n"
-            "set AQICN_API_KEY and MONGO_URI in the environment or in .env"
+            "set the key of the source (see --help) and MONGO_URI in the environment or in .env"
         )
     inside = [name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent]
     close = difflib.get_close_matches(leaf, inside, n=1, cutoff=0.6 if parent else 0.75)

@@ -73,7 +73,9 @@ def examine(given: Mapping[str, Any], model: type[_Model]) -> tuple[_Model, list
 
 
 def _broken(section: Section) -> Iterator[str]:
-    yield from section.broken()
+    for kind in type(section).__mro__:
+        if issubclass(kind, Section) and "broken" in vars(kind):
+            yield from kind.broken(section)
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, Section):

@@ -17,19 +17,19 @@ from runner.core.intervals import EPOCH, Interval, hour_of, iso, to_datetime
 def read(
     given: Mapping[str, Any],
     now: datetime,
+    model: type[Config],
     *,
     typed: frozenset[str] = frozenset(),
     where: Callable[[str], str] = lambda _key: "",
-    model: type[Config] = Config,
 ) -> Config:
     """Return the configuration as objects, after checking every value and the range of hours.
 
     Args:
         given: plain values, as they were composed.
         now: the present, aware.
+        model: declares the settings.
         typed: dotted keys of the command line, which beat what files say.
         where: from the dotted key of a wrong setting to `FILE: `; empty if no file says it.
-        model: declares the settings.
 
     Raises:
         ConfigError: everything that is wrong, a line each.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, TypeVar, cast, get_args
@@ -52,32 +52,38 @@ class Section(BaseModel):
     def broken(self) -> Iterator[str]:
         """Yield a line for every rule between settings that is broken: key, value, what is allowed.
 
+        Every class has rules of its own: those of its base classes are looked at besides.
         These are no pydantic validators: pydantic skips those of a section, and of everything above
         it, as soon as one value in it is wrong, and the person would see the rest one run later.
         """
         return iter(())
 
 
-def with_sections(model: type[_Model], sections: Mapping[str, type[Section]]) -> type[_Model]:
-    """Return a model with more sections, declared elsewhere: by a source, which knows its own.
+def with_sections(
+    model: type[_Model], sections: Iterable[tuple[str, type[Section]]]
+) -> type[_Model]:
+    """Return a model with more settings, declared elsewhere: by a source, which knows its own.
 
     Args:
-        model: what it extends; its fields stay as they are.
-        sections: by dotted key, as `source.openaq`.
+        model: what it extends.
+        sections: by dotted key; those of a section that exists add their settings to it.
     """
     fields: dict[str, Any] = {}
-    deeper: dict[str, dict[str, type[Section]]] = {}
-    for key, section in sections.items():
+    added: list[Any] = []
+    deeper: dict[str, list[tuple[str, type[Section]]]] = {}
+    for key, section in sections:
         name, _, rest = key.partition(".")
-        if rest:
-            deeper.setdefault(name, {})[rest] = section
+        if not name:
+            added.append(section)
+        elif rest or name in model.model_fields:
+            deeper.setdefault(name, []).append((rest, section))
         else:
             fields[name] = (section, setting(section(), _first_line(section)))
     for name, inside in deeper.items():
         field = model.model_fields[name]
         kind = with_sections(cast("type[Section]", field.annotation), inside)
         fields[name] = (kind, setting(kind(), field.description or ""))
-    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+    return create_model(model.__name__, __base__=(*added, model), __doc__=model.__doc__, **fields)
 
 
 def _first_line(section: type[Section]) -> str:

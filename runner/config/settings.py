@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
 
 from runner.config.backfill import Backfill
 from runner.config.country import Country, Discovery
@@ -17,14 +16,11 @@ from runner.config.mongo import Mongo
 from runner.config.quality import Quality
 from runner.config.rate_limit import RateLimit
 from runner.config.report import Report
-from runner.config.sandbox import Sandbox
 from runner.config.section import Section, setting
-from runner.config.source import Source, SourceKind
+from runner.config.source import Source
 from runner.config.stations import Stations
 from runner.core.plan import Mode
 
-STATION_FILES = (".json", ".jsonl", ".ndjson", ".csv")
-"""Endings of files that `job=stations` reads."""
 _WITH_JSON = (JobName.status, JobName.plan)
 
 
@@ -58,7 +54,6 @@ class Config(Section):
     limits: Limits = setting(Limits(), "how much may go wrong before somebody must look")
     export: Export = setting(Export(), "what `job=export` writes, and where")
     prune: Prune = setting(Prune(), "what `job=prune` removes")
-    sandbox: Sandbox = setting(Sandbox(), "the loopback API")
     country: Country = setting(Country(), "what `job=stations` keeps to")
     discover: Discovery = setting(Discovery(), "how `job=stations` finds stations")
     worker: int | None = setting(
@@ -90,52 +85,5 @@ class Config(Section):
                 f"worker={self.worker}: workers share hours that are not covered, each is asked "
                 "for once; so no dry_run, backfill.mode=resume and backfill.lookback_hours=0 only"
             )
-        yield from self._present()
-        if self.job.name is JobName.stations:
-            yield from self._discovery()
         if self.quality.run_dir is not None and self.job.name is not JobName.validate:
             yield "quality.run_dir: only job=validate judges what a run has kept"
-
-    def _present(self) -> Iterator[str]:
-        """A source of the present has no past, and asks every station in every run."""
-        if self.source.kind is not SourceKind.aqicn_live:
-            return
-        chosen = self.backfill
-        for key in ("start_date", "end_date"):
-            if getattr(chosen, key) is not None:
-                yield f"backfill.{key}: source=aqicn_live has the present only; leave it out"
-        for key in ("days", "lookback_hours"):
-            value = getattr(chosen, key)
-            if (
-                value and chosen.mode is not Mode.MISSING
-            ):  # profile=nightly has them for every source
-                yield (
-                    f"backfill.{key}={value}: source=aqicn_live has the present only; leave it out"
-                )
-        if chosen.mode not in (
-            Mode.RESUME,
-            Mode.MISSING,
-        ):  # all that it can be asked for is missing
-            yield f"backfill.mode={chosen.mode}: source=aqicn_live has the present only"
-        if self.job.name is JobName.retry:
-            yield "job=retry: every run of source=aqicn_live asks every station; leave it out"
-        if self.worker is not None:
-            yield f"worker={self.worker}: every run of source=aqicn_live asks every station itself"
-
-    def _discovery(self) -> Iterator[str]:
-        file = self.discover.file
-        if file is not None:
-            if not Path(file).is_file():
-                yield f"discover.file={file}: there is no such file"
-            elif Path(file).suffix.lower() not in STATION_FILES:
-                endings = ", ".join(STATION_FILES)
-                yield f"discover.file={file}: its name must end in one of {endings}"
-        elif self.source.kind not in (SourceKind.aqicn, SourceKind.aqicn_live, SourceKind.sandbox):
-            yield (
-                f"job=stations asks AQICN's API (source=aqicn) or reads discover.file=PATH; "
-                f"source={self.source.kind.name} knows no stations"
-            )
-        elif not (self.country.parts or self.stations.bbox or self.stations.ids) and any(
-            selector.bbox is None for selector in self.stations.selectors.values()
-        ):
-            yield "country=anywhere needs a box: stations.bbox=[20.9,105.7,21.2,106.0]"

@@ -30,7 +30,7 @@ def run(config: Config, context: JobContext) -> Outcome:
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     redact = Redactor(context.environment)
-    provider = providers()[config.source.kind.name]
+    provider = providers()[config.source.kind]
     job = Job(
         config,
         context,

@@ -166,7 +166,7 @@ class Job:
     @property
     def source(self) -> str:
         """The name of the configured source."""
-        return self.config.source.kind.name
+        return str(self.config.source.kind)
 
     @property
     def pace(self) -> Pace:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from runner.config.section import Section
+    from runner.config.settings import Config
     from runner.core.concentrations import MeasuredHour
     from runner.core.errors import SourceError
     from runner.core.intervals import Interval, Intervals
@@ -231,6 +233,11 @@ class Provider:
             that `origin` gives to whoever measured them.
         title: as people write its name, where it gives the places that measured.
         key: the API key it wants, if any.
+        settings: declares its own settings, by dotted key: `source.NAME`.
+        problems: what of the settings it cannot work with, a line each: key, value, what is
+            allowed.
+        reads_files: whether it reads the directory `source.path`.
+        keeps_no_answer: why its answers cannot be kept for later; empty if they can.
         present_only: whether it has the present observation and no history.
         rejects_are_records: whether its rejects have AQICN's shape, so that they can be tried
             again; rows of files have a form of their own.
@@ -251,6 +258,10 @@ class Provider:
     credits: Mapping[str, str]
     title: str = ""
     key: Key | None = None
+    settings: Callable[[], Iterable[tuple[str, type[Section]]]] = tuple
+    problems: Callable[[Config], Iterable[str]] = lambda _config: ()
+    reads_files: bool = False
+    keeps_no_answer: str = ""
     present_only: bool = False
     rejects_are_records: bool = True
     scale_setting: str | None = None

@@ -127,7 +127,7 @@ def test_secrets_on_the_command_line_are_refused_and_not_repeated(
     run: Run, cwd: Path, override: str
 ) -> None:
     ran = run(override)
-    ran.refused("AQICN_API_KEY and MONGO_URI")
+    ran.refused("key of the source", "MONGO_URI in the environment")
     assert "canary-value" not in ran.err + ran.out
     assert list(cwd.iterdir()) == []
 

@@ -14,7 +14,9 @@ import yaml
 from runner.config.files import GROUPS, builtin_dir, bundled_stations, options
 from runner.config.job import JobName
 from runner.config.settings import Config
-from runner.config.source import SourceKind
+from runner.sources import providers
+from runner.sources.sandbox.settings import Sandbox
+from runner.sources.settings import all_settings
 
 Compose = Callable[..., Config]
 
@@ -46,19 +48,17 @@ def test_every_option_of_every_group_composes(
     composed(f"{group}={name}", *needs(group, name, tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("profile", "source"), [(p, s) for p in PROFILES for s in SourceKind.__members__]
-)
+@pytest.mark.parametrize(("profile", "source"), [(p, s) for p in PROFILES for s in providers()])
 def test_every_profile_composes_with_every_source(
     composed: Compose, tmp_path: Path, profile: str, source: str
 ) -> None:
     config = composed(f"profile={profile}", f"source={source}", *needs("source", source, tmp_path))
-    assert config.source.kind is SourceKind[source]
+    assert config.source.kind == source
 
 
 def test_files_offer_every_job_and_every_kind_of_source() -> None:
     assert {name for group, name in OPTIONS if group == "job"} == set(JobName.__members__)
-    assert {name for group, name in OPTIONS if group == "source"} == set(SourceKind.__members__)
+    assert {name for group, name in OPTIONS if group == "source"} == set(providers())
 
 
 def test_folders_are_the_groups_and_no_others() -> None:
@@ -67,7 +67,7 @@ def test_folders_are_the_groups_and_no_others() -> None:
 
 
 def test_default_files_and_schema_agree(composed: Compose) -> None:
-    config, declared = composed().model_dump(), Config().model_dump()
+    config, declared = composed().model_dump(), all_settings()().model_dump()
     del config["backfill"]["years"], declared["backfill"]["years"]  # filled in, of backfill.last
     del config["quality"]["checks"], declared["quality"]["checks"]  # nor rules, standard does
     for section in ("stations", "country"):  # nor stations, nor a country, viet_nam does
@@ -175,18 +175,19 @@ def test_last_30_days_and_years_come_from_their_files(composed: Compose) -> None
 
 def test_demo_needs_no_key_no_server_and_little_time(composed: Compose) -> None:
     demo = composed("profile=demo")
-    assert demo.source.kind is SourceKind.sandbox
+    assert demo.source.kind == "sandbox"
+    sandbox = demo.section("sandbox", Sandbox)
     assert demo.mongo.use_embedded
     hours_each = 366 * 24
     requests = len(demo.stations.named) * (hours_each // demo.backfill.batch_size + 1)
     assert requests * demo.rate_limit.delay_s < 30
-    assert demo.sandbox.faults.rate_429 > 0
-    assert demo.sandbox.faults.rate_timeout == 0
+    assert sandbox.faults.rate_429 > 0
+    assert sandbox.faults.rate_timeout == 0
 
 
 def test_demo_spoils_three_of_its_stations_and_no_others(composed: Compose) -> None:
     demo = composed("profile=demo")
-    spoilt = {flaw.station: flaw.kind.value for flaw in demo.sandbox.flaws}
+    spoilt = {flaw.station: flaw.kind.value for flaw in demo.section("sandbox", Sandbox).flaws}
     assert set(spoilt.values()) == {"flat_line", "spike", "gap"}
     assert set(spoilt) < set(demo.stations.named)
     assert len(demo.stations.named) > len(spoilt)

@@ -12,6 +12,8 @@ import pytest
 from runner.config.keys import bounds_of, declared
 from runner.config.settings import Config
 from runner.core.errors import ConfigError
+from runner.sources.airnow.settings import Sites
+from runner.sources.settings import all_settings
 
 Compose = Callable[..., Config]
 
@@ -134,7 +136,7 @@ def test_impossible_settings_are_refused(
 
 def bounded() -> list[str]:
     """Return the keys of all settings that have bounds."""
-    return [key for key, field in declared() if bounds_of(field)]
+    return [key for key, field in declared(all_settings()) if bounds_of(field)]
 
 
 def test_all_mistakes_of_a_command_line_are_shown_at_once_each_with_its_key_and_bounds(
@@ -258,7 +260,7 @@ def test_a_site_that_is_not_known_needs_its_time_zone_and_the_message_says_how_t
 def test_airnow_and_replay_directories_are_accepted(composed: Compose, tmp_path: Path) -> None:
     (tmp_path / "Hanoi_PM2.5_2018_YTD.CSV").touch()
     config = composed("source=airnow", f"source.path={tmp_path}", f"sandbox.replay={tmp_path}")
-    assert config.source.sites["Hanoi"] == 8641
+    assert config.section("source", Sites).sites["Hanoi"] == 8641
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.config.sandbox import Faults
 from runner.core.stations import Station
 from runner.sources.airnow.source import AirNowSource
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.values import Replay
 
 PLACES: Mapping[int, Sequence[int]] = {8641: [2539, 7441], 8767: [2446, 7440]}

@@ -8,9 +8,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from tests.product.product import FAST, Runner, wait_for
 from tests.robustness.chaos.servers import Mongod
 

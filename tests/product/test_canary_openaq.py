@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
+from runner.sources.sandbox.settings import Faults
 from tests.product.openaq_api import invented_api
 from tests.product.product import FAST, Runner
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from tests.product.product import FAST, Runner
 
 pytestmark = pytest.mark.slow

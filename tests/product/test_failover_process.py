@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from tests.product.forked import PYTHON
 from tests.product.product import FAST, Runner, wait_for, without_private
 from tests.robustness.chaos.servers import ReplicaSet

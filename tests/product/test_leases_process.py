@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from tests.product.product import FAST, Runner, readings_of, stop, wait_for
 
 pytestmark = pytest.mark.slow

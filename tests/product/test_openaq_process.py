@@ -11,11 +11,11 @@ import pytest
 import yaml
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.openaq import OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.values import position_of
 from tests.product.openaq_api import invented_api, measured_api
 from tests.product.product import FAST, SHARED, Runner, readings_of

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.store.embedded import find_mongod
 from tests.product.product import FAST, Runner, wait_for
 

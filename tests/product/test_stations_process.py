@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of, to_datetime
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from tests.product.product import FAST, Runner, readings_of
 
 pytestmark = pytest.mark.slow

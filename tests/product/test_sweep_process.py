@@ -16,9 +16,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.store.embedded import embedded
 from tests.product.product import FAST, Runner, readings_of, stop, wait_for
 

@@ -21,6 +21,7 @@ from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import site_of
 from runner.core.text import counted
 from runner.sources.airnow.files import MeasurementFile, read_file
+from runner.sources.airnow.settings import Sites
 from runner.sources.provider import Access, Prepared, Source
 
 if TYPE_CHECKING:
@@ -64,9 +65,10 @@ def prepared(job: Job, stations: Sequence[Station]) -> Prepared:
         ConfigError: the files have none of the stations.
     """
     source = job.config.source
-    files = AirNowSource(Path(source.path or ""), source.sites)
+    own = job.config.section("source", Sites).sites
+    files = AirNowSource(Path(source.path or ""), own)
     if not any(files.offers(station.idx) for station in stations):
-        sites = (site_of(name, value).station for name, value in source.sites.items())
+        sites = (site_of(name, value).station for name, value in own.items())
         offered = sorted({idx for idx in sites if files.offers(idx)})
         raise ConfigError(
             f"source={job.source}: the files in {source.path} speak of none of the "

@@ -23,6 +23,7 @@ from runner.core.readings import Answer
 from runner.core.stations import Station
 from runner.process.secrets import Secret
 from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.settings import History
 from runner.sources.http import HttpClient, Reply
 from runner.sources.provider import Access, Source
 
@@ -105,7 +106,7 @@ def open_history(access: Access) -> Iterator[AqicnSource]:
 
 def history_source(access: Access, client: HttpClient, key: Secret) -> AqicnSource:
     """Return the source that asks the configured history endpoint."""
-    history = access.job.config.source.history
+    history = access.job.config.section("source.history", History)
     return AqicnSource(
         client,
         key,

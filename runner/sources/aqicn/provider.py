@@ -18,6 +18,7 @@ from runner.sources.provider import (
 )
 
 if TYPE_CHECKING:
+    from runner.config.section import Section
     from runner.process.job import Job
 
 _KEY = Key("AQICN_API_KEY", "api.waqi.info", "https://aqicn.org/data-platform/token/")
@@ -51,12 +52,19 @@ def _origin(job: Job, _stations: Iterable[int], _kept: KeptAnswers) -> Origin:
     return Origin(("sandbox" if job.database_name.endswith("_sandbox") else "aqicn",))
 
 
+def _settings() -> Iterable[tuple[str, type[Section]]]:
+    from runner.sources.aqicn.settings import History  # noqa: PLC0415 - brings pydantic
+
+    return (("source.history", History),)
+
+
 PROVIDERS = (
     Provider(
         name="aqicn",
         prepare=opened_by(_history),
         credits={"aqicn": _CREDIT},
         key=_KEY,
+        settings=_settings,
         origin=_origin,
         stations=_stations,
     ),
@@ -65,6 +73,7 @@ PROVIDERS = (
         prepare=opened_by(_live),
         credits={"aqicn": _CREDIT},
         key=_KEY,
+        keeps_no_answer="a present observation cannot be replayed as history",
         present_only=True,
         origin=_origin,
         stations=_stations,

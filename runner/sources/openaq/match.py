@@ -16,6 +16,7 @@ from runner.process.job import Job
 from runner.sources.openaq.answers import Page, pages
 from runner.sources.openaq.api import PAGE
 from runner.sources.openaq.opening import open_client
+from runner.sources.openaq.settings import OpenAq
 from runner.sources.provider import Access
 
 SAME_PLACE_KM = 0.3
@@ -174,7 +175,7 @@ def proposals(access: Access, stations: Sequence[Station]) -> list[str]:
 
 def _places(access: Access) -> Iterator[Place]:
     """Yield the locations of the country, page by page up to the last one."""
-    country = access.job.config.source.openaq.country.upper()
+    country = access.job.config.section("source.openaq", OpenAq).country.upper()
     asked = {"iso": country, "limit": str(PAGE)}
     with open_client(access) as (client, reader):
 
@@ -186,7 +187,7 @@ def _places(access: Access) -> Iterator[Place]:
 
 
 def _proposal(job: Job, stations: Sequence[Station], places: Sequence[Place]) -> list[str]:
-    settings = job.config.source.openaq
+    settings = job.config.section("source.openaq", OpenAq)
     confirmed = [one for one in stations if one.idx in settings.locations]
     open_ones = [one for one in stations if one.idx not in settings.locations]
     placed = [one for one in open_ones if one.latitude is not None]

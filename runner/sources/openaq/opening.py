@@ -15,13 +15,14 @@ from runner.sources.openaq.answers import OpenAqReader
 from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
 from runner.sources.openaq.archive import OpenAqArchive
 from runner.sources.openaq.rows import Terms
+from runner.sources.openaq.settings import OpenAq
 from runner.sources.provider import Access, Prepared
 
 
 def prepared_api(job: Job, stations: Sequence[Station]) -> Prepared:
     """Return OpenAQ's API, with the requests it takes as far as known before its sensors are."""
     mapped = _mapped(job, stations)
-    locations = job.config.source.openaq.locations
+    locations = job.config.section("source.openaq", OpenAq).locations
     cost = Cost(
         of_window=requests_for,
         of_station=lambda idx: LOOK_UPS * len(locations.get(idx, ())),
@@ -34,17 +35,17 @@ def prepared_api(job: Job, stations: Sequence[Station]) -> Prepared:
 def prepared_archive(job: Job, stations: Sequence[Station]) -> Prepared:
     """Return local copies of OpenAQ's archive."""
     _mapped(job, stations)
-    source = job.config.source
+    path, settings = job.config.source.path, job.config.section("source.openaq", OpenAq)
     archive = OpenAqArchive(
-        Path(source.path or ""),
-        source.openaq.locations,
-        scale=source.openaq.scale,
-        least_coverage=source.openaq.least_coverage,
+        Path(path or ""),
+        settings.locations,
+        scale=settings.scale,
+        least_coverage=settings.least_coverage,
         wanted=job.wanted,
     )
     if not any(archive.offers(station.idx) for station in stations):
         raise ConfigError(
-            f"source={job.source}: {source.path} has no folder locationid=… of a location of "
+            f"source={job.source}: {path} has no folder locationid=… of a location of "
             f"the {len(stations)} chosen stations",
             hint="source.path holds records/csv.gz of the archive, or its folders themselves",
         )
@@ -63,7 +64,7 @@ def _mapped(job: Job, stations: Sequence[Station]) -> Collection[int]:
     Raises:
         ConfigError: none of the chosen ones is among them.
     """
-    mapped = job.config.source.openaq.locations
+    mapped = job.config.section("source.openaq", OpenAq).locations
     if not any(station.idx in mapped for station in stations):
         raise ConfigError(
             f"source={job.source}: source.openaq.locations names none of the "
@@ -76,7 +77,7 @@ def _mapped(job: Job, stations: Sequence[Station]) -> Collection[int]:
 
 @contextmanager
 def _open_api(access: Access) -> Iterator[OpenAqSource]:
-    settings = access.job.config.source.openaq
+    settings = access.job.config.section("source.openaq", OpenAq)
     with open_client(access) as (client, reader):
         yield OpenAqSource(
             client,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from runner.sources.provider import Access, KeptAnswers, Key, Prepared, Provider
 
 if TYPE_CHECKING:
+    from runner.config.section import Section
     from runner.core.stations import Station
     from runner.process.job import Job
 
@@ -30,6 +31,14 @@ def _match(access: Access, stations: Sequence[Station]) -> list[str]:
     return proposals(access, stations)
 
 
+def _settings() -> Iterable[tuple[str, type[Section]]]:
+    from runner.sources.openaq.settings import OpenAq  # noqa: PLC0415 - brings pydantic
+
+    return (("source.openaq", OpenAq),)
+
+
+_KEEPS = "what OpenAQ measured is kept anyway, in ingest_concentrations"
+
 PROVIDERS = (
     Provider(
         name="openaq",
@@ -40,6 +49,8 @@ PROVIDERS = (
             "openaq": "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of "
             "those who measured them, each under a licence of its own. As reported, not validated."
         },
+        settings=_settings,
+        keeps_no_answer=_KEEPS,
         rejects_are_records=False,
         scale_setting="source.openaq.scale",
         match=_match,
@@ -52,6 +63,9 @@ PROVIDERS = (
             "openaq_archive": "Readings: computed from the OpenAQ archive (openaq.org) and those "
             "who measured, each under a licence of its own. As reported, not validated."
         },
+        settings=_settings,
+        reads_files=True,
+        keeps_no_answer=_KEEPS,
         rejects_are_records=False,
         scale_setting="source.openaq.scale",
     ),

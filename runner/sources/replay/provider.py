@@ -22,4 +22,12 @@ def _origin(job: Job, stations: Iterable[int], kept: KeptAnswers) -> Origin:
     return Origin(kept.held([*stations]).sources or (job.source,))
 
 
-PROVIDERS = (Provider(name="replay", prepare=_prepare, credits={}, origin=_origin),)
+PROVIDERS = (
+    Provider(
+        name="replay",
+        prepare=_prepare,
+        credits={},
+        keeps_no_answer="source=replay asks no API, so nothing is answered",
+        origin=_origin,
+    ),
+)

@@ -16,6 +16,7 @@ from runner.core.stations import Station
 from runner.core.text import counted
 from runner.process.job import Job
 from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.settings import History
 from runner.sources.http import Reply
 from runner.sources.provider import Access, KeptAnswers, Prepared, Source
 
@@ -36,7 +37,7 @@ def prepared(job: Job, stations: Sequence[Station], kept: KeptAnswers) -> Prepar
 
     @contextmanager
     def open_replay(access: Access) -> Iterator[ReplaySource]:
-        reader = AnswerReader(access.key, job.config.source.history.path)
+        reader = AnswerReader(access.key, job.config.section("source.history", History).path)
         yield ReplaySource(kept.find, reader, f"replay of {', '.join(held.sources)}")
 
     return Prepared(open_replay, held=held.hours, paced=False)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from runner.config.sandbox import Faults
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.values import uniform
 
 _PER_MINUTE = 60

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from runner.config.sandbox import Flaw, Kind
 from runner.core.intervals import Interval, hour_of
+from runner.sources.sandbox.settings import Flaw, Kind
 from runner.sources.sandbox.values import Record, Values
 
 _POLLUTANTS = frozenset({"pm25", "pm10", "o3", "no2", "so2", "co"})

@@ -14,14 +14,17 @@ from runner.core.intervals import Interval, iso
 from runner.core.stations import Station
 from runner.process.job import PROGRAM, Job
 from runner.process.secrets import Secret
+from runner.sources.airnow.settings import Sites
 from runner.sources.aqicn.history import AqicnSource, history_source
 from runner.sources.aqicn.stations import AqicnStations
 from runner.sources.http import HttpClient
+from runner.sources.openaq.settings import OpenAq
 from runner.sources.provider import Access, Origin
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.flaws import Flawed
 from runner.sources.sandbox.openaq import Hours, OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Sandbox as Settings
 from runner.sources.sandbox.values import Replay, Values
 
 _KEY = Secret("sandbox-needs-no-key")
@@ -65,7 +68,7 @@ def served(job: Job, names: Mapping[int, str]) -> Iterator[str]:
 
 def origin(job: Job, stations: Iterable[int]) -> Origin:
     """Return whose the readings of some stations are, and what is wrong with them on purpose."""
-    sandbox, chosen = job.config.sandbox, frozenset(stations)
+    sandbox, chosen = job.config.section("sandbox", Settings), frozenset(stations)
     flaws = [
         {
             "station_idx": flaw.station,
@@ -89,14 +92,14 @@ def openaq_side(job: Job, names: Mapping[int, str]) -> OpenAqAnswers:
         job: for its settings.
         names: station index to name.
     """
-    settings = job.config.sandbox
+    settings = job.config.section("sandbox", Settings)
     hours = (
-        _measured(settings.replay, job.config.source.sites)
+        _measured(settings.replay, job.config.section("source", Sites).sites)
         if settings.replay
         else concentrations_of(Climatology(settings.seed))
     )
     return OpenAqAnswers(
-        job.config.source.openaq.locations,
+        job.config.section("source.openaq", OpenAq).locations,
         names,
         hours,
         lambda: datetime.now(UTC),
@@ -113,7 +116,7 @@ def _measured(directory: str, sites: Mapping[str, Any]) -> Hours:
 
 def sandbox_server(job: Job, names: Mapping[int, str]) -> Sandbox:
     """Return a sandbox for some stations; it serves inside a with block."""
-    settings = job.config.sandbox
+    settings = job.config.section("sandbox", Settings)
     values: Values = Climatology(settings.seed, missing_rate=settings.missing_share)
     if settings.replay:
         values = Replay(_replayed(settings.replay, job))
@@ -131,7 +134,7 @@ def _replayed(directory: str, job: Job) -> Callable[[int, Interval], list[dict[s
     """Return how to look up the records of AirNow files by station and window."""
     from runner.sources.airnow.source import AirNowSource  # noqa: PLC0415 - brings polars
 
-    files = AirNowSource(Path(directory), job.config.source.sites)
+    files = AirNowSource(Path(directory), job.config.section("source", Sites).sites)
 
     def records(station_idx: int, window: Interval) -> list[dict[str, Any]]:
         return files.fetch(Station(station_idx), window).records

@@ -18,6 +18,7 @@ from runner.sources.provider import (
 )
 
 if TYPE_CHECKING:
+    from runner.config.section import Section
     from runner.process.job import Job
 
 _SUFFIX = "_sandbox"
@@ -47,6 +48,18 @@ def _origin(job: Job, stations: Iterable[int], _kept: KeptAnswers) -> Origin:
     return origin(job, stations)
 
 
+def _settings() -> Iterable[tuple[str, type[Section]]]:
+    from runner.sources.sandbox.settings import Sandbox  # noqa: PLC0415 - brings pydantic
+
+    return (("sandbox", Sandbox),)
+
+
+def _is_synthetic(job: Job) -> bool:
+    from runner.sources.sandbox.settings import Sandbox  # noqa: PLC0415 - as above
+
+    return not job.config.section("sandbox", Sandbox).replay
+
+
 def _notice(document: Mapping[str, Any]) -> Notice | None:
     """Warn of readings that come from a sandbox, or lie in its database."""
     is_source = document["source"] == "sandbox"
@@ -74,9 +87,10 @@ PROVIDERS = (
             "sandbox": "Readings: the sandbox, which invents them or plays files back; the record "
             "does not say which. Do not take them for measured.",
         },
+        settings=_settings,
         database_suffix=_SUFFIX,
         origin=_origin,
-        is_synthetic=lambda job: not job.config.sandbox.replay,
+        is_synthetic=_is_synthetic,
         notice=_notice,
         stations=_stations,
         serve=_serve,

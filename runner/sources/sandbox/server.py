@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from runner.config.sandbox import Faults
 from runner.core.errors import ConfigError
 from runner.sources.sandbox.answers import Answers
 from runner.sources.sandbox.faults import FaultPlan, Quota
 from runner.sources.sandbox.openaq import OpenAqAnswers
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.values import Values
 from runner.sources.sandbox.wire import Server, Service
 

@@ -19,7 +19,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
 
-from runner.config.sandbox import Faults
 from runner.sources.sandbox.answers import (
     INVALID_KEY,
     NO_SUCH_ROUTE,
@@ -38,6 +37,7 @@ from runner.sources.sandbox.faults import (
     spoilt_rows,
 )
 from runner.sources.sandbox.openaq import OpenAqAnswers
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.stats import ERROR, OK, QUOTA, Route, Stats
 from runner.sources.sandbox.wrong import spoilt, wrong_of
 

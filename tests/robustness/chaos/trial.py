@@ -23,12 +23,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from pymongo.database import Database
 
-from runner.config.sandbox import Faults
 from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, hour_of, union
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.values import Record, Values
 from runner.store.checkpoint_document import to_checkpoint
 from tests.product.forked import REPOSITORY

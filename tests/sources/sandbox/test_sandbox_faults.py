@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import requests
 
-from runner.config.sandbox import Faults
 from runner.core.intervals import hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.faults import Fault, FaultPlan, Quota
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 
 STATIONS = {1583: "Hà Nội", 8767: "Hồ Chí Minh"}
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))

@@ -10,11 +10,11 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.config.sandbox import LONGEST_H, Flaw, Kind, is_day
 from runner.core.intervals import Interval, hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.flaws import Flawed
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import LONGEST_H, Flaw, Kind, is_day
 from runner.sources.sandbox.values import Record, Replay
 
 HANOI, HUE = 8641, 12488

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import requests
 
-from runner.config.sandbox import Faults
 from runner.core.aqi import AQICN_PM25, sub_index
 from runner.core.intervals import Interval, hour_of, iso
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.openaq import MOVED, OpenAqAnswers, concentrations_of
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 
 NOW = datetime(2018, 3, 1, tzinfo=UTC)
 START = hour_of(datetime(2018, 1, 1, tzinfo=UTC))

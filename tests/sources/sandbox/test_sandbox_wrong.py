@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import requests
 
-from runner.config.sandbox import Faults
 from runner.core.intervals import Interval, hour_of
 from runner.core.readings import to_readings
 from runner.sources.sandbox.climatology import Climatology
 from runner.sources.sandbox.server import Sandbox
+from runner.sources.sandbox.settings import Faults
 from runner.sources.sandbox.wrong import Wrong, spoilt, wrong_of
 
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))

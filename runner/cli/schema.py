@@ -1,6 +1,6 @@
 """What is generated from the declarations: JSON Schemas for editors, a table for docs/settings.md.
 
-`make schema` (`python -m runner.config.schema`) writes both; `--schema [NAME]` prints one schema.
+`make schema` (`python -m runner.cli.schema`) writes both; `--schema [NAME]` prints one schema.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from runner.config.files import SCHEMAS, builtin_dir
 from runner.config.keys import allowed_values, bounds_of, declared, is_section
-from runner.config.settings import Config
+from runner.sources.settings import all_settings
 
 _WHOLE = ("profile", "config")
 """Schemas of files that may set everything: a profile, and conf/config.yaml."""
 _TABLE = re.compile(r"(?<=\n\n)\| setting \|.*", re.DOTALL)
 
 
-def schema_of(name: str, model: type[BaseModel] = Config) -> dict[str, Any]:
+def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a YAML file.
 
     Args:
         name: `profile`, `config`, or the group whose files it is for.
-        model: declares the settings.
     """
+    model = all_settings()
     kind: Any = model if name in _WHOLE else model.model_fields[name].annotation
     made = kind.model_json_schema()
     schema: dict[str, Any] = _inlined(made, made.get("$defs", {}))
@@ -64,16 +63,16 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
     }
 
 
-def schema_text(name: str, model: type[BaseModel] = Config) -> str:
+def schema_text(name: str) -> str:
     """Return a schema as the text of its file."""
-    return json.dumps(schema_of(name, model), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema_of(name), indent=2, ensure_ascii=False) + "\n"
 
 
-def settings_table(model: type[BaseModel] = Config) -> str:
+def settings_table() -> str:
     """Return the reference of all settings, as a table in Markdown."""
     rows = [
         f"| `{key}` | {_default(field)} | {_allowed(field)} | {field.description} |"
-        for key, field in declared(model)
+        for key, field in declared(all_settings())
         if not is_section(field)
     ]
     head = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from runner.cli.schema import schema_of, schema_text, settings_table, write_all
 from runner.config.files import GROUPS, SCHEMAS, builtin_dir, load_yaml
 from runner.config.keys import defaults, known_keys
 from runner.config.read import read
-from runner.config.schema import schema_of, schema_text, settings_table, write_all
 from runner.core.errors import ConfigError
+from runner.sources.settings import all_settings
 
 jsonschema: Any = importlib.import_module("jsonschema")  # it has no types
 
@@ -44,8 +45,8 @@ def test_the_schemas_and_the_reference_are_what_make_schema_writes(tmp_path: Pat
 
 def test_the_reference_has_a_row_for_every_setting() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \|", settings_table(), re.MULTILINE)
-    sections = {key.rpartition(".")[0] for key in known_keys()}
-    assert [*rows] == [key for key in known_keys() if key not in sections]
+    sections = {key.rpartition(".")[0] for key in known_keys(all_settings())}
+    assert [*rows] == [key for key in known_keys(all_settings()) if key not in sections]
 
 
 @pytest.mark.parametrize("path", sorted(builtin_dir().rglob("*.yaml")), ids=str)
@@ -77,7 +78,7 @@ WRONG = [
 def test_an_editor_underlines_what_the_runner_refuses(text: str) -> None:
     assert problems(text, "profile")
     with pytest.raises(ConfigError, match=text.partition(":")[0]):
-        read({**defaults(), **load_yaml(text)}, NOW)
+        read({**defaults(all_settings()), **load_yaml(text)}, NOW, all_settings())
 
 
 def test_an_editor_shows_the_sentence_and_the_words_of_a_setting() -> None:
