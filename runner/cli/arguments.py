@@ -210,7 +210,7 @@ class _Line:
             if name in ("rejects", "job.rejects"):  # job=replay once demanded it
                 raise ConfigError(
                     f"{word} is not a setting; leave it out: job=replay tries the rejected records"
-                    " again, and source=replay reads kept answers again"
+                    " again"
                 )
             self.words.append(f"{_SHORT.get(name, name)}{has_value}{value}")
             return

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.cli.arguments import FLAGS
 from runner.config.files import GROUPS, builtin_schema, options
+from runner.sources import built_in
 
 INTRODUCTION = """\
 Loads hourly air-quality readings of past years from a slow, rate-limited API into MongoDB.
@@ -21,8 +22,7 @@ Examples
   python -m runner profile=demo                                all on this machine; needs no key
   python -m runner job=plan backfill=three_years stations=hanoi
   python -m runner backfill=three_years 'stations=[hanoi,da_nang]'
-  python -m runner stations.ids=[8641] backfill.start_date=2022-01-01 rate_limit.delay_s=2
-  python -m runner source=airnow source.path=DIR backfill.start_date=2016-01-01"""
+  python -m runner stations.ids=[8641] backfill.start_date=2022-01-01 rate_limit.delay_s=2"""
 
 SETTINGS = (
     "stations.ids",
@@ -42,7 +42,7 @@ _MARGIN = 33
 
 ENDING = """\
 Environment, or a file .env in the working directory
-  AQICN_API_KEY, OPENAQ_API_KEY, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML),
+  {keys}, MONGO_URI, MONGO_DB, RUNNER_CONF_DIR (your own YAML),
   LOG_FORMAT
 Flags: -m one run for each of a=1,2 | --cfg job show the settings | --config-dir DIR | --version
   --schema [GROUP] print the JSON Schema of a profile or group, for editors | --hydra-help all flags
@@ -56,7 +56,9 @@ def help_page(directories: Sequence[Path]) -> str:
     Args:
         directories: of YAML files: the built-in one, then a private one if there is one.
     """
-    parts = [INTRODUCTION]
+    sources = built_in().values()
+    examples = [f"  python -m runner {one.example}" for one in sources if one.example]
+    parts = ["\n".join([INTRODUCTION, *examples])]
     groups = []
     found = [option for directory in directories for option in options(directory)]
     for group, question in GROUPS.items():
@@ -67,7 +69,8 @@ def help_page(directories: Sequence[Path]) -> str:
     parts.append("\n".join(groups))
     head = "Settings and their defaults (all of them: --cfg job, docs/settings.md)"
     parts.append("\n".join([head, *map(_setting, SETTINGS)]))
-    return "\n\n".join([*parts, ENDING])
+    keys = dict.fromkeys(one.key.variable for one in sources if one.key)
+    return "\n\n".join([*parts, ENDING.format(keys=", ".join(keys))])
 
 
 def flags_page() -> str:

@@ -21,6 +21,7 @@ from runner.core.errors import ConfigError, Exit
 from runner.process.shared import LOG_FORMAT, OWNER_ONLY, Process, tell
 from runner.process.stop import SIGNALS, StopFlag, stop_on_signals
 from runner.process.terminal import keep_standard_streams
+from runner.sources import key_names
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's own 700 make it walk a plan of 12,000 stations again and again: a fifth of the time."""
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
     try:
-        process = Process.here(stop)
+        process = Process.here(stop, key_names)
     except (OSError, ValueError) as error:
         tell(f".env cannot be read: {error}")
         return Exit.CONFIGURATION

@@ -16,7 +16,7 @@ from omegaconf.resolvers.oc import env as environment_variable
 from runner.config.settings import Config
 from runner.config.source import LOOPBACK
 from runner.core.errors import ConfigError
-from runner.process.secrets import NAMES, Redactor
+from runner.process.secrets import Redactor
 from runner.sources import providers
 
 _PROGRAM = "mongo.embedded.binary"
@@ -63,7 +63,7 @@ def keep_secrets_out(redact: Redactor) -> None:
 
     def guarded(name: str, *default: str | None) -> str | None:
         value = environment_variable(name, *default)
-        if name in NAMES or (value is not None and redact(value) != value):
+        if name in redact.names or (value is not None and redact(value) != value):
             msg = f"secret {name} is never a setting"
             raise ValueError(msg)
         return value

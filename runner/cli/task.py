@@ -30,6 +30,7 @@ from runner.process.logs import LOG_NAME
 from runner.process.secrets import Environment, Redactor, masked
 from runner.process.shared import OWNER_ONLY, Process, tell
 from runner.process.terminal import keep_standard_streams
+from runner.sources import key_names
 
 _FILES = (LOG_NAME, sweep_files.OUTCOME, "plan.json")
 _HYDRA_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
@@ -142,7 +143,7 @@ class WorkerTask:
                 begin(process, cfg, run_dir, job, sweep)
                 return self.work.do(process, cfg, run_dir, in_worker=True)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a launcher would lose the other jobs
-            redact = Redactor(Environment({}, Path()))
+            redact = Redactor(Environment({}, Path(), key_names))
             return self.work.leave(redact, internal_error(None, error, run_dir), run_dir)
 
     @contextmanager
@@ -152,7 +153,7 @@ class WorkerTask:
         with suppress(OSError):  # on another machine it may not exist
             os.chdir(self.directory)
         with worker_stop(self.parent, stop_file) as stop:
-            process = Process.here(stop)
+            process = Process.here(stop, key_names)
             keep_secrets_out(process.redact)
             yield process
 

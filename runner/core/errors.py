@@ -10,15 +10,9 @@
     │   ├── CheckpointChangedError   somebody else changed the checkpoint of a station in hand
     │   └── UnsupportedCollectionError  the collection is of a kind we must not write to (exit 1)
     └── SourceError                  a source could not answer; `scope` says how far that reaches
-        ├── ThrottledError           everyone who uses the same key has to wait
-        ├── AirNowFileError          a file of measurements cannot be read
-        ├── ArchiveFileError         a file of OpenAQ's archive cannot be read
-        ├── OpenAqError              the OpenAQ API, or the way to it
-        │   ├── OpenAqRateLimitError  a ThrottledError too: 429
-        │   └── OpenAqTimeoutError   408: too much was asked for at once
-        └── AqicnClientError         the AQICN API, or the way to it
-            ├── AqicnRateLimitError  a ThrottledError too: 429, or "Over quota" inside HTTP 200
-            └── AqicnApiError        the API answered, and the answer says no
+        └── ThrottledError           everyone who uses the same key has to wait
+
+A folder of sources/ has errors of its own, each a SourceError.
 
 Every error pickles, so it survives a worker process.
 """
@@ -178,41 +172,3 @@ class ThrottledError(SourceError):
     ) -> None:
         super().__init__(message, scope=scope, hint=hint)
         self.retry_after_s = retry_after_s
-
-
-class AirNowFileError(SourceError):
-    """A file of measurements cannot be read; the run must not pretend it is empty."""
-
-    def __init__(self, message: str, *, scope: Scope = Scope.RUN, hint: str = "") -> None:
-        super().__init__(message, scope=scope, hint=hint)
-
-
-class ArchiveFileError(SourceError):
-    """A file of OpenAQ's archive cannot be read; its hours must not pass for empty ones."""
-
-    def __init__(self, message: str, *, scope: Scope = Scope.STATION, hint: str = "") -> None:
-        super().__init__(message, scope=scope, hint=hint)
-
-
-class OpenAqError(SourceError):
-    """The OpenAQ API could not be reached, said no, or its answer could not be read."""
-
-
-class OpenAqRateLimitError(OpenAqError, ThrottledError):
-    """Throttled by OpenAQ: 429. Who goes on asking is banned."""
-
-
-class OpenAqTimeoutError(OpenAqError):
-    """OpenAQ gave up on a question (408): a smaller time frame may be answered."""
-
-
-class AqicnClientError(SourceError):
-    """The AQICN API could not be reached, or its answer could not be read."""
-
-
-class AqicnRateLimitError(AqicnClientError, ThrottledError):
-    """Throttled by the API: 429, or "Over quota" inside HTTP 200."""
-
-
-class AqicnApiError(AqicnClientError):
-    """The API answered, and the answer says no."""

@@ -401,8 +401,8 @@ class Outcome:
             )
         if any(item.skip is Skip.NOT_KEPT for item in self.stations):
             lines.append(
-                "What was never kept can only be asked for: the same command with the source's own"
-                " name in place of source=replay, and backfill.mode=resume"
+                "What was never kept can only be asked for: the same command with the name of the"
+                " source that answers, and backfill.mode=resume"
             )
         retriable = any(
             (item.state is State.FAILED and item.skip is not Skip.UNREADABLE)

@@ -6,25 +6,22 @@ import os
 import re
 import sys
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from dotenv import dotenv_values
 
 MASK = "***"
-NAMES = ("AQICN_API_KEY", "OPENAQ_API_KEY", "MONGO_URI")
-"""The environment variables whose values must reach no file, log, notebook or traceback."""
 MISSPELT = {
     "MONGO_URI": (*("MONGODB_URI", "MONGO_URL", "MONGODB_URL"), "MONGODB_CONNECTION_STRING"),
     "MONGO_DB": ("MONGODB_DB", "MONGO_DATABASE", "MONGODB_DATABASE", "MONGO_DB_NAME"),
-    "AQICN_API_KEY": (*("AQICN_KEY", "AQICN_TOKEN"), *("WAQI_TOKEN", "WAQI_API_KEY")),
-    "OPENAQ_API_KEY": ("OPENAQ_KEY", "OPENAQ_TOKEN", "OPEN_AQ_API_KEY"),
 }
-"""Names that other programs have for what ours reads."""
+"""Names that other programs have for what ours reads; those of keys are known to their sources."""
+_DATABASE = "MONGO_URI"
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 """Of these only the credentials are secret; the host stands in messages."""
 
@@ -107,22 +104,33 @@ def _masked_key(key: Any, redact: Callable[[str], str]) -> Any:
     return key if is_name else redact(key)
 
 
+Keys: TypeAlias = Callable[[], Mapping[str, Sequence[str]]]
+"""Returns the variables that hold keys of sources, each with names that are not read."""
+
+
 class Environment:
     """The settings a person keeps out of YAML: process environment first, then `.env`.
 
     Attributes:
         values: every setting found, secrets included; never log this.
         dotenv: the `.env` file that was looked at, whether or not it exists.
+        keys: asked when needed: it may have to load what other packages declare.
     """
 
-    __slots__ = ("dotenv", "values")
+    __slots__ = ("dotenv", "keys", "values")
 
-    def __init__(self, values: Mapping[str, str], dotenv: Path) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        dotenv: Path,
+        keys: Keys,
+    ) -> None:
         self.values = dict(values)
         self.dotenv = dotenv
+        self.keys = keys
 
     @classmethod
-    def read(cls, directory: Path | None = None) -> Environment:
+    def read(cls, keys: Keys, directory: Path | None = None) -> Environment:
         """Read the process environment and `.env` in the directory (default: the current one).
 
         `.env` values are not exported, so child processes do not inherit them.
@@ -135,7 +143,13 @@ class Environment:
         )
         merged = {name: value for name, value in found.items() if value}
         merged.update({name: value for name, value in os.environ.items() if value.strip()})
-        return cls(merged, dotenv)
+        return cls(merged, dotenv, keys)
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The variables whose values must reach no file, log, notebook or traceback."""
+        misspelt = {**self.keys(), _DATABASE: MISSPELT[_DATABASE]}
+        return frozenset((*misspelt, *chain.from_iterable(misspelt.values())))
 
     def get(self, name: str, default: str = "") -> str:
         """Return a setting that is not secret."""
@@ -149,7 +163,9 @@ class Environment:
         """Return the variable that is set and was probably meant for a name; empty if none is."""
         if self.get(name):
             return ""
-        return next((other for other in MISSPELT.get(name, ()) if self.get(other)), "")
+        return next(
+            (other for other in {**MISSPELT, **self.keys()}.get(name, ()) if self.get(other)), ""
+        )
 
     def __repr__(self) -> str:
         return f"Environment({len(self.values)} settings)"
@@ -159,9 +175,19 @@ class Redactor:
     """Replaces every secret of an environment in text by `***`, however it is spelt there."""
 
     def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The environment variables that hold secrets."""
+        return self._environment.secret_names
+
+    @cached_property
+    def _masker(self) -> _Masker:
+        environment = self._environment
         secrets: set[str] = set()
         fixed: set[str] = set()
-        for name in (*NAMES, *chain.from_iterable(map(MISSPELT.__getitem__, NAMES))):
+        for name in self.names:
             value = environment.secret(name).reveal()
             same = {value, unquote(value), unquote_plus(value)}
             if "://" in value:
@@ -175,7 +201,7 @@ class Redactor:
                 passwords, credentials = _of_uri(environment.secret(spelling).reveal())
                 secrets |= passwords
                 fixed |= credentials
-        self._masker = _masker(_long_enough(secrets), _long_enough(fixed))
+        return _masker(_long_enough(secrets), _long_enough(fixed))
 
     def __call__(self, text: str) -> str:
         """Return the text without secrets."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runner.core.errors import RunnerError
-from runner.process.secrets import Environment, Redactor
+from runner.process.secrets import Environment, Keys, Redactor
 from runner.process.stop import StopFlag
 
 OWNER_ONLY = 0o077
@@ -34,13 +34,17 @@ class Process:
     redact: Redactor
 
     @classmethod
-    def here(cls, stop: StopFlag) -> Process:
+    def here(cls, stop: StopFlag, keys: Keys) -> Process:
         """Return this process, with the environment as it is now.
+
+        Args:
+            stop: stops all of its jobs.
+            keys: returns the variables that hold keys of sources, see `Environment`.
 
         Raises:
             OSError, ValueError: `.env` cannot be read.
         """
-        environment = Environment.read()
+        environment = Environment.read(keys)
         return cls(environment, stop, Redactor(environment))
 
     def tell(self, error: RunnerError | str) -> None:

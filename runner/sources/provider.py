@@ -94,11 +94,13 @@ class Key:
         variable: the environment variable that holds it.
         host: who issued it: no file may send it elsewhere.
         free_at: where a person gets one.
+        misspelt: names that other programs have for the variable.
     """
 
     variable: str
     host: str
     free_at: str
+    misspelt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

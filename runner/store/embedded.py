@@ -36,7 +36,6 @@ from urllib.parse import quote
 import structlog
 
 from runner.core.errors import ConfigError, StoreUnavailableError
-from runner.process import secrets
 from runner.store import embedded_server
 from runner.store.embedded_server import remove_socket
 
@@ -57,6 +56,8 @@ _ANSWER_LIMIT_S = 1.0
 _LONGEST_SOCKET_PATH = 107
 _LONGEST_REASON = 300
 _DEFAULT_PORT = 27017
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+"""Of the environment, what the server gets: no secret, by whatever name."""
 _ELSE = "or set MONGO_URI to use a server of your own"
 
 log = structlog.get_logger()
@@ -273,7 +274,7 @@ def _start(place: Path, port: int | None, binary: Path | None, server_lock: int)
     ]
     command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
     guardian = [sys.executable, "-I", "-S", embedded_server.__file__, str(place / USERS_LOCK)]
-    kept = {name: value for name, value in os.environ.items() if name not in secrets.NAMES}
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     output = os.open(place / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         subprocess.run(  # noqa: S603 - our own command line

@@ -53,7 +53,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["source.sites.Hue=12488"], "write +source.sites.Hue="),
     (["profile.dry_run=true"], "did you mean 'dry_run'?"),
     (["job=replay", "rejects=true"], "leave it out: job=replay tries the rejected records again"),
-    (["job=replay", "job.rejects=true"], "source=replay reads kept answers again"),
+    (["job=replay", "job.rejects=true"], "leave it out: job=replay tries the rejected records"),
     (["status"], "write job=status"),
     (["help"], "--help"),
     (["source=airnow"], "source.path=DIR"),

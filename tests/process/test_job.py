@@ -10,6 +10,7 @@ from runner.config.settings import Config
 from runner.process.job import Job, JobContext
 from runner.process.secrets import Environment, Redactor
 from runner.process.stop import StopFlag
+from runner.sources import key_names
 
 ATLAS = "mongodb+srv://someone:canary@cluster0.ab1cd.mongodb.net"
 
@@ -17,7 +18,7 @@ ATLAS = "mongodb+srv://someone:canary@cluster0.ab1cd.mongodb.net"
 def job_of(
     variables: dict[str, str], suffix: str = "", run_dir: Path = Path("runs"), **settings: Any
 ) -> Job:
-    environment = Environment(variables, Path(".env"))
+    environment = Environment(variables, Path(".env"), key_names)
     context = JobContext(environment, StopFlag(), run_dir, (), ())
     return Job(
         Config.model_validate(settings),

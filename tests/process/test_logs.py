@@ -12,9 +12,10 @@ import structlog
 
 from runner.process.logs import LOG_NAME, logging_to
 from runner.process.secrets import Environment, Redactor
+from runner.sources import key_names
 
 CANARY = "canary-0a1b2c3d"
-REDACT = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
+REDACT = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env"), key_names))
 CHATTY = ("urllib3", "pymongo", "hydra", "asyncio")
 
 log = structlog.get_logger()

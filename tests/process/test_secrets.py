@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.process.secrets import MASK, NAMES, PROXIES, Environment, Redactor, Secret, masked
+from runner.process.secrets import MASK, PROXIES, Environment, Redactor, Secret, masked
+from runner.sources import key_names
 
+SECRETS = (*key_names(), "MONGO_URI")
 KEY = "canary-0a1b2c3d"
 PASSWORD = 'ca/na ry+"5\\6é'
 
@@ -22,18 +24,18 @@ PASSWORD = 'ca/na ry+"5\\6é'
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No secrets around, and a working directory without `.env`."""
-    for name in (*NAMES, *PROXIES, "MONGO_DB"):
+    for name in (*SECRETS, *PROXIES, "MONGO_DB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
 
 def redactor(**values: str) -> Redactor:
-    return Redactor(Environment(values, Path(".env")))
+    return Redactor(Environment(values, Path(".env"), key_names))
 
 
 def test_a_setting_is_read_from_dotenv(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# mine\nAQICN_API_KEY={KEY}\nexport MONGO_DB='air'\n", "utf-8")
-    environment = Environment.read()
+    environment = Environment.read(key_names)
     assert environment.secret("AQICN_API_KEY").reveal() == KEY
     assert environment.get("MONGO_DB") == "air"
     assert environment.dotenv == tmp_path / ".env"
@@ -44,7 +46,7 @@ def test_the_process_environment_goes_before_dotenv(
 ) -> None:
     (tmp_path / ".env").write_text("AQICN_API_KEY=from-file\nMONGO_DB=from-file\n", "utf-8")
     monkeypatch.setenv("AQICN_API_KEY", "from-process")
-    environment = Environment.read(tmp_path)
+    environment = Environment.read(key_names, tmp_path)
     assert environment.secret("AQICN_API_KEY").reveal() == "from-process"
     assert environment.get("MONGO_DB") == "from-file"
 
@@ -54,7 +56,7 @@ def test_an_empty_variable_of_the_process_does_not_hide_dotenv(
 ) -> None:
     (tmp_path / ".env").write_text(f"AQICN_API_KEY={KEY}\n", "utf-8")
     monkeypatch.setenv("AQICN_API_KEY", "")
-    assert Environment.read().secret("AQICN_API_KEY").reveal() == KEY
+    assert Environment.read(key_names).secret("AQICN_API_KEY").reveal() == KEY
 
 
 def test_a_blank_variable_of_the_process_does_not_hide_dotenv(
@@ -62,11 +64,11 @@ def test_a_blank_variable_of_the_process_does_not_hide_dotenv(
 ) -> None:
     (tmp_path / ".env").write_text(f"AQICN_API_KEY={KEY}\n", "utf-8")
     monkeypatch.setenv("AQICN_API_KEY", " ")
-    assert Environment.read().secret("AQICN_API_KEY").reveal() == KEY
+    assert Environment.read(key_names).secret("AQICN_API_KEY").reveal() == KEY
 
 
 def test_what_is_set_nowhere_is_empty_and_false() -> None:
-    environment = Environment.read()
+    environment = Environment.read(key_names)
     assert not environment.secret("AQICN_API_KEY")
     assert environment.get("MONGO_DB") == ""
     assert environment.get("MONGO_DB", "default") == "default"
@@ -74,19 +76,19 @@ def test_what_is_set_nowhere_is_empty_and_false() -> None:
 
 def test_dotenv_is_not_exported_to_child_processes(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"AQICN_API_KEY={KEY}\n", "utf-8")
-    Environment.read()
+    Environment.read(key_names)
     assert "AQICN_API_KEY" not in os.environ
 
 
 def test_a_dollar_in_dotenv_is_a_dollar(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AQICN_API_KEY=a${HOME}$b\n", "utf-8")
-    assert Environment.read().secret("AQICN_API_KEY").reveal() == "a${HOME}$b"
+    assert Environment.read(key_names).secret("AQICN_API_KEY").reveal() == "a${HOME}$b"
 
 
 def test_dotenv_as_windows_editors_save_it_is_read(tmp_path: Path) -> None:
     text = f"AQICN_API_KEY={KEY}\r\nMONGO_DB=air\r\n"
     (tmp_path / ".env").write_bytes(text.encode("utf-8-sig"))
-    environment = Environment.read()
+    environment = Environment.read(key_names)
     assert (environment.secret("AQICN_API_KEY").reveal(), environment.get("MONGO_DB")) == (
         KEY,
         "air",
@@ -95,11 +97,11 @@ def test_dotenv_as_windows_editors_save_it_is_read(tmp_path: Path) -> None:
 
 def test_blanks_around_a_pasted_value_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AQICN_API_KEY", f" {KEY}\n")
-    assert Environment.read().secret("AQICN_API_KEY").reveal() == KEY
+    assert Environment.read(key_names).secret("AQICN_API_KEY").reveal() == KEY
 
 
 def test_an_environment_prints_without_its_values() -> None:
-    environment = Environment({"AQICN_API_KEY": KEY}, Path(".env"))
+    environment = Environment({"AQICN_API_KEY": KEY}, Path(".env"), key_names)
     assert f"{environment} {environment!r}" == "Environment(1 settings) Environment(1 settings)"
 
 
@@ -134,7 +136,7 @@ def test_secrets_are_compared_by_value_and_never_equal_to_plain_text() -> None:
     assert Secret(KEY) != KEY
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SECRETS)
 def test_every_known_secret_is_masked_wherever_it_stands(name: str) -> None:
     redact = redactor(**{name: KEY})
     assert redact(f"{KEY} token={KEY}&x=1 ({KEY}){KEY}") == "*** token=***&x=1 (***)***"

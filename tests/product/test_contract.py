@@ -15,6 +15,7 @@ from runner.cli.arguments import parse
 from runner.core.checkpoint import Status
 from runner.core.errors import ConfigError
 from runner.process.secrets import Environment
+from runner.sources import key_names
 from tests.product.contract import DOCUMENT, Contract, Snippet
 from tests.product.product import FAST, Runner, readings_of, stop, wait_for
 from tests.sources.loopback import Loopback, says
@@ -296,7 +297,7 @@ def test_every_option_has_its_setting_with_the_documented_default(
     assert len(options) > 5
     for flag, default in options.items():
         with pytest.raises(ConfigError) as refused:
-            parse([flag, "1"], Environment({}, DOCUMENT))
+            parse([flag, "1"], Environment({}, DOCUMENT, key_names))
         (key,) = re.findall(r"write: ([\w.]+)=", refused.value.message)
         value: Any = config
         for name in key.split("."):
@@ -318,7 +319,7 @@ def test_the_log_levels_are_the_documented_ones_and_each_says_what_it_is_said_to
     (flag,) = [row[1] for row in contract.table("Command Line Options") if "level" in row[0]]
     assert re.findall(r"[A-Z]{4,}", flag) == levels
     for level in levels[1:]:
-        parse([f"log_level={level}"], Environment({}, DOCUMENT))
+        parse([f"log_level={level}"], Environment({}, DOCUMENT, key_names))
     runner(*ask(station, "log_level=DEBUG"))
     log = (runner.run_dirs()[-1] / "backfill.log").read_text("utf-8")
     found = {line["event"]: line for line in map(json.loads, log.splitlines())}

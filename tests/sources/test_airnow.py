@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from runner.core.errors import AirNowFileError, Scope
+from runner.core.errors import Scope
 from runner.core.intervals import Interval, hour_of, subtract, to_datetime
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
-from runner.sources.airnow.files import STANDARD
+from runner.sources.airnow.files import STANDARD, AirNowFileError
 from runner.sources.airnow.source import AirNowSource
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "airnow"

@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.errors import AirNowFileError, Scope
+from runner.core.errors import Scope
 from runner.core.intervals import to_datetime
 from runner.core.readings import Reason
-from runner.sources.airnow.files import LAYOUT_2015, STANDARD, MeasurementFile, read_file
+from runner.sources.airnow.files import (
+    LAYOUT_2015,
+    STANDARD,
+    AirNowFileError,
+    MeasurementFile,
+    read_file,
+)
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "airnow"
 PUBLISHED = sorted(DATA.glob("*.csv")) if DATA.is_dir() else []

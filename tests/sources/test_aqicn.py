@@ -22,18 +22,14 @@ from requests.structures import CaseInsensitiveDict
 from structlog.testing import capture_logs
 
 from runner.config.source import Retry
-from runner.core.errors import (
-    AqicnApiError,
-    AqicnClientError,
-    AqicnRateLimitError,
-    Scope,
-    SourceError,
-)
+from runner.core.errors import Scope, SourceError
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
+from runner.sources import key_names
 from runner.sources.aqicn import answers as aqicn_answers
+from runner.sources.aqicn.answers import AqicnApiError, AqicnClientError, AqicnRateLimitError
 from runner.sources.aqicn.history import AqicnSource
 from runner.sources.http import HttpClient, Reply, Timeouts
 from runner.sources.pacing import Pacer
@@ -59,7 +55,7 @@ needs_feeds = pytest.mark.skipif(
 
 CANARY = "CANARY-7f3/+ k=9"
 KEY = Secret(CANARY)
-REDACT = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
+REDACT = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env"), key_names))
 HANOI = Station(1583, "Hà Nội")
 CITIZEN = Station(-476599, "Phố Nguyễn Đình Thi")
 START = hour_of(datetime(2023, 1, 1, tzinfo=UTC))

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from runner.core.errors import AqicnClientError, AqicnRateLimitError, Scope
+from runner.core.errors import Scope
 from runner.core.intervals import Interval, hour_of
 from runner.core.readings import Reason, to_readings
 from runner.core.stations import Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
+from runner.sources import key_names
+from runner.sources.aqicn.answers import AqicnClientError, AqicnRateLimitError
 from runner.sources.aqicn.live import AqicnLive
 from runner.sources.http import HttpClient
 from runner.sources.pacing import Pacer
@@ -51,7 +53,7 @@ def live(
     *replies: Scripted, now: datetime = NOW, taken: bool = False
 ) -> Iterator[tuple[AqicnLive, Loopback]]:
     stop = StopFlag()
-    redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
+    redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env"), key_names))
     with Loopback(*replies) as server:
         client = HttpClient(
             server.url, Pacer(0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from runner.core.errors import AqicnClientError, ConfigError, Scope
+from runner.core.errors import ConfigError, Scope
 from runner.core.sightings import Sighting
 from runner.core.stations import Box, Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
+from runner.sources import key_names
+from runner.sources.aqicn.answers import AqicnClientError
 from runner.sources.aqicn.stations import AqicnStations
 from runner.sources.http import HttpClient
 from runner.sources.pacing import Pacer
@@ -31,7 +33,7 @@ CANARY = "CANARY-stations-1a2b"
 @contextmanager
 def api(*replies: Scripted) -> Iterator[tuple[AqicnStations, Loopback]]:
     stop = StopFlag()
-    redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env")))
+    redact = Redactor(Environment({"AQICN_API_KEY": CANARY}, Path(".env"), key_names))
     with Loopback(*replies) as server:
         client = HttpClient(
             server.url, Pacer(0, stop), stop, redact, POLICY, PATIENT, failure=AqicnClientError

@@ -17,19 +17,22 @@ from requests.structures import CaseInsensitiveDict
 from structlog.testing import capture_logs
 
 from runner.core.concentrations import Measured, MeasuredHour
-from runner.core.errors import (
-    OpenAqError,
-    OpenAqRateLimitError,
-    OpenAqTimeoutError,
-    Scope,
-)
+from runner.core.errors import Scope
 from runner.core.intervals import Interval, hour_of, iso, subtract
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
+from runner.sources import key_names
 from runner.sources.http import HttpClient, Reply
-from runner.sources.openaq.answers import MOST_REFUSALS, MOST_TIMEOUTS, OpenAqReader
+from runner.sources.openaq.answers import (
+    MOST_REFUSALS,
+    MOST_TIMEOUTS,
+    OpenAqError,
+    OpenAqRateLimitError,
+    OpenAqReader,
+    OpenAqTimeoutError,
+)
 from runner.sources.openaq.api import OpenAqSource
 from runner.sources.openaq.rows import Sensor, Terms, label_of, measured_of, terms_of
 from runner.sources.pacing import Pacer
@@ -41,7 +44,7 @@ needs_recorded = pytest.mark.skipif(
 )
 
 CANARY = "CANARY-oaq/+ k=9"
-REDACT = Redactor(Environment({"OPENAQ_API_KEY": CANARY}, Path(".env")))
+REDACT = Redactor(Environment({"OPENAQ_API_KEY": CANARY}, Path(".env"), key_names))
 HANOI = Station(8641, "Hanoi US Embassy")
 START = hour_of(datetime(2018, 1, 1, tzinfo=UTC))
 WEEK = Interval(START, START + 168)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.core.concentrations import MeasuredHour
-from runner.core.errors import ArchiveFileError, Scope
+from runner.core.errors import Scope
 from runner.core.intervals import Interval, hour_of
 from runner.core.readings import Answer, Reason, to_readings
 from runner.core.stations import Station
 from runner.jobs.backfill.asking import Asker
-from runner.sources.openaq.archive import OpenAqArchive
+from runner.sources.openaq.archive import ArchiveFileError, OpenAqArchive
 
 HEADER = "location_id,sensors_id,location,datetime,lat,lon,parameter,units,value"
 HANOI = Station(8641, "Hanoi US Embassy")

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from runner.core.concentrations import Measured
-from runner.core.errors import ArchiveFileError, OpenAqError
 from runner.core.intervals import Interval
 from runner.core.readings import Reject
 from runner.core.stations import Station
 from runner.process.secrets import Secret
 from runner.sources.http import Reply
-from runner.sources.openaq.answers import OpenAqReader
+from runner.sources.openaq.answers import OpenAqError, OpenAqReader
 from runner.sources.openaq.api import _sensor
-from runner.sources.openaq.archive import COLUMNS, OpenAqArchive
+from runner.sources.openaq.archive import COLUMNS, ArchiveFileError, OpenAqArchive
 from runner.sources.openaq.match import place_of
 from runner.sources.openaq.rows import Sensor, Terms, measured_of, terms_of
 

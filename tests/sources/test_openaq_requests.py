@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.errors import OpenAqError
 from runner.core.intervals import Interval, hour_of
 from runner.core.stations import Station
 from runner.process.secrets import Environment, Redactor, Secret
 from runner.process.stop import StopFlag
+from runner.sources import key_names
 from runner.sources.http import HttpClient
-from runner.sources.openaq.answers import OpenAqReader
+from runner.sources.openaq.answers import OpenAqError, OpenAqReader
 from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
 from runner.sources.openaq.rows import Terms
 from runner.sources.pacing import Pacer
@@ -55,7 +55,7 @@ def test_the_requests_of_a_window_are_known_before_they_are_made(
             api.url,
             Pacer(0, stop),
             stop,
-            Redactor(Environment({}, Path(".env"))),
+            Redactor(Environment({}, Path(".env"), key_names)),
             POLICY,
             PATIENT,
             failure=OpenAqError,

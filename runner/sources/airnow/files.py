@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from runner.core.aqi import LOWEST_CONCENTRATION
-from runner.core.errors import AirNowFileError
+from runner.core.errors import Scope, SourceError
 from runner.core.intervals import hour_of, to_datetime
 from runner.core.readings import Reason
 from runner.core.stations import VIETNAM_H
@@ -83,6 +83,13 @@ _LAYOUT_HINT = (
     "source.path must hold only AirNow Department of State hourly PM2.5 files, as published; "
     f"their header has {', '.join(STANDARD[:7])}, in any order"
 )
+
+
+class AirNowFileError(SourceError):
+    """A file of measurements cannot be read; the run must not pretend it is empty."""
+
+    def __init__(self, message: str, *, scope: Scope = Scope.RUN, hint: str = "") -> None:
+        super().__init__(message, scope=scope, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,6 @@ PROVIDERS = (
         reads_files=True,
         keeps_no_answer="source=airnow asks no API, so nothing is answered",
         rejects_are_records=False,
-        example="source=airnow source.path=DIR",
+        example="source=airnow source.path=DIR backfill.start_date=2016-01-01",
     ),
 )

@@ -15,12 +15,12 @@ import polars as pl
 import structlog
 
 from runner.core.aqi import AQICN_PM25, sub_index
-from runner.core.errors import AirNowFileError, ConfigError
+from runner.core.errors import ConfigError
 from runner.core.intervals import Interval, subtract, to_datetime, union
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import site_of
 from runner.core.text import counted
-from runner.sources.airnow.files import MeasurementFile, read_file
+from runner.sources.airnow.files import AirNowFileError, MeasurementFile, read_file
 from runner.sources.airnow.settings import Sites
 from runner.sources.provider import Access, Prepared, Source
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from runner.core.errors import AqicnApiError, AqicnClientError, AqicnRateLimitError, Scope
+from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.process.secrets import Secret, without
 from runner.sources.http import Reply, parsed_json
 
@@ -28,6 +28,18 @@ _OF_RECORDS = frozenset({"aqi", "current_aqi", "time", "idx", "uid", "station", 
 """What an error object has none of."""
 _DEEPEST = 4
 """How far inside an answer a refusal is looked for."""
+
+
+class AqicnClientError(SourceError):
+    """The AQICN API could not be reached, or its answer could not be read."""
+
+
+class AqicnRateLimitError(AqicnClientError, ThrottledError):
+    """Throttled by the API: 429, or "Over quota" inside HTTP 200."""
+
+
+class AqicnApiError(AqicnClientError):
+    """The API answered, and the answer says no."""
 
 
 class AnswerReader:

@@ -16,13 +16,12 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from runner.core.errors import AqicnClientError
 from runner.core.intervals import Interval, iso
 from runner.core.kept import KeptAnswer
 from runner.core.readings import Answer
 from runner.core.stations import Station
 from runner.process.secrets import Secret
-from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.answers import AnswerReader, AqicnClientError
 from runner.sources.aqicn.settings import History
 from runner.sources.http import HttpClient, Reply
 from runner.sources.provider import Access, Source

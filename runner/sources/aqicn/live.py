@@ -16,13 +16,12 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from runner.core.errors import AqicnClientError
 from runner.core.intervals import Interval
 from runner.core.present import Observed, floored
 from runner.core.readings import Answer, moment_in
 from runner.core.stations import Station
 from runner.process.secrets import Secret
-from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.answers import AnswerReader, AqicnClientError
 from runner.sources.http import HttpClient
 from runner.sources.provider import Access, Source
 

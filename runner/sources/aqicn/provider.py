@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from runner.config.section import Section
     from runner.process.job import Job
 
-_KEY = Key("AQICN_API_KEY", "api.waqi.info", "https://aqicn.org/data-platform/token/")
+_KEY = Key(
+    "AQICN_API_KEY",
+    "api.waqi.info",
+    "https://aqicn.org/data-platform/token/",
+    ("AQICN_KEY", "AQICN_TOKEN", "WAQI_TOKEN", "WAQI_API_KEY"),
+)
 _CREDIT = (
     "Readings: World Air Quality Index project (aqicn.org, waqi.info) and the agencies that "
     "measured them. Not validated. They may not be passed on as cached or archived data."

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
-from runner.core.errors import AqicnClientError
 from runner.core.sightings import Sighting, sighting
 from runner.core.stations import Box, Station
 from runner.process.secrets import Secret
-from runner.sources.aqicn.answers import AnswerReader
+from runner.sources.aqicn.answers import AnswerReader, AqicnClientError
 from runner.sources.http import HttpClient, Reply
 from runner.sources.provider import Access
 from runner.sources.station_files import page_of

@@ -26,12 +26,7 @@ from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 
-from runner.core.errors import (
-    OpenAqError,
-    OpenAqRateLimitError,
-    OpenAqTimeoutError,
-    Scope,
-)
+from runner.core.errors import Scope, SourceError, ThrottledError
 from runner.process.secrets import Secret, without
 from runner.sources.http import Reply, parsed_json
 
@@ -59,6 +54,18 @@ _LONGEST_QUOTED = 200
 
 MOST_ROWS = 1000
 """Rows of a page; the API gives no more."""
+
+
+class OpenAqError(SourceError):
+    """The OpenAQ API could not be reached, said no, or its answer could not be read."""
+
+
+class OpenAqRateLimitError(OpenAqError, ThrottledError):
+    """Throttled by OpenAQ: 429. Who goes on asking is banned."""
+
+
+class OpenAqTimeoutError(OpenAqError):
+    """OpenAQ gave up on a question (408): a smaller time frame may be answered."""
 
 
 class Page(NamedTuple):

@@ -22,13 +22,20 @@ from typing import Any
 import structlog
 
 from runner.core.concentrations import CONTEXT_H, OTHER_PARAMETERS, POLLUTANTS, Measured, settle
-from runner.core.errors import OpenAqError, OpenAqTimeoutError, Scope
+from runner.core.errors import Scope
 from runner.core.intervals import Interval, Intervals, hour_of, intersect, iso, split, subtract
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
 from runner.core.text import harmless, shortened
 from runner.sources.http import HttpClient
-from runner.sources.openaq.answers import MOST_ROWS, OpenAqReader, Page, pages
+from runner.sources.openaq.answers import (
+    MOST_ROWS,
+    OpenAqError,
+    OpenAqReader,
+    OpenAqTimeoutError,
+    Page,
+    pages,
+)
 from runner.sources.openaq.rows import KeepMeasured, Sensor, Terms, instant, measured_of, terms_of
 from runner.sources.provider import Source
 

@@ -40,7 +40,7 @@ from runner.core.concentrations import (
     settle,
     unit_of,
 )
-from runner.core.errors import ArchiveFileError
+from runner.core.errors import Scope, SourceError
 from runner.core.intervals import ONE_HOUR, Interval, hour_of, subtract, to_datetime
 from runner.core.readings import Answer, Reason, Reject
 from runner.core.stations import Station
@@ -52,6 +52,13 @@ COLUMNS = ("location_id", "sensors_id", "datetime", "parameter", "units", "value
 _WHERE = Path("records", "csv.gz")
 _MOST_AHEAD = timedelta(hours=14)
 """The largest offset from UTC: a local day may begin so much earlier."""
+
+
+class ArchiveFileError(SourceError):
+    """A file of OpenAQ's archive cannot be read; its hours must not pass for empty ones."""
+
+    def __init__(self, message: str, *, scope: Scope = Scope.STATION, hint: str = "") -> None:
+        super().__init__(message, scope=scope, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

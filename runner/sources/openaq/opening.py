@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from runner.core.errors import ConfigError, OpenAqError
+from runner.core.errors import ConfigError
 from runner.core.plan import Cost
 from runner.core.stations import Station
 from runner.process.job import Job
 from runner.sources.http import HttpClient
-from runner.sources.openaq.answers import OpenAqReader
+from runner.sources.openaq.answers import OpenAqError, OpenAqReader
 from runner.sources.openaq.api import LOOK_UPS, OpenAqSource, requests_for
 from runner.sources.openaq.archive import OpenAqArchive
 from runner.sources.openaq.rows import Terms

@@ -44,7 +44,12 @@ PROVIDERS = (
         name="openaq",
         title="OpenAQ",
         prepare=_api,
-        key=Key("OPENAQ_API_KEY", "api.openaq.org", "https://explore.openaq.org/register"),
+        key=Key(
+            "OPENAQ_API_KEY",
+            "api.openaq.org",
+            "https://explore.openaq.org/register",
+            ("OPENAQ_KEY", "OPENAQ_TOKEN", "OPEN_AQ_API_KEY"),
+        ),
         credits={
             "openaq": "Readings: computed from hourly concentrations of OpenAQ (openaq.org) and of "
             "those who measured them, each under a licence of its own. As reported, not validated."

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.core.errors import AqicnClientError
 from runner.core.intervals import Interval, iso
 from runner.core.stations import Station
 from runner.process.job import PROGRAM, Job
 from runner.process.secrets import Secret
 from runner.sources.airnow.settings import Sites
+from runner.sources.aqicn.answers import AqicnClientError
 from runner.sources.aqicn.history import AqicnSource, history_source
 from runner.sources.aqicn.stations import AqicnStations
 from runner.sources.http import HttpClient

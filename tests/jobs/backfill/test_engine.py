@@ -11,8 +11,6 @@ import structlog
 
 from runner.core.checkpoint import Checkpoint, Empties, Empty, Progress, Status, Tally, gaps
 from runner.core.errors import (
-    AqicnApiError,
-    AqicnClientError,
     CheckpointChangedError,
     FailedElsewhereError,
     LeaseError,
@@ -27,6 +25,7 @@ from runner.core.readings import Answer, Reading, Reason, Reject
 from runner.core.stations import Station
 from runner.jobs.backfill.engine import Engine, Executed
 from runner.process.stop import StopFlag
+from runner.sources.aqicn.answers import AqicnApiError, AqicnClientError
 from runner.sources.provider import Source
 
 RANGE = Interval(470_000, 470_010)

@@ -13,12 +13,13 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from requests.structures import CaseInsensitiveDict
 
 from runner.core.checkpoint import Checkpoint
-from runner.core.errors import AirNowFileError, SourceError, StoreError
+from runner.core.errors import SourceError, StoreError
 from runner.core.intervals import Interval, hour_of, to_datetime, union
 from runner.core.readings import Answer, to_readings
 from runner.core.stations import Station
 from runner.core.text import harmless
 from runner.process.secrets import Secret
+from runner.sources.airnow.files import AirNowFileError
 from runner.sources.airnow.source import AirNowSource
 from runner.sources.aqicn.answers import AnswerReader
 from runner.sources.http import Reply

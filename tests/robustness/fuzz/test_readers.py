@@ -15,9 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.core.checkpoint import Status
-from runner.core.errors import AirNowFileError
 from runner.core.readings import MOST_SUB_INDICES, Reason, to_readings
-from runner.sources.airnow.files import read_file
+from runner.sources.airnow.files import AirNowFileError, read_file
 from runner.store.checkpoint_document import to_checkpoint
 from tests.robustness.fuzz.seeds import CHECKPOINT, FEED, FILE, RECORD, ROWS
 from tests.robustness.fuzz.targets import (
