@@ -21,12 +21,12 @@ GROUP = "runner.sources"
 def built_in() -> dict[str, Provider]:
     """Return the providers of the folders here, by name.
 
-    Loads what a folder declares (`provider.py`), not what asks an API.
+    Loads what a folder declares (its `PROVIDERS`), not what asks an API.
     """
     found: dict[str, Provider] = {}
     for folder in pkgutil.iter_modules(__path__):
         if folder.ispkg:
-            declared = importlib.import_module(f"{__name__}.{folder.name}.provider").PROVIDERS
+            declared = importlib.import_module(f"{__name__}.{folder.name}").PROVIDERS
             found |= {one.name: one for one in declared}
     return found
 
