@@ -28,7 +28,11 @@ class Section(BaseModel):
     """A group of settings: refuses unknown keys, nan and infinity, and never changes."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        coerce_numbers_to_str=True,
+        defer_build=True,  # sources extend sections, which are then not used themselves
     )
 
     @field_validator("*", mode="before")
