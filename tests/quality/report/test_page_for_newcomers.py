@@ -194,3 +194,19 @@ def test_one_is_singular_on_the_page(tmp_path: Path) -> None:
     for text in Reader(html).texts.values():
         assert not re.search(rf"(?<![\d,. ])1 ({_UNITS})(-\w+)?s\b", text)
     assert "of 41 checks" in verdict(RunFiles.of(tmp_path / "run")).html
+
+
+@pytest.mark.parametrize("months", [1, 4, 14, 36])
+def test_a_narrow_screen_has_room_for_the_labels_below_the_hours(months: int) -> None:
+    days = pl.date_range(pl.date(2023, 1, 15), pl.date(2023, 1, 15).dt.offset_by(f"{months}mo"))
+    hours = pl.select(days.alias("day")).with_columns(
+        pl.lit(0, pl.Int8).alias("hod"),
+        pl.lit(40.0).alias("aqi"),
+        pl.lit(None, pl.String).alias("cause"),
+    )
+    labels = re.findall(
+        r'<span( class="rare")? style="left:([\d.]+)%">', hours_image(hours, "").html
+    )
+    assert 1 <= sum(not rare for rare, _left in labels) <= 4
+    assert len(labels) <= 12
+    assert all(float(left) < 94 for _rare, left in labels)
