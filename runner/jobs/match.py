@@ -11,7 +11,6 @@ from runner.jobs.opening import access_to, api_key, budget_of, key_lines
 from runner.process.job import Job
 from runner.sources import provider_of, providers
 from runner.store.database import open_store
-from runner.store.outage import Outage
 
 
 def run(job: Job) -> Outcome:
@@ -31,7 +30,7 @@ def run(job: Job) -> Outcome:
     key = api_key(job)
     with open_store(job) as store:
         stations = choose_stations(job, store).stations
-        outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+        outage = store.outage(job.stop)
         access = access_to(job, store, key, outage, budget_of(job, store, key), {})
         job.tell("\n".join(f"# {line.strip()}" for line in key_lines(job)))
         proposals = match(access, stations)

@@ -21,7 +21,6 @@ from runner.jobs.choosing import choose_stations, is_narrowed
 from runner.process.job import Job
 from runner.sources import providers
 from runner.store.database import Store, open_store
-from runner.store.outage import Outage
 from runner.store.rejects import KeptReject
 
 _SOURCE = "replay of rejects"
@@ -87,7 +86,7 @@ class _Replay:
         self._other_shape = {
             one.name for one in providers().values() if not one.rejects_are_records
         }
-        outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+        outage = store.outage(job.stop)
         self._sink: Sink = sink_of(job, store, _SOURCE, outage)
         self.counts: Counter[str] = Counter()
         self.left: list[StationOutcome] = []

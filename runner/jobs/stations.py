@@ -30,7 +30,6 @@ from runner.sources.pacing import Pacing
 from runner.sources.provider import StationFinder
 from runner.sources.station_files import stations_of
 from runner.store.database import Store, open_store
-from runner.store.outage import Outage
 from runner.store.stations import StationsRecorded
 
 log = structlog.get_logger()
@@ -140,7 +139,7 @@ def _asking(job: Job, store: Store, key: Secret) -> Iterator[tuple[StationFinder
     find = provider_of(job).stations
     if find is None:
         raise ConfigError(f"job=stations: source={job.source} knows no stations")
-    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    outage = store.outage(job.stop)
     names = {**bundled_stations(), **job.config.stations.named}
     access = access_to(job, store, key, outage, budget_of(job, store, key), names)
     with find(access) as finder:

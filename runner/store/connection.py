@@ -83,6 +83,9 @@ _REASONS = (
     (r"response id|BSON|message", "what answers there is not MongoDB"),
 )
 
+_EMBEDDED_S = 5.0
+"""Seconds to look for the embedded server, which answered already: one that ended stays away."""
+
 log = structlog.get_logger()
 
 
@@ -130,7 +133,7 @@ def connect(
                 embedded(embedded_dir, port=embedded_port, binary=embedded_binary)
             )
         try:
-            client = _client(address, timeout_s)
+            client = _client(address, timeout_s if uri else min(timeout_s, _EMBEDDED_S))
             opened.callback(client.close)
             with pymongo.timeout(timeout_s):
                 client.admin.command("ping")
@@ -146,6 +149,11 @@ def connect(
             write_concern=DURABLE,
             read_concern=LATEST,
         )
+
+
+def server_socket(database: Database[dict[str, Any]]) -> str:
+    """Return the unix socket, or the host, of the first server that the client was told of."""
+    return next(iter(database.client.topology_description.server_descriptions()))[0]
 
 
 def overruled_writes(database: Database[dict[str, Any]]) -> str:

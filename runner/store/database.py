@@ -16,6 +16,7 @@ from runner.config.mongo import CollectionKind, Indexes
 from runner.core.errors import ConfigError
 from runner.process.job import Job
 from runner.process.secrets import Secret
+from runner.process.stop import StopFlag
 from runner.store.budget import Budget
 from runner.store.checkpoints import Checkpoints
 from runner.store.collection import Document, Kind
@@ -24,12 +25,15 @@ from runner.store.connection import (
     connect,
     overruled_writes,
     server_clock,
+    server_socket,
     server_version,
     store_errors,
 )
+from runner.store.embedded import listens
 from runner.store.flat_readings import FlatReadings
 from runner.store.leases import Leases
 from runner.store.leftovers import Leftovers
+from runner.store.outage import Outage
 from runner.store.queries import Queries
 from runner.store.raw import RawAnswers
 from runner.store.reading_document import ObjectIds
@@ -47,6 +51,7 @@ class Store:
 
     Attributes:
         overruled_writes: see `runner.store.connection.overruled_writes`.
+        outage: makes what waits while the server does not answer.
     """
 
     stations: Stations
@@ -66,6 +71,7 @@ class Store:
     budget: Callable[[str, Secret], Budget]
     look: Callable[[Sequence[str]], dict[str, Shape]]
     overruled_writes: str
+    outage: Callable[[StopFlag], Outage]
 
 
 @contextmanager
@@ -77,9 +83,10 @@ def open_store(job: Job) -> Iterator[Store]:
         ConfigError: MONGO_URI cannot be read, is missing, or there is no server to embed.
     """
     mongo = job.config.mongo
+    address = _address(job)
     as_timeseries = mongo.readings.kind is CollectionKind.timeseries
     with connect(
-        _address(job),
+        address,
         job.database_name,
         timeout_s=mongo.timeout_s,
         embedded_dir=Path(mongo.embedded.data_dir),
@@ -111,6 +118,12 @@ def open_store(job: Job) -> Iterator[Store]:
             partial(Budget, database),
             partial(_look, database),
             overruled_writes(database),
+            lambda stop: Outage(
+                mongo.outage_limit_s,
+                stop,
+                # Whoever starts the embedded server again does so elsewhere.
+                (lambda: False) if address else lambda: not listens(server_socket(database)),
+            ),
         )
 
 

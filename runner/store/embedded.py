@@ -10,8 +10,8 @@ the kernel releases them when their holder ends, whatever ended it:
     server.lock  exclusive: whoever starts the server, the guardian, and mongod, which inherits it;
                  free means that there is none
 
-A server that is killed while in use is not started again: its users wait for the database, then
-end, resumable. The next one who comes starts it.
+A server that is killed while in use is not started again for its users: they end, resumable. The
+next one who comes starts it, at another socket.
 """
 
 from __future__ import annotations
@@ -70,16 +70,18 @@ class _Server:
     socket: str
     port: int | None
 
-    @property
-    def answers(self) -> bool:
-        """Whether it listens at its socket; mongod does so once it is ready for work."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(_ANSWER_LIMIT_S)
-            try:
-                probe.connect(self.socket)
-            except OSError:
-                return False
-        return True
+
+def listens(socket_path: str) -> bool:
+    """Whether a server listens at a unix socket; mongod does so once it is ready for work."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_LIMIT_S)
+        try:
+            probe.connect(socket_path)
+        except (BlockingIOError, TimeoutError):  # there is one, with too much to do
+            return True
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
@@ -236,7 +238,7 @@ def _serve(place: Path, port: int | None, binary: Path | None, deadline: float) 
             finally:
                 os.close(lock)
         server = _noted(place)
-        if server is not None and server.answers:
+        if server is not None and listens(server.socket):
             break
         if time.monotonic() > deadline:
             raise _unavailable("did not answer in time", place, log_start or 0)

@@ -27,11 +27,15 @@ class Outage:
     Args:
         limit_s: seconds without an answer to anyone, after which the error is raised.
         stop: ends the wait at once.
+        is_over: whether the server has ended and does not come back; then nobody waits.
     """
 
-    def __init__(self, limit_s: float, stop: StopFlag) -> None:
+    def __init__(
+        self, limit_s: float, stop: StopFlag, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         self._limit_s = limit_s
         self._stop = stop
+        self._is_over = is_over
         self._lock = Lock()
         self._since: float | None = None
 
@@ -69,6 +73,8 @@ class Outage:
             self._stop.sleep(_BETWEEN_TRIES_S)
         except StoppedError:
             raise error from None
+        if self._is_over():
+            raise error
 
     def _over(self) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """The other jobs, and runs that cannot go on."""
 
+import os
 import signal
 import socket
 from datetime import UTC, datetime
@@ -172,20 +173,43 @@ def test_the_embedded_server_starts_on_demand_and_leaves_no_process(runner: Runn
     runner(*ask)
     runner(*ask)
     assert runner.last_json("outcome.json")["counts"]["skipped"] == 1
-    marker = str(runner.directory)
+    wait_for(lambda: not servers(runner))
 
-    def orphans() -> list[str]:
-        found = []
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:  # ended meanwhile
-                continue
-            if marker in command:
-                found.append(command)
-        return found
 
-    wait_for(lambda: not orphans())
+def test_a_run_whose_embedded_server_is_killed_ends_at_once_and_the_next_one_goes_on(
+    runner: Runner,
+) -> None:
+    ask = ("stations.ids=[1584]", "source=sandbox", "mongo=embedded", *WEEK, *FAST)
+    hours = ("backfill.batch_size=1", "rate_limit.delay_s=0.1", "rate_limit.max_per_hour=0")
+    process = runner.start(*ask, *hours, "mongo.outage_limit_s=86400")
+    try:
+        wait_for(lambda: any('"window.stored"' in log.read_text() for log in logs(runner)))
+        for pid in servers(runner):
+            os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 1, out + err
+    assert "Resume where this run ended" in out
+    runner(*ask)
+    assert runner.last_json("outcome.json")["counts"]["completed"] == 1
+
+
+def logs(runner: Runner) -> list[Path]:
+    return [path / "backfill.log" for path in runner.run_dirs() if (path / "backfill.log").exists()]
+
+
+def servers(runner: Runner) -> list[int]:
+    """Return the processes of the embedded server: guardian and mongod."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+        except OSError:  # ended meanwhile
+            continue
+        if str(runner.directory).encode() in command:
+            found.append(int(path.parent.name))
+    return found
 
 
 def test_refused_records_are_bounded_counted_and_shown_with_an_example(

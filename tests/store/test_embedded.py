@@ -165,7 +165,7 @@ def free_port() -> int:
 
 @contextmanager
 def client_of(uri: str) -> Iterator[MongoClient[dict[str, Any]]]:
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=30_000) as client:
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=10_000) as client:
         yield client
 
 

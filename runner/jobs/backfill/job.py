@@ -136,7 +136,7 @@ def _note_stations(job: Job, store: Store, stations: Sequence[Station]) -> None:
 
 def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | None) -> Outcome:
     plan = work.plan
-    outage = Outage(job.config.mongo.outage_limit_s, job.stop)
+    outage = store.outage(job.stop)
     names = {entry.station.idx: entry.station.name for entry in plan.stations}
     access = access_to(job, store, key, outage, budget, names)
     with work.source.open(access) as source:
