@@ -27,7 +27,7 @@ _NOTHING = "It has not shown anything: the notebook did not get this far."
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class _Section:
     """One section of the page.
 
     Attributes:
@@ -64,7 +64,7 @@ def render(executed: Path, target: Path, title: str) -> None:
     target.write_text(html, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _sections(cells: list[Mapping[str, Any]]) -> Iterator[Section]:
+def _sections(cells: list[Mapping[str, Any]]) -> Iterator[_Section]:
     heading: list[str] = []
     for cell in cells:
         if cell["cell_type"] == "markdown":
@@ -76,7 +76,7 @@ def _sections(cells: list[Mapping[str, Any]]) -> Iterator[Section]:
             title, *about = heading or [""]
             name = ids[0].removeprefix(_SECTION)
             html, failed = _shown(cell.get("outputs", ()))
-            yield Section(name, title.removeprefix("## "), tuple(about), html, failed)
+            yield _Section(name, title.removeprefix("## "), tuple(about), html, failed)
             heading = []
 
 
