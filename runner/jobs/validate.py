@@ -16,6 +16,7 @@ import structlog
 
 from runner import __version__
 from runner.config.files import standard_checks
+from runner.core.aqi.aqicn import AQICN
 from runner.core.errors import ConfigError, RunnerError, StoreError
 from runner.core.intervals import Interval, iso
 from runner.core.recorded import account_of
@@ -162,13 +163,15 @@ def _validate(
     log.info("quality.extracted", documents=documents, elapsed_s=elapsed)
     identity = _identity(job, store, stations)
     checkpoints = store.checkpoints.load([station.idx for station in stations])
+    scales = store.concentrations.scales([station.idx for station in stations])
     entries = {}
     for station in stations:
         job.stop.check()
         checkpoint = checkpoints.get(station.idx)
         reasons = store.rejects.reasons(station.idx, job.wanted)
         stored = _stored_by(outcome, station.idx, job.wanted)
-        entries[station.idx] = entry_of(StationLedger.of(checkpoint, reasons, stored))
+        scale = scales.get(station.idx, AQICN.name)
+        entries[station.idx] = entry_of(StationLedger.of(checkpoint, reasons, stored, scale))
     inputs = Inputs(job.wanted, now, frozenset(known), identity, outcome, tuple(stations), entries)
     return _judged(job, inputs)
 
@@ -299,6 +302,7 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         "source": job.source,
     }
     ids = [station.idx for station in stations]
+    recorded = store.runs.origins(ids) if job.name == "validate" else []
     return Identity(
         run_id=job.run_id,
         job=job.name,
@@ -306,8 +310,8 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         subject={**subject, "stations": ids},
         database=job.database_name,
-        source=job.source,
-        origin=provider_of(job).origin_of(job, ids, store.raw).to_json(),
+        source=", ".join(dict.fromkeys(one["source"] for one in recorded)) or job.source,
+        origin=_origin(job, store, ids, recorded),
         versions={"runner": __version__, "polars": pl.__version__, "mongod": store.version()},
         resume_command=job.redact(_resume_command(job)),
         retry_command=job.redact(job.command("job=retry")),
@@ -323,6 +327,20 @@ def _identity(job: Job, store: Store, stations: Sequence[Station]) -> Identity:
         active_command=job.redact(job.command("job=validate", "quality.expected=active")),
         can_replace=_can_replace(job, store),
     )
+
+
+def _origin(
+    job: Job, store: Store, ids: Sequence[int], recorded: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return whose the stored readings are, by station and period where runs recorded it.
+
+    The source of the settings counts for a run that stores, and where there is no record.
+    """
+    origin = provider_of(job).origin_of(job, ids, store.raw).to_json()
+    named = [name for one in recorded for name in one["providers"]]
+    if job.name != "validate" or not recorded:
+        named += origin["providers"]
+    return {**origin, "providers": [*dict.fromkeys(named)], "stations": recorded}
 
 
 def _why_no_dedupe(store: Store) -> str:

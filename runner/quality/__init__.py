@@ -29,7 +29,7 @@ agg/stations.parquet
     longest_gap_h, gaps_ge_24h, the hours of each cause (not_asked_h, unknown_h, lost_h, kept_h,
     rejected_h, empty_h), settled_h (of not_asked_h: a run without backfill.mode=gaps leaves them),
     standing_h (hours in which a document stands that is no reading), rejected_by_reason (JSON:
-    hours by reason), keys (of iaqi, comma-separated).
+    hours by reason), keys (of iaqi, comma-separated), scale (of its indices).
 agg/month.parquet
     A row a station and local month (`2024-05`), dense: expected, readings, capture (null where
     nothing is expected), and the missing hours of each cause.

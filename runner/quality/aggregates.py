@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25, BANDS
+from runner.core.aqi import BANDS
 from runner.core.intervals import iso
 from runner.core.text import harmless
-from runner.quality.checks.rows import concentration, keys_of
-from runner.quality.grid import MISSING, StationData, month, month_text, utc
+from runner.quality.checks.rows import keys_of
+from runner.quality.grid import MISSING, StationData, month, month_text, ugm3, utc
 
 LONG_GAP_H = 24
 
@@ -34,7 +34,6 @@ def _digest() -> pl.Expr:
 
 def by_day(data: StationData) -> pl.DataFrame:
     """Return a row for every local day of the window."""
-    ugm3 = concentration(pl.col("pm25"), AQICN_PM25)
     return data.hours.group_by("day", maintain_order=True).agg(
         pl.lit(data.station.idx, pl.Int64).alias("station_idx"),
         pl.col("expected").sum().cast(pl.Int64),
@@ -43,7 +42,7 @@ def by_day(data: StationData) -> pl.DataFrame:
         pl.col("aqi").median().alias("median"),
         pl.col("aqi").max().alias("max"),
         pl.col("pm25").count().cast(pl.Int64).alias("pm25_n"),
-        ugm3.mean().alias("pm25_ugm3"),
+        ugm3(data.ledger.scale, "pm25").mean(),
         _digest().alias("hash"),
     )
 
@@ -138,6 +137,7 @@ STATION_SCHEMA: dict[str, type[pl.DataType]] = {
     "standing_h": pl.Int64,
     "rejected_by_reason": pl.String,
     "keys": pl.String,
+    "scale": pl.String,
 }
 
 
@@ -166,4 +166,5 @@ def summary(data: StationData) -> dict[str, Any]:
         "standing_h": int(gaps["standing"].sum()),
         "rejected_by_reason": json.dumps(data.rejected_by_reason),
         "keys": ",".join(sorted(keys_of(data))) or None,
+        "scale": data.ledger.scale,
     }

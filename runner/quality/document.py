@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25
 from runner.core.intervals import iso
 from runner.core.text import counted
 from runner.core.verdict import Status, gate_fails, worst_status
 from runner.quality.aggregates import LONG_GAP_H
 from runner.quality.checks.previous import common_days
-from runner.quality.grid import MISSING, Scope
+from runner.quality.grid import MISSING, Scope, breakpoints
 from runner.quality.inspect import Inspected
 from runner.quality.judge import CheckResult
 from runner.quality.ledger import Previous, RunData, RunLedger
@@ -52,7 +51,8 @@ class Identity:
         database: its name.
         source: where the readings come from.
         origin: whose they are (`providers`: aqicn, airnow, invented, ...), the flaws that a
-            sandbox put into them (`flaws`: station_idx, kind, start, end), `api_fails_on_purpose`;
+            sandbox put into them (`flaws`: station_idx, kind, start, end), `api_fails_on_purpose`,
+            by recorded run (`stations`: station_idx, source, providers, start, end);
             empty where that is not known.
         versions: of the package, polars and the server.
         resume_command: the exact command that goes on where the run ended; empty without.
@@ -145,7 +145,7 @@ def document(
             "utc_offset_hours": scope.offset_h,
             "expected": "active" if scope.active else "window",
         },
-        "scale": AQICN_PM25.name,
+        "scale": _scale(stations["scale"].unique().sort().to_list()),
         "status": str(status),
         "fail_on": fail_on,
         "exit_code": 3 if gate_fails(status, fail_on) else 0,
@@ -175,6 +175,12 @@ def document(
         "artifacts": {"gaps": "gaps.csv", "failures": dict(files)},
         "versions": dict(identity.versions),
     }
+
+
+def _scale(names: Sequence[str]) -> str:
+    """Return the table of PM2.5 that the indices are from; several with commas between."""
+    tables = [(name, breakpoints(name, "pm25")) for name in names]
+    return ", ".join(table.name if table else name for name, table in tables)
 
 
 def _rejected_by_reason(stations: pl.DataFrame) -> dict[str, int]:

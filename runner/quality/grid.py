@@ -10,6 +10,7 @@ from functools import cached_property
 
 import polars as pl
 
+from runner.core.aqi import SCALES, Breakpoints
 from runner.core.causes import MISSING, Cause, decide
 from runner.core.intervals import Interval, intersect
 from runner.core.stations import VIETNAM_H, Station
@@ -43,6 +44,30 @@ FILLERS = (-999.0, 999.0, 9999.0)
 
 HOUR = pl.col("ts") // HOUR_MS
 """Whole hours since 1970, UTC, floored."""
+
+
+def concentration(index: pl.Expr, scale: Breakpoints) -> pl.Expr:
+    """Return the concentration, ug/m3, of a sub-index: `concentration_of`, as an expression."""
+    pieces = list(zip(scale.knots, scale.knots[1:], strict=False))
+    value = pl.lit(None, pl.Float64)
+    for (low, at_low), (high, at_high) in reversed(pieces):
+        line = low + (index - at_low) / (at_high - at_low) * (high - low)
+        is_last = at_high == scale.knots[-1][1]
+        value = line if is_last else pl.when(index <= at_high).then(line).otherwise(value)
+    return value
+
+
+def breakpoints(scale: str, pollutant: str) -> Breakpoints | None:
+    """Return the table that a sub-index of single hours is from; None for an unknown scale."""
+    tables = SCALES[scale].tables if scale in SCALES else {}
+    return next((table for (name, _mean), table in tables.items() if name == pollutant), None)
+
+
+def ugm3(scale: str, pollutant: str) -> pl.Expr:
+    """Return the concentration of a sub-index on a scale; null for an unknown scale."""
+    table = breakpoints(scale, pollutant)
+    value = pl.lit(None, pl.Float64) if table is None else concentration(usable(pollutant), table)
+    return value.alias(f"{pollutant}_ugm3")
 
 
 def empty() -> pl.DataFrame:
@@ -121,12 +146,13 @@ class StationData:
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """The documents with null for what is no number, `hour`, and `station_idx`."""
+        """The documents with null for what is no number, `hour`, `station_idx`, and ug/m3."""
         return numeric(self.documents).select(
             pl.lit(self.station.idx, pl.Int64).alias("station_idx"),
             HOUR.alias("hour"),
             pl.all(),
             (pl.col("ts") >= int(self.scope.now.timestamp() * 1000)).alias("future"),
+            *(ugm3(self.ledger.scale, name) for name in ("pm25", "pm10")),
         )
 
     @cached_property

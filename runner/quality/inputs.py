@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Empty, Progress
 from runner.core.errors import ConfigError
 from runner.core.intervals import (
@@ -161,6 +162,7 @@ class Inputs:
             progress=progress,
             reasons={int(hour): reason for hour, reason in entry["reasons"].items()},
             stored=entry["stored"],
+            scale=entry.get("scale", AQICN.name),
         )
 
     def of(self, ids: Collection[int], identity: Identity) -> Inputs:
@@ -198,6 +200,7 @@ def entry_of(known: StationLedger) -> dict[str, Any]:
         "empty": [[item.start, item.end] for item in progress.empty],
         "reasons": {str(hour): reason for hour, reason in known.reasons.items()},
         "stored": known.stored,
+        "scale": known.scale,
     }
 
 

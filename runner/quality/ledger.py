@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Progress
 from runner.core.verdict import Status
 
@@ -83,6 +84,7 @@ class StationLedger:
         progress: what the checkpoint knows of its hours; its `empty` without the time of asking.
         reasons: why a record of an hour was refused, for hours that a reject is kept of.
         stored: readings that the run in hand stored of the hours checked; None if not known.
+        scale: name of the scale that its stored indices are on, see `runner.core.aqi.SCALES`.
     """
 
     status: str = ""
@@ -90,10 +92,15 @@ class StationLedger:
     progress: Progress = NOTHING_KNOWN
     reasons: Mapping[int, str] = field(default_factory=dict)
     stored: int | None = None
+    scale: str = AQICN.name
 
     @classmethod
     def of(
-        cls, checkpoint: Checkpoint | None, reasons: Mapping[int, str], stored: int | None = None
+        cls,
+        checkpoint: Checkpoint | None,
+        reasons: Mapping[int, str],
+        stored: int | None = None,
+        scale: str = AQICN.name,
     ) -> StationLedger:
         """Return what a checkpoint, the kept rejects and a run's account know.
 
@@ -101,15 +108,17 @@ class StationLedger:
             checkpoint: of the station; what an older version left unsettled is settled.
             reasons: of the kept rejects, by hour.
             stored: readings that the run stored.
+            scale: of its stored indices.
         """
         if checkpoint is None:
-            return cls(reasons=reasons, stored=stored)
+            return cls(reasons=reasons, stored=stored, scale=scale)
         return cls(
             status=str(checkpoint.status),
             error=checkpoint.error_message or "",
             progress=checkpoint.progress,
             reasons=reasons,
             stored=stored,
+            scale=scale,
         )
 
 

@@ -106,6 +106,16 @@ class Concentrations(Indexed):
         with store_errors(NAME):
             return {*self._collection.distinct("station_idx", chosen)}
 
+    def scales(self, station_ids: Collection[int]) -> dict[int, str]:
+        """Return the scale of the stored indices of those stations that have any here.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        with store_errors(NAME):
+            names = self._collection.distinct("scale", {"scale": {"$ne": None}})
+        return {idx: str(name) for name in names for idx in self.on_scale(station_ids, name)}
+
     def of(self, station_idx: int, window: Interval) -> Iterator[Document]:
         """Yield what is kept of a window in order of time, of an hour first what readings are of.
 

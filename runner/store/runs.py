@@ -72,6 +72,36 @@ class Runs(Indexed):
             found = self._collection.distinct("source", {"planned": {"$exists": True}})
         return sorted(map(str, found))
 
+    def origins(self, station_ids: Collection[int]) -> list[dict[str, Any]]:
+        """Return who brought the stored readings of some stations, with the hours asked for.
+
+        Per station and source: station_idx, source, providers, start and end (UTC text).
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        ids = {"outcome.accounts.station_idx": {"$in": [*station_ids]}}
+        stored = [
+            {f"outcome.accounts.totals.{name}": {"$gt": 0}} for name in ("inserted", "updated")
+        ]
+        key = {"station_idx": "$outcome.accounts.station_idx", "source": "$source",
+               "providers": "$origin.providers"}  # fmt: skip
+        pipeline: list[dict[str, Any]] = [
+            {"$match": ids},
+            {"$project": {"source": 1, "origin.providers": 1, "outcome.accounts": 1}},
+            {"$unwind": "$outcome.accounts"},
+            {"$match": {**ids, "$or": stored}},
+            {"$group": {"_id": key, "start": {"$min": "$outcome.accounts.start"},
+                        "end": {"$max": "$outcome.accounts.end"}}},
+        ]  # fmt: skip
+        with store_errors(NAME):
+            found = [
+                {**one["_id"], "providers": one["_id"].get("providers") or [one["_id"]["source"]],
+                 "start": one["start"], "end": one["end"]}
+                for one in self._collection.aggregate(pipeline)
+            ]  # fmt: skip
+        return sorted(found, key=lambda one: (one["station_idx"], one["start"], one["source"]))
+
     def credits(self) -> tuple[list[str], list[dict[str, Any]]]:
         """Return whose readings the recorded runs brought: names, and the places that they named.
 

@@ -50,6 +50,9 @@ def test_a_backfill_ends_with_a_valid_verdict_and_validate_says_the_same(
     runner("job=validate", *ASK)
     again = quality(runner)
     validate(again)
+    assert [(one["station_idx"], one["source"]) for one in again["origin"]["stations"]] == [
+        (1584, "sandbox"), (13658, "sandbox"),
+    ]  # fmt: skip
     assert again["compare"]["with"] == first["run_id"]
     assert [status(again, name) for name in ("D01", "D02", "D03", "D04")] == ["pass"] * 4
     assert again["counts"]["readings"] == first["counts"]["readings"]

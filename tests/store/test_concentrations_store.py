@@ -60,6 +60,7 @@ def test_a_station_with_indices_on_another_scale_is_found(
     assert kept.on_another_scale([8641], "vn_aqi") is None
     assert kept.on_another_scale([8767], "aqicn") is None
     assert kept.on_scale([8641, 8767], "vn_aqi") == {8641}
+    assert kept.scales([8641, 8767, 1]) == {8641: "vn_aqi"}
     kept.keep("r", 8767, "openaq", [MeasuredHour(HOUR, (measured(9.0),), {"pm25": 21632})], NOW)
     assert kept.on_another_scale([8767], "aqicn") is None  # no reading comes of it
     assert kept.on_scale([8767], "aqicn") == set()

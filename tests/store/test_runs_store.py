@@ -48,3 +48,26 @@ def test_runs_of_the_present_hide_no_run_that_answers_for_a_range(database: Docu
         runs.started(f"live {hour}", {"started_at": began, "source": "aqicn_live"})
         runs.finished(f"live {hour}", {**told, "exit_code": 4})
     assert list(runs.outcomes(["aqicn_live"])) == [{**told, "exit_code": 0}]
+
+
+def test_whose_the_readings_of_a_station_are_is_what_stored_them(database: Documents) -> None:
+    runs = Runs(database)
+
+    def ran(run_id: str, source: str, whose: list[str], year: int, **totals: int) -> None:
+        start, end = (f"{year + more}-01-01T00:00:00Z" for more in (0, 1))
+        accounts = [{"station_idx": idx, "start": start, "end": end, "totals": totals}
+                    for idx in (8641, 8767)]  # fmt: skip
+        runs.started(run_id, {**STARTED, "source": source, "origin": {"providers": whose}})
+        runs.finished(run_id, {"accounts": accounts})
+
+    ran("1", "airnow", ["airnow"], 2016, inserted=5)
+    ran("2", "airnow", ["airnow"], 2017, updated=1)
+    ran("3", "replay", ["openaq"], 2018, inserted=1)
+    ran("4", "aqicn", ["aqicn"], 2019, unchanged=7)  # it asked, and stored nothing
+    assert runs.origins([8641]) == [
+        {"station_idx": 8641, "source": "airnow", "providers": ["airnow"],
+         "start": "2016-01-01T00:00:00Z", "end": "2018-01-01T00:00:00Z"},
+        {"station_idx": 8641, "source": "replay", "providers": ["openaq"],
+         "start": "2018-01-01T00:00:00Z", "end": "2019-01-01T00:00:00Z"},
+    ]  # fmt: skip
+    assert runs.origins([1]) == []

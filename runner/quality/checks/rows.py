@@ -7,7 +7,6 @@ from operator import or_
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25, EPA_PM10, Breakpoints
 from runner.quality.catalogue import Found, Params, row_check, station_check
 from runner.quality.grid import FILLERS, HOUR_MS, NUMBERS, POLLUTANTS, WEATHER, StationData, usable
 
@@ -155,17 +154,5 @@ def not_the_largest(params: Params) -> pl.Expr:
 @row_check("X02", "PM2.5 above PM10", dimension="consistency")
 def finer_above_coarser(params: Params) -> pl.Expr:
     """PM2.5 is part of PM10. Compared as ug/m3: the sub-indices have scales of their own."""
-    fine = concentration(usable("pm25"), AQICN_PM25)
-    coarse = concentration(usable("pm10"), EPA_PM10)
+    fine, coarse = pl.col("pm25_ugm3"), pl.col("pm10_ugm3")
     return fine > float(params["factor"]) * coarse + float(params["margin"])
-
-
-def concentration(index: pl.Expr, scale: Breakpoints) -> pl.Expr:
-    """Return the concentration, ug/m3, of a sub-index: `concentration_of`, as an expression."""
-    pieces = list(zip(scale.knots, scale.knots[1:], strict=False))
-    value = pl.lit(None, pl.Float64)
-    for (low, at_low), (high, at_high) in reversed(pieces):
-        line = low + (index - at_low) / (at_high - at_low) * (high - low)
-        is_last = at_high == scale.knots[-1][1]
-        value = line if is_last else pl.when(index <= at_high).then(line).otherwise(value)
-    return value

@@ -36,19 +36,25 @@ def places(run: RunFiles, station_idx: int | None = None) -> Markup:
     provider = sources.providers().get(run.document["source"])
     title = provider.title if provider else ""
     lines = [paragraph(_line(one, title), "note") for one in places[:_MOST]]
-    lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(places)]
+    if not scales_of(run.document):  # a run of an older version took all for AQICN's
+        lines += [paragraph(_OTHER_SCALE.format(scale=one), "bad") for one in _other_scales(places)]
     if len(places) > _MOST:
         lines.append(paragraph(f"And {len(places) - _MOST:,} more in attributions.json.", "note"))
     return sum(lines, Markup(""))
 
 
 def scale_in_words(run: RunFiles) -> str:
-    """Return the scale of a run's indices: AQICN's, unless its places tell another one."""
-    others = _other_scales(run.attributions)
-    if not others:
+    """Return the scale of a run's indices; of an older run AQICN's, unless its places differ."""
+    names = scales_of(run.document) or _other_scales(run.attributions)
+    if set(names) <= {AQICN.name}:
         return USUAL_SCALE
-    titles = [SCALES[name].title if name in SCALES else name for name in others]
+    titles = [SCALES[name].title if name in SCALES else name for name in names]
     return f"hourly AQI on the scale {' and '.join(titles)}"
+
+
+def scales_of(document: Mapping[str, Any]) -> list[str]:
+    """Return the scales that the stations' indices are on; none if an older version checked."""
+    return sorted({one["scale"] for one in document.get("stations", ()) if one.get("scale")})
 
 
 def _other_scales(places: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from runner.core.aqi import AQICN_PM25, BANDS
+from runner.core.aqi import BANDS, SCALES
+from runner.core.aqi.aqicn import AQICN
 from runner.core.text import counted, harmless
+from runner.quality.grid import breakpoints
 from runner.quality.report import charts as figures
-from runner.quality.report.attribution import SCALE_SOURCE, attribution
+from runner.quality.report.attribution import SCALE_SOURCE, attribution, scale_in_words, scales_of
 from runner.quality.report.html import Markup, paragraph, table
 from runner.quality.report.run_files import RunFiles, open_run
 from runner.quality.report.words import share
@@ -70,7 +72,7 @@ class SummaryPage:
             f"{window['start']} to {window['end']} (UTC), from {document['source']}. "
             "Not validated by the agencies that measured them."
         ) + paragraph(
-            "Index: hourly US-EPA index as AQICN shows it. PM2.5 in µg/m³ is worked back from "
+            f"Index: {scale_in_words(self.run)}. PM2.5 in µg/m³ is worked back from "
             f"its sub-index (scale {document['scale']}). Days and hours are {self.run.zone}. "
             "A mean of indices is not the index of a mean: days are averaged in µg/m³."
         )
@@ -189,15 +191,22 @@ class SummaryPage:
 
     def scale(self) -> Markup:
         """The scale behind the µg/m³: breakpoints, an interval a row, and sources."""
-        knots = AQICN_PM25.knots
-        rows = [
-            (f"{low} to {high}", f"{from_ugm3:g} to {to_ugm3:g}")
-            for (from_ugm3, low), (to_ugm3, high) in pairwise(knots)
-        ]
-        beyond = f"Above {knots[-1][1]} the last line goes on."
-        return table((f"index ({AQICN_PM25.name})", "PM2.5, µg/m³"), rows) + paragraph(
-            f"In between the scale is a straight line. {beyond} {SCALE_SOURCE}"
-        )
+        shown = Markup("")
+        for name in scales_of(self.run.document) or [AQICN.name]:
+            found = breakpoints(name, "pm25")
+            if found is None:
+                shown += paragraph(f"The scale {name} is not known here: there is no µg/m³.")
+                continue
+            rows = [
+                (f"{low} to {high}", f"{from_ugm3:g} to {to_ugm3:g}")
+                for (from_ugm3, low), (to_ugm3, high) in pairwise(found.knots)
+            ]
+            beyond = f"Above {found.knots[-1][1]} the last line goes on."
+            source = SCALE_SOURCE if name == AQICN.name else SCALES[name].source
+            shown += table((f"index ({found.name})", "PM2.5, µg/m³"), rows) + paragraph(
+                f"In between the scale is a straight line. {beyond} {source}"
+            )
+        return shown
 
     def footer(self) -> Markup:
         """Whose readings these are."""

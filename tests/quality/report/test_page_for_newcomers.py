@@ -124,11 +124,26 @@ def test_the_page_names_the_scale_that_its_indices_are_on(tmp_path: Path) -> Non
         assert "AQICN InstantCast" in section(run).html
     told = {"attributions": [{"station_idx": KNOWN, "location": 1, "scale": "epa_2024"}]}
     (tmp_path / "run" / "attributions.json").write_text(json.dumps(told), encoding="utf-8")
+    path = tmp_path / "run" / "quality" / "quality.json"
+    made = json.loads(path.read_text("utf-8"))
+    for one in made["stations"]:  # as an older version left it
+        del one["scale"]
+    path.write_text(json.dumps(made), encoding="utf-8")
     run = RunFiles.of(tmp_path / "run")
     for section in (header, provenance):
         assert "on the scale US EPA since 6 May 2024" in section(run).html
         assert "InstantCast" not in section(run).html
         assert "2012" not in section(run).html
+
+
+def test_the_page_says_which_source_stored_the_readings_and_for_when(tmp_path: Path) -> None:
+    stored = {"providers": ["airnow"], "start": "2016-01-01T00:00:00Z",
+              "end": "2018-01-01T00:00:00Z"}  # fmt: skip
+    stations = [{"station_idx": idx, "source": "airnow", **stored} for idx in (KNOWN, 8767)]
+    origin = {"providers": ["airnow"], "flaws": [], "stations": stations}
+    html = provenance(run_with(tmp_path / "run", "T01", origin=origin)).html
+    assert "airnow: 2 stations, asked for 2016-01-01T00:00:00Z to 2018-01-01T00:00:00Z" in html
+    assert "AirNow (airnow.gov)" in html
 
 
 def test_faults_on_purpose_are_announced_before_anything_else(tmp_path: Path) -> None:

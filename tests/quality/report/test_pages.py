@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,28 @@ def test_the_air_is_summed_up_with_a_named_scale_and_named_limits(tmp_path: Path
     assert "40 CFR 58, appendix G" in scale
     assert "aqicn.org/faq" in scale
     assert "svg" in page.hour_of_day().html
+
+
+def test_micrograms_are_worked_back_by_the_scale_that_the_indices_are_on(tmp_path: Path) -> None:
+    one = world(tmp_path, stations=(KNOWN, 8767))
+    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], scale="vn_aqi")
+    one.change(pl.lit(value=True), pm25=pl.lit(150.0), pm10=pl.lit(90.0))
+    run = run_of(one)
+    means = dict(
+        run.table("day").group_by("station_idx").agg(pl.col("pm25_ugm3").mean()).iter_rows()
+    )
+    assert means[KNOWN] == pytest.approx(80.0)  # decision 1459/QD-TCMT: 150 is 80 µg/m³
+    assert run.document["scale"] == "aqicn_pm25, vn_aqi_pm25"
+    assert [run.station(idx)["scale"] for idx in (KNOWN, 8767)] == ["vn_aqi", "aqicn"]
+    page = SummaryPage(run)
+    assert "VN_AQI, Viet Nam" in page.introduction().html
+    assert "index (vn_aqi_pm25)" in page.scale().html
+    assert "index (aqicn_pm25)" in page.scale().html
+    one.ledgers[KNOWN] = replace(one.ledgers[KNOWN], scale="somebody's")
+    unknown = one.check()
+    judged = json.loads((run.directory / "stations" / f"{KNOWN}.json").read_text("utf-8"))
+    assert judged["judged"]["X02"]["status"] == "not_evaluated"
+    assert "somebody's" in unknown["scale"]
 
 
 def test_days_above_a_limit_are_counted_by_year_and_by_the_limit_of_their_date(

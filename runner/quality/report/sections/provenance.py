@@ -34,6 +34,7 @@ def provenance(run: RunFiles) -> Markup:
     facts = [
         ("Run", f"{document['run_id']} ({document['job']})"),
         ("Source, database", f"{document['source']}, {document['database']}"),
+        *_brought(document),
         ("Range, UTC", f"{window['start']} to {window['end']}, the end not included"),
         ("Expected hours", "from a station's first to its last reading" if active else
                            "every hour of the range, at every station"),
@@ -49,6 +50,19 @@ def provenance(run: RunFiles) -> Markup:
         attribution=attribution(document),
         places=places(run),
     )
+
+
+def _brought(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which sources the stored readings came from, and for which hours each was asked."""
+    of_source: dict[str, list[Mapping[str, Any]]] = {}
+    for one in (document.get("origin") or {}).get("stations") or ():
+        of_source.setdefault(one["source"], []).append(one)
+    said = [
+        f"{source}: {counted(len(found), 'stations')}, asked for "
+        f"{min(one['start'] for one in found)} to {max(one['end'] for one in found)}"
+        for source, found in of_source.items()
+    ]
+    return [("Stored by", "; ".join(said))] if said else []
 
 
 def _scale(run: RunFiles) -> list[tuple[str, str]]:
