@@ -99,7 +99,7 @@ _SPELLINGS = {
 }
 
 
-_SHORT = {"confirm": "job.confirm", "output": "job.output"}
+_SHORT = {"confirm": "job.confirm", "output": "job.output", "run": "job.run"}
 """Settings of jobs that are typed without their group: `job=prune confirm=true`."""
 
 

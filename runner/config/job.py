@@ -25,6 +25,9 @@ class JobName(Enum):
     sandbox = "sandbox"
     stations = "stations"
     export = "export"
+    runs = "runs"
+    stop = "stop"
+    doctor = "doctor"
 
 
 class Output(Enum):
@@ -32,6 +35,7 @@ class Output(Enum):
 
     table = "table"
     json = "json"
+    openmetrics = "openmetrics"
 
 
 class Job(Section):
@@ -45,9 +49,11 @@ class Job(Section):
     )
     output: Output = setting(
         Output.table,
-        "`json`: `job=status` and `job=plan` print one document for machines, alone on standard "
-        "output; also typed `output=json`",
+        "`json`: `job=status`, `job=plan` and `job=runs` print one document for machines, alone on "
+        "standard output; `openmetrics`: `job=status` prints figures for Prometheus; also typed "
+        "`output=json`",
     )
+    run: str | None = setting(None, "id of the run that `job=stop` stops; also typed `run=ID`")
 
 
 class Prune(Section):

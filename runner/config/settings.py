@@ -21,7 +21,7 @@ from runner.config.source import Source
 from runner.config.stations import Stations
 from runner.core.plan import Mode
 
-_WITH_JSON = (JobName.status, JobName.plan)
+_WITH_JSON = (JobName.status, JobName.plan, JobName.runs)
 
 
 class LogLevel(Enum):
@@ -78,7 +78,10 @@ class Config(Section):
     def broken(self) -> Iterator[str]:
         """Yield a line for every rule between sections that is broken."""
         if self.job.output is Output.json and self.job.name not in _WITH_JSON:
-            yield f"output=json: job={self.job.name.name} has no JSON; job=status and job=plan have"
+            names = ", ".join(f"job={one.name}" for one in _WITH_JSON)
+            yield f"output=json: job={self.job.name.name} has no JSON; {names} have"
+        if self.job.output is Output.openmetrics and self.job.name is not JobName.status:
+            yield f"output=openmetrics: job={self.job.name.name} has none; job=status has"
         again = self.backfill.mode is not Mode.RESUME or self.backfill.lookback_hours > 0
         if self.worker is not None and (again or self.dry_run):
             yield (

@@ -24,6 +24,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.config.job import Output
 from runner.core.checkpoint import UNREADABLE, Checkpoint, Holder, Status
 from runner.core.intervals import Interval, iso, subtract, total_hours
 from runner.core.outcome import Outcome
@@ -34,8 +35,10 @@ from runner.process.job import Job
 from runner.process.secrets import masked
 from runner.process.tables import show, status_line, status_table
 from runner.store.database import open_store
+from runner.store.runs import RunState
 
 VERSION = 2
+_RUNS = 20
 NOT_STARTED = "not_started"
 _STATES = (*map(str, Status), UNREADABLE, NOT_STARTED)
 
@@ -112,17 +115,81 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def openmetrics(document: Mapping[str, Any], runs: Sequence[RunState]) -> str:
+    """Return totals, stations and runs at work in the text format of OpenMetrics and Prometheus.
+
+    All of them are gauges: counters are spelt otherwise in the two formats.
+
+    Args:
+        document: as `status_json` returns it.
+        runs: the newest ones.
+    """
+    totals, stations = document["totals"], document["stations"]
+    going = [one for one in runs if one.goes_on]
+    families: list[tuple[str, str, list[tuple[dict[str, Any], Any]]]] = [
+        ("stations", "Stations by state", [({"state": k}, v) for k, v in totals["states"].items()]),
+        ("stations_leased", "Stations that a run holds", [({}, totals["leased"])]),
+        ("runs_at_work", "Runs that show signs of life", [({}, len(going))]),
+        *(
+            (f"station_{name}", words, [(_labels(one), one[name]) for one in stations])
+            for name, words in (
+                ("covered_hours", "Hours that are covered"),
+                ("missing_hours", "Hours of the range asked for last that are not covered"),
+                ("readings_inserted", "Readings that runs inserted"),
+            )
+        ),
+        (
+            "station_updated_timestamp_seconds",
+            "Last change of the checkpoint",
+            [(_labels(one), _seconds(one["updated_at"])) for one in stations],
+        ),
+        *(
+            (f"run_{name}", words, [({"run": one.run_id}, one.progress.get(name)) for one in going])
+            for name, words in (
+                ("percent", "Share of the windows that is done"),
+                ("requests", "Requests made"),
+                ("readings", "Readings fetched"),
+            )
+        ),
+        (
+            "run_last_sign_seconds",
+            "Seconds since the last sign of life",
+            [({"run": one.run_id}, round(one.age_s, 1)) for one in going],
+        ),
+    ]
+    lines = []
+    for name, words, samples in families:
+        full = f"air_quality_{name}"
+        lines += [f"# HELP {full} {words}", f"# TYPE {full} gauge"]
+        for labels, value in samples:
+            if value is not None:
+                said = ",".join(f'{key}="{text}"' for key, text in labels.items())
+                lines.append(f"{full}{{{said}}} {value}" if said else f"{full} {value}")
+    return "\n".join([*lines, "# EOF"])
+
+
+def _labels(station: Mapping[str, Any]) -> dict[str, Any]:
+    return {"station_idx": station["station_idx"], "state": station["state"]}
+
+
+def _seconds(moment: str | None) -> float | None:
+    return datetime.fromisoformat(moment).timestamp() if moment else None
+
+
 def run(job: Job) -> Outcome:
     """Show every station's state, progress, covered range and last error."""
     with open_store(job) as store:
         checkpoints = store.checkpoints.load(with_empty=False)
         selection = choose_stations(job, store)
-        holders = store.leases.holders() if job.says_json else {}
+        holders = store.leases.holders()
+        runs = store.runs.recent(_RUNS)
     chosen = {station.idx: station for station in selection.stations}
     if not is_narrowed(job):
         chosen.update({idx: chosen.get(idx, Station(idx)) for idx in checkpoints})
     stations = [chosen[idx] for idx in sorted(chosen)]
-    if job.says_json:
+    if job.config.job.output is Output.openmetrics:
+        print(openmetrics(status_json(stations, checkpoints, holders), runs), flush=True)  # noqa: T201 - the document
+    elif job.says_json:
         document = status_json(stations, checkpoints, holders, selection.unknown)
         head = {"version": VERSION, **job.identity, "database": job.database_name}
         head["server"] = job.server
@@ -138,4 +205,8 @@ def run(job: Job) -> Outcome:
     job.tell(
         f"{counted(len(stations), 'stations')} in {job.place}: {status_line(stations, checkpoints)}"
     )
+    held = Counter(holders[one.idx].run_id for one in stations if one.idx in holders)
+    where = {one.run_id: f" ({one.about['host']}:{one.about['pid']})" for one in runs}
+    for run_id, count in held.items():
+        job.tell(f"  held by run {run_id}{where.get(run_id, '')}: {counted(count, 'stations')}")
     return job.outcome()

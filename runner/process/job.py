@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import shlex
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -35,6 +38,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DEFAULT_DATABASE = "air_quality_db"
+
+
+def whoami() -> dict[str, Any]:
+    """Return host, process id and user, for those who look from elsewhere."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user of no name
+        user = str(os.getuid())
+    return {"host": socket.gethostname(), "pid": os.getpid(), "user": user}
+
 
 PROGRAM = ("python", "-m", "runner")
 
@@ -198,8 +211,8 @@ class Job:
 
     @property
     def says_json(self) -> bool:
-        """Whether standard output is for one JSON document alone."""
-        return self.config.job.output is Output.json
+        """Whether standard output is for one document for machines alone."""
+        return self.config.job.output is not Output.table
 
     def tell(self, text: str) -> None:
         """Say something to the person, without secrets; where JSON is printed, beside it."""

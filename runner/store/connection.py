@@ -200,6 +200,52 @@ def server_version(database: Database[dict[str, Any]]) -> str:
             return "unknown"
 
 
+def topology(database: Database[dict[str, Any]]) -> str:
+    """Return what kind of server answers, in words.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    with store_errors("the kind of server"):
+        answer = database.command("hello", codec_options=database.codec_options)
+    if answer.get("msg") == "isdbgrid":
+        return "sharded"
+    if name := answer.get("setName"):
+        members = len(answer.get("hosts") or ()) + len(answer.get("arbiters") or ())
+        return f"replica set {name} of {members}"
+    return "a standalone server"
+
+
+_NEEDED = ("find", "insert", "update", "remove", "listIndexes")
+"""Actions that a run takes on its collections."""
+
+
+def missing_rights(database: Database[dict[str, Any]], indexes: str) -> list[str] | None:
+    """Return actions on the database that the user may not take; None if there is no login.
+
+    A role on single collections is taken to be right for those that it names.
+
+    Args:
+        database: the database.
+        indexes: `mongo.indexes`.
+
+    Raises:
+        StoreError: MongoDB could not answer.
+    """
+    with store_errors("the user's rights"):
+        status = database.client.admin.command("connectionStatus", showPrivileges=True)
+    login = status["authInfo"]
+    if not login.get("authenticatedUsers"):
+        return None
+    allowed: set[str] = set()
+    for privilege in login.get("authenticatedUserPrivileges", ()):
+        resource = privilege["resource"]
+        if resource.get("anyResource") or resource.get("db") in ("", database.name):
+            allowed |= {*privilege["actions"]}
+    needed = (*_NEEDED, *(["createIndex"] if indexes == "create" else []))
+    return [f"{action} on {database.name}" for action in needed if action not in allowed]
+
+
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
     """Turn every error of pymongo in the block into ours; every access to a collection is in one.

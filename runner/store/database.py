@@ -23,11 +23,13 @@ from runner.store.collection import Document, Kind
 from runner.store.concentrations import Concentrations
 from runner.store.connection import (
     connect,
+    missing_rights,
     overruled_writes,
     server_clock,
     server_socket,
     server_version,
     store_errors,
+    topology,
 )
 from runner.store.embedded import listens
 from runner.store.flat_readings import FlatReadings
@@ -72,6 +74,8 @@ class Store:
     look: Callable[[Sequence[str]], dict[str, Shape]]
     overruled_writes: str
     outage: Callable[[StopFlag], Outage]
+    topology: Callable[[], str]
+    missing_rights: Callable[[str], list[str] | None]
 
 
 @contextmanager
@@ -124,6 +128,8 @@ def open_store(job: Job) -> Iterator[Store]:
                 # Whoever starts the embedded server again does so elsewhere.
                 (lambda: False) if address else lambda: not listens(server_socket(database)),
             ),
+            partial(topology, database),
+            partial(missing_rights, database),
         )
 
 

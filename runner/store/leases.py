@@ -31,6 +31,8 @@ _PARTING_S = 5.0
 """A run that ends waits no longer than this for a database that may be gone."""
 _RENEWALS = 4
 """Times a lease is renewed before it would expire."""
+_LONGEST_BEAT_S = 15.0
+"""Longest time between two beats, and so until a run from elsewhere asked to stop begins to."""
 _RESERVE = 0.1
 """Share of a lease at its end in which nothing is sent any more."""
 
@@ -58,9 +60,14 @@ class Leases:
         return self._owner
 
     @contextmanager
-    def renewing(self) -> Iterator[None]:
-        """Renew what is held until the block ends; then give back what is left."""
-        thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
+    def renewing(self, beat: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Renew what is held until the block ends; then give back what is left.
+
+        Args:
+            beat: called as often as leases are renewed, to show that the run lives; may raise
+                StoreError.
+        """
+        thread = threading.Thread(target=self._renew_all, args=(beat,), name="leases", daemon=True)
         self._ended.clear()
         thread.start()
         try:
@@ -208,8 +215,12 @@ class Leases:
         with self._lock:
             self._held.pop(station_idx, None)
 
-    def _renew_all(self) -> None:
-        while not self._ended.wait(self._seconds / _RENEWALS):
+    def _renew_all(self, beat: Callable[[], None]) -> None:
+        while not self._ended.wait(min(self._seconds / _RENEWALS, _LONGEST_BEAT_S)):
+            try:
+                beat()
+            except StoreError as error:  # nobody sees that the run lives, which does it no harm
+                log.debug("run.not_shown", error=error.message)
             asked_at = elapsed_s()
             with self._lock:
                 held = [*self._held]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pymongo
@@ -16,8 +18,73 @@ from runner.store.shape import Index, Indexed
 NAME = "ingest_runs"
 _PARTING_S = 5.0
 """A run that ends waits no longer than this for a database that may be gone."""
+_SILENT_S = 120
+"""Seconds without a sign of life after which a run counts as lost; it shows one every 15."""
 _MOST_LOOKED_AT = 50
 """Runs whose outcome is looked at, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A recorded run, as it is now.
+
+    Attributes:
+        run_id: names it.
+        state: `running`, `stopping`, `lost` (no sign of life for two minutes), or `ended N`, its
+            exit code.
+        started_at: UTC.
+        age_s: seconds since its last sign of life, on the server's clock.
+        about: job, source, host, pid, user and command, as recorded.
+        progress: stations, of, percent, windows, readings, requests, time_left, waits_for.
+        ended_at: ISO 8601; None while it has not ended.
+    """
+
+    run_id: str
+    state: str
+    started_at: datetime
+    age_s: float
+    about: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    ended_at: str | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> RunState:
+        """Return the state that a document of the collection says, with its age."""
+        outcome = document.get("outcome")
+        age_s = float(document["age_s"])
+        if isinstance(outcome, dict):
+            state = f"ended {outcome.get('exit_code')}"
+        elif age_s > _SILENT_S:
+            state = "lost"
+        else:
+            state = "stopping" if document.get("stop") else "running"
+        names = ("job", "source", "host", "pid", "user", "command")
+        return cls(
+            str(document["_id"]),
+            state,
+            document["started_at"],
+            age_s,
+            {name: document.get(name) for name in names},
+            document.get("progress") or {},
+            outcome.get("ended_at") if isinstance(outcome, dict) else None,
+        )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it lives, as far as anybody can see."""
+        return self.state in ("running", "stopping")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "run_id": self.run_id,
+            "state": self.state,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": self.ended_at,
+            "last_sign_s": round(self.age_s),
+            **self.about,
+            "progress": {**self.progress},
+        }
 
 
 class Runs(Indexed):
@@ -61,6 +128,61 @@ class Runs(Indexed):
                 ended, {"outcome": 1}, sort=[("started_at", DESCENDING)], limit=_MOST_LOOKED_AT
             )
             yield from (one["outcome"] for one in found if isinstance(one["outcome"], dict))
+
+    def beat(self, run_id: str, progress: Mapping[str, Any]) -> bool:
+        """Record that a run lives, and how far it is; return whether somebody asked it to stop.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        change: list[Document] = [
+            {"$set": {"beat_at": "$$NOW", "progress": {"$literal": {**progress}}}}
+        ]
+        with store_errors(NAME), pymongo.timeout(_PARTING_S):
+            found = self._collection.find_one_and_update({"_id": run_id}, change, {"stop": 1})
+        return bool(found and found.get("stop"))
+
+    def ask_to_stop(self, run_id: str, by: str) -> bool:
+        """Ask a run to stop; return whether it is recorded and has not ended.
+
+        Raises:
+            StoreError: MongoDB could not do it.
+        """
+        going = {"_id": run_id, "outcome": {"$exists": False}}
+        asked: list[Document] = [{"$set": {"stop": {"at": "$$NOW", "by": {"$literal": by}}}}]
+        with store_errors(NAME):
+            return self._collection.update_one(going, asked).matched_count > 0
+
+    def recent(self, limit: int) -> list[RunState]:
+        """Return the runs that go on or are lost, then those that ended, the newest first.
+
+        Args:
+            limit: of those that ended, how many.
+
+        Raises:
+            StoreError: MongoDB could not answer.
+        """
+        seen = {"$ifNull": ["$beat_at", "$started_at"]}
+        age_s = {"$divide": [{"$subtract": ["$$NOW", seen]}, 1000]}
+        fields = {"age_s": age_s, **dict.fromkeys(("job", "source", "host", "pid", "user"), 1)}
+        fields |= dict.fromkeys(("command", "started_at", "progress", "stop", "planned"), 1)
+        fields |= {"outcome.exit_code": 1, "outcome.ended_at": 1}
+        found: list[Document] = []
+        with store_errors(NAME):
+            for has_ended in (False, True):
+                look: list[Document] = [
+                    {
+                        "$match": {
+                            "outcome": {"$exists": has_ended},
+                            "started_at": {"$type": "date"},
+                        }
+                    },
+                    {"$sort": {"started_at": -1}},
+                    {"$limit": limit},
+                    {"$project": fields},
+                ]
+                found += self._collection.aggregate(look)
+        return [RunState.of(one) for one in found]
 
     def sources(self) -> list[str]:
         """Return the sources of all recorded runs that fetched.

@@ -38,6 +38,29 @@ def test_the_end_of_a_run_is_recorded_even_if_its_start_was_not(database: Docume
     assert list(database[NAME].find()) == [{"_id": RUN_ID, "outcome": {"exit_code": 1}}]
 
 
+def test_a_run_shows_that_it_lives_is_asked_to_stop_and_counts_as_lost_after_two_minutes(
+    database: Documents,
+) -> None:
+    runs = Runs(database)
+    now = datetime.now(UTC)
+    for name in ("alive", "lost", "done"):
+        runs.started(name, {**STARTED, "started_at": now - timedelta(hours=1), "host": "here"})
+    runs.finished("done", {"exit_code": 4})
+    assert not runs.beat("alive", {"percent": 7.5, "$odd": None})
+    assert {one.run_id: one.state for one in runs.recent(5)} == {
+        "alive": "running",
+        "lost": "lost",
+        "done": "ended 4",
+    }
+    assert runs.ask_to_stop("alive", "me")
+    assert runs.beat("alive", {"percent": 8})
+    (one,) = (one for one in runs.recent(5) if one.goes_on)
+    assert (one.run_id, one.state, one.progress) == ("alive", "stopping", {"percent": 8})
+    assert (one.about["host"], one.age_s < 60) == ("here", True)
+    assert not runs.ask_to_stop("done", "me")
+    assert not runs.ask_to_stop("nobody", "me")
+
+
 def test_runs_of_the_present_hide_no_run_that_answers_for_a_range(database: Documents) -> None:
     runs = Runs(database)
     told = {"windows": {"planned": 1}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -28,7 +29,7 @@ from runner.jobs.backfill.sink import DrySink, MongoSink
 from runner.jobs.opening import access_to, api_key, budget_of, key_lines
 from runner.jobs.report import note_attributions, reported
 from runner.jobs.validate import validate
-from runner.process.job import Job
+from runner.process.job import Job, whoami
 from runner.process.secrets import Secret, masked
 from runner.process.tables import console, plan_lines
 from runner.sources import provider_of
@@ -140,7 +141,6 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
     names = {entry.station.idx: entry.station.name for entry in plan.stations}
     access = access_to(job, store, key, outage, budget, names)
     with work.source.open(access) as source:
-        renewing = nullcontext() if job.config.dry_run else store.leases.renewing()
         alone = not job.context.shares_terminal
         watching = watch(
             plan,
@@ -149,6 +149,13 @@ def _execute(job: Job, store: Store, work: Work, key: Secret, budget: Budget | N
             requests=lambda: access.pacer.permits,
             waits_for=lambda: Wait.DATABASE if outage.is_on else access.pacer.waits_for,
         )
+
+        def beat() -> None:
+            if store.runs.beat(job.run_id, watching.facts()) and not job.stop.asked:
+                log.warning("run.stopping", reason="job=stop asked for it")
+                job.stop.ask(signal.SIGTERM)
+
+        renewing = nullcontext() if job.config.dry_run else store.leases.renewing(beat)
         with renewing, watching as watcher:
             executed = Engine(
                 plan,
@@ -217,6 +224,7 @@ def run_identity(job: Job) -> dict[str, Any]:
         "job": job.name,
         "command": job.redact(job.command()),
         "started_at": job.started_at,
+        **whoami(),
         "config_fingerprint": hashlib.sha256(settings.encode()).hexdigest()[:16],
         "versions": {"runner": __version__, "python": platform.python_version()},
     }

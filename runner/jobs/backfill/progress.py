@@ -90,21 +90,24 @@ class Counter:
             of_window = max(of_window, (self._clock() - self._began_s) / self.windows_done)
         return self.windows_left * of_window
 
-    def _log(self) -> None:
-        self._logged_s = self._clock()
+    def facts(self) -> dict[str, Any]:
+        """Return how far the run is, as it is logged and recorded."""
         waits_for = self._waits_for()
         planned = self._plan.windows
-        log.info(
-            "run.progress",
-            stations=self.stations_done,
-            of=len(self._entries),
-            percent=round(100 * (1 - self.windows_left / planned), 1) if planned else 100.0,
-            windows=self.windows_done,
-            readings=self.readings,
-            requests=self._requests(),
-            time_left=duration_text(self.left_s()),
-            **({"waits_for": waits_for} if waits_for else {}),
-        )
+        return {
+            "stations": self.stations_done,
+            "of": len(self._entries),
+            "percent": round(100 * (1 - self.windows_left / planned), 1) if planned else 100.0,
+            "windows": self.windows_done,
+            "readings": self.readings,
+            "requests": self._requests(),
+            "time_left": duration_text(self.left_s()),
+            **({"waits_for": str(waits_for)} if waits_for else {}),
+        }
+
+    def _log(self) -> None:
+        self._logged_s = self._clock()
+        log.info("run.progress", **self.facts())
 
     def _show(self) -> None:
         """Nothing to show."""
