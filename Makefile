@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
+.PHONY: help demo test test-lowest test-ray test-wheel constraints-run chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -36,6 +36,13 @@ test-ray:  ## Run sweeps on a real Ray cluster of two nodes on this machine
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-ray.txt
 	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(RAY)/bin/python -m pytest tests/product/test_ray_process.py
+
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+test-wheel:  ## Install the wheel into a clean environment per Python (PYTHONS), and run the demo there
+	.ci/test_wheel $(PYTHONS)
+
+constraints-run: $(READY)  ## Write constraints-run.txt anew: of constraints.txt what a run needs
+	$(BIN)/python .ci/constraints_run.py
 
 N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -85,4 +92,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) $(RAY) $(DLT) .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) $(RAY) $(DLT) .venv-wheel .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

@@ -1,3 +1,3 @@
 """Declarative backfill of hourly air-quality readings into MongoDB."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from runner import __version__
 from runner.cli.arguments import Arguments, parse
@@ -77,6 +79,19 @@ def _main(argv: tuple[str, ...], stop: StopFlag) -> int:
     return compose_and_run(Command(argv, arguments, process))
 
 
+def _commit() -> str:
+    """Return the commit of a checkout, as ` (commit 3f2a1bc)`; empty for an installed wheel."""
+    place = Path(__file__).resolve().parents[2]
+    if not (place / ".git").exists():
+        return ""
+    ask = ["git", "-C", str(place), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        said = subprocess.run(ask, check=True, capture_output=True, text=True, timeout=5)  # noqa: S603 - our own words
+    except (OSError, subprocess.SubprocessError):  # no git, or not our repository
+        return ""
+    return f" (commit {said.stdout.strip()})"
+
+
 def _check_log_format(chosen: str) -> None:
     if chosen not in ("", "console", "json"):
         raise ConfigError(f"{LOG_FORMAT}={chosen}: allowed are console and json")
@@ -85,7 +100,7 @@ def _check_log_format(chosen: str) -> None:
 def _shown(arguments: Arguments) -> str:
     """Return what a flag asks for instead of a run."""
     if arguments.wants == "version":
-        return f"runner {__version__}"
+        return f"runner {__version__}{_commit()}"
     if arguments.wants == "schema":
         from runner.cli.schema import schema_text  # noqa: PLC0415 - brings pydantic
 

@@ -70,7 +70,7 @@ _COLUMNS: dict[Shape, Mapping[str, tuple[Any, str]]] = {Shape.wide: _WIDE, Shape
 _READ = {
     FileFormat.parquet: f'pandas.read_parquet("{READINGS}")\narrow::open_dataset("{READINGS}")',
     FileFormat.csv: f'pandas.read_csv("{READINGS}.csv", parse_dates=["ts"])\n'
-    f'openair::import("{READINGS}.csv", date = "ts", date.format = "%Y-%m-%dT%H:%M:%SZ")',
+    f'transform(read.csv("{READINGS}.csv"), date = as.POSIXct(ts, "UTC", "%Y-%m-%dT%H:%M:%SZ"))',
 }
 
 

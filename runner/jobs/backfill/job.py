@@ -39,6 +39,9 @@ from runner.store.outage import Outage
 
 log = structlog.get_logger()
 
+RUN_SCHEMA = 2
+"""Of `ingest_runs`. Documents without the field have no host, pid, user, beat_at and progress."""
+
 
 def run_backfill(job: Job, *, only_failed: bool = False) -> Outcome:
     """Fetch what the configuration asks for and is not covered yet.
@@ -221,6 +224,7 @@ def run_identity(job: Job) -> dict[str, Any]:
     """Return what the record of every run says: job, command, time, settings, versions."""
     settings = json.dumps({**job.config.model_dump(), "worker": None}, sort_keys=True, default=str)
     return {
+        "schema": RUN_SCHEMA,
         "job": job.name,
         "command": job.redact(job.command()),
         "started_at": job.started_at,
