@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from runner.config.files import (
     PRIVATE_DIR_VARIABLE,
     SCHEMAS,
     builtin_dir,
+    options,
     profile_slips,
     standard_checks,
 )
@@ -61,9 +63,20 @@ FLAGS = (
 """Flags that are Hydra's own in other programs; Hydra's parser reads only `sys.argv`."""
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
 
+
+def _stations(values: list[str]) -> str:
+    """Return how stations are chosen here: by id, by the name of a group, or by their own."""
+    groups = {one.name for one in options(builtin_dir()) if one.group == "stations"}
+    if all(re.fullmatch(r"-?\d+", value) for value in values):
+        return f"stations.ids=[{','.join(values) or 'ID'}]"
+    if groups.issuperset(values):
+        return f"stations=[{','.join(values)}]" if len(values) > 1 else f"stations={values[0]}"
+    return shlex.quote(f"stations.name={' '.join(values)}")
+
+
 _OLD_FLAGS: dict[str, Callable[[list[str]], str]] = {
     "--years": lambda values: f"backfill.years={_one(values, 'N')}",
-    "--stations": lambda values: f"stations.ids=[{','.join(values) or 'ID'}]",
+    "--stations": _stations,
     "--start-date": lambda values: f"backfill.start_date={_one(values, 'DATE')}",
     "--end-date": lambda values: f"backfill.end_date={_one(values, 'DATE')}",
     "--batch-size": lambda values: f"backfill.batch_size={_one(values, 'HOURS')}",
@@ -392,7 +405,7 @@ def _check_hydra(key: str) -> None:
 
 def _check_key(word: str, key: str, prefix: str) -> None:
     from runner.config.keys import known_keys, mapping_of, unknown_key  # noqa: PLC0415 - as above
-    from runner.config.quality import no_such_check  # noqa: PLC0415 - as above
+    from runner.config.quality import CheckRule, no_such_check  # noqa: PLC0415 - as above
     from runner.sources.settings import all_settings  # noqa: PLC0415 - as above
 
     mapping = mapping_of(key, all_settings())
@@ -410,5 +423,11 @@ def _check_key(word: str, key: str, prefix: str) -> None:
         check_id = key.removeprefix(f"{mapping}.").partition(".")[0]
         if check_id not in standard_checks():
             raise ConfigError(f"{key}: {no_such_check(check_id, standard_checks())}")
+        field = key.removeprefix(f"{mapping}.{check_id}").lstrip(".").partition(".")[0]
+        if field and field not in CheckRule.model_fields:
+            raise ConfigError(f"{key}: a check has {', '.join(CheckRule.model_fields)}")
+    elif mapping != key and (number := key.removeprefix(f"{mapping}.")).lstrip("-").isdigit():
+        entry = shlex.quote(f"+{mapping}={{{number}: {word.partition('=')[2]}}}")
+        raise ConfigError(f"{word}: write {entry}")
     elif mapping == key and not prefix:
         raise ConfigError(f"{key}: names are added, not replaced; write '+{word}'")

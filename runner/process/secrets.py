@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -136,11 +137,7 @@ class Environment:
         `.env` values are not exported, so child processes do not inherit them.
         """
         dotenv = (directory or Path.cwd()) / ".env"
-        found = (
-            dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
-            if dotenv.is_file()
-            else {}
-        )
+        found = _read_dotenv(dotenv) if dotenv.is_file() else {}
         merged = {name: value for name, value in found.items() if value}
         merged.update({name: value for name, value in os.environ.items() if value.strip()})
         return cls(merged, dotenv, keys)
@@ -171,6 +168,21 @@ class Environment:
         return f"Environment({len(self.values)} settings)"
 
 
+def _read_dotenv(path: Path) -> Mapping[str, str | None]:
+    """Return the settings of a `.env` file; what is said of a line names the file."""
+
+    def named(record: logging.LogRecord) -> bool:
+        record.msg = f"{path}: {record.msg}"
+        return True
+
+    logger = logging.getLogger("dotenv.main")
+    logger.addFilter(named)
+    try:
+        return dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    finally:
+        logger.removeFilter(named)
+
+
 class Redactor:
     """Replaces every secret of an environment in text by `***`, however it is spelt there."""
 
@@ -193,7 +205,8 @@ class Redactor:
             if "://" in value:
                 passwords, credentials = _of_uri(value)
                 secrets |= passwords
-                fixed |= same | credentials
+                # A scheme alone is no address: it stands in the advice how to write one.
+                fixed |= (same if value.partition("://")[2] else set()) | credentials
             else:
                 secrets |= same
         for name in PROXIES:

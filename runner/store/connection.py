@@ -402,13 +402,13 @@ def _malformed(address: str, error: Exception) -> str:
     text = str(error)
     if not re.match(r"mongodb(\+srv)?://", address):
         return f"it must look like {_SHAPE}"
+    if "Port " in text:  # its words speak of escaping, too
+        return "its port must be a number from 1 to 65535"
     if "escaped" in text or "database name" in text:
         return (
             "user, password or database holds a character that must be percent-encoded "
             "(@ as %40, : as %3A, / as %2F)"
         )
-    if "Port must be" in text:
-        return "its port must be a number from 1 to 65535"
     if isinstance(error, OSError) and error.filename:
         return f"a file that it names cannot be read: {error.filename}: {error.strerror}"
     if options := _options_in(address, text):
