@@ -29,7 +29,7 @@ STATION_FILES = (".json", ".jsonl", ".ndjson", ".csv")
 def all_settings() -> type[Config]:
     """Return the declaration of all settings of a run."""
     known = providers()
-    kinds = StrEnum("SourceKind", {name: name for name in known})  # type: ignore[misc]  # as many as there are
+    kinds = StrEnum("SourceKind", {name.upper(): name for name in known})  # type: ignore[misc]  # as many as there are
     sentences = {name: field.description or "" for name, field in Source.model_fields.items()}
     key = known[DEFAULT].key
     chosen: dict[str, Any] = {
