@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray test-wheel constraints-run chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
+.PHONY: help demo test test-lowest test-ray test-wheel constraints-run sbom chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -43,6 +43,15 @@ test-wheel:  ## Install the wheel into a clean environment per Python (PYTHONS),
 
 constraints-run: $(READY)  ## Write constraints-run.txt anew: of constraints.txt what a run needs
 	$(BIN)/python .ci/constraints_run.py
+
+SBOM := .venv-sbom
+sbom:  ## Write sbom.cdx.json (CycloneDX) and licenses.md of what constraints-run.txt installs
+	$(PYTHON) -m venv $(SBOM)/run
+	$(SBOM)/run/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints-run.txt
+	$(PYTHON) -m venv $(SBOM)/tools
+	$(SBOM)/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-licenses==5.5.5
+	$(SBOM)/tools/bin/cyclonedx-py environment $(SBOM)/run/bin/python --output-file sbom.cdx.json
+	$(SBOM)/tools/bin/pip-licenses --python $(SBOM)/run/bin/python --format markdown --with-urls --output-file licenses.md
 
 N := 200
 SEED := $(shell od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -92,4 +101,4 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the virtual environment, caches, and what demo runs left
-	rm -rf $(VENV) $(LOWEST) $(RAY) $(DLT) .venv-wheel .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun
+	rm -rf $(VENV) $(LOWEST) $(RAY) $(DLT) .venv-wheel $(SBOM) sbom.cdx.json licenses.md .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist data runs multirun

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from runner.core.errors import ConfigError
 from runner.core.text import counted
 
+_MOST_IDS = 20
 _MOST_SHOWN = 10
 """Ids named to the person; plan.json has all of them."""
 
@@ -152,11 +153,11 @@ def _left_by_the_collection(
     left = [one.idx for one in others if any(selector.matches(one) for selector in selectors)]
     if not left:
         return []
-    ids = ",".join(map(str, left))
+    listed = ",".join(map(str, left[:_MOST_IDS])) + (",…" if len(left) > _MOST_IDS else "")
     remark = (
         f"waqi_stations has {counted(len(stored), 'stations')}, and groups choose among them; left:"
-        f" {counted(len(left), 'bundled stations')}. To have them, too, load them once by id, as"
-        f" 'stations.ids=[{ids}]', or find all with job=stations"
+        f" {counted(len(left), 'bundled stations')}. To have them, too, find all with job=stations,"
+        f" or load them once by id, as 'stations.ids=[{listed}]'"
     )
     return [remark]
 

@@ -38,10 +38,10 @@ def run(job: Job) -> Outcome:
 
 
 def _table(found: Sequence[RunState]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("run", "state"):
         table.add_column(name, no_wrap=True)
-    table.add_column("who", overflow="fold")
+    table.add_column("who", no_wrap=True)  # gives way: a long host name is cut
     for name in ("stations", "done", "left", "seen"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:

@@ -26,6 +26,8 @@ MOST_ROWS = 200
 _LONGEST_EXAMPLE = 300
 _LONGEST_NAME = 36
 _LONGEST_REASON = 22
+_WIDEST_TIME = len("2026-01-01 00:00 …")
+"""A range of time breaks between its two ends, and neither is cut."""
 _WIDTH_IN_FILES = 140
 
 
@@ -104,16 +106,21 @@ def _name(station: Station) -> Text:
     return name
 
 
+def _table() -> Table:
+    """Return a table that leaves 80 columns to its cells."""
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
 def plan_table(plan: Plan) -> RenderableType:
     """Return one row per station: hours to fetch, or why it is skipped."""
-    table = Table(box=SIMPLE_HEAD)
+    table = _table()
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("name", max_width=_LONGEST_NAME)
     table.add_column("why", no_wrap=True)
     table.add_column("hours", justify="right", no_wrap=True)
     table.add_column("windows", justify="right", no_wrap=True)
     table.add_column("covered", justify="right", no_wrap=True)
-    table.add_column("to fetch", overflow="fold")
+    table.add_column("to fetch", overflow="fold", min_width=_WIDEST_TIME)
     for entry in plan.stations[:MOST_ROWS]:
         table.add_row(
             str(entry.station.idx),
@@ -225,12 +232,12 @@ def status_table(
 
     Of very many only some are shown, those first that somebody may have to look at.
     """
-    table = Table(box=SIMPLE_HEAD)
+    table = _table()
     table.add_column("station", justify="right", no_wrap=True)
     table.add_column("name", max_width=_LONGEST_NAME)
     table.add_column("state", no_wrap=True)
     table.add_column("progress", justify="right", no_wrap=True)
-    table.add_column("covered (UTC)")
+    table.add_column("covered (UTC)", min_width=_WIDEST_TIME)
     table.add_column("inserted", justify="right", no_wrap=True)
     table.add_column("last error", overflow="fold")
     shown = stations

@@ -261,3 +261,15 @@ def test_the_plan_shows_when_a_shared_budget_is_free(wait_s: float, free: str) -
     lines = plan_lines(plan_of(), RANGE, NOW, wait_s)
     assert f"  budget    shared by all with this key: {free}" in lines
     assert len(lines) == len(plan_lines(plan_of(), RANGE, NOW)) + 1
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_times_and_figures_are_whole_at_any_width(width: int) -> None:
+    out = StringIO()
+    screen = Console(file=out, width=width, force_terminal=True, color_system=None)
+    screen.print(status_table(STATIONS, KNOWN))
+    screen.print(plan_table(plan_of()))
+    shown = out.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    for whole in ("2023-01-01 00:00", "2023-01-03 00:00", "in_progress", "completed", "1,200"):
+        assert whole in shown
