@@ -1,7 +1,8 @@
 # The runner from a wheel, as a user of no rights; it writes to /work (runs/, multirun/, data/) only.
 #   docker build -t air-quality-runner .
 #   docker run --rm --env-file backfill.env -v air-quality:/work air-quality-runner profile=nightly
-FROM python:3.13-slim AS build
+# 3.11: constraints-run.txt has the hashes of what this Python needs.
+FROM python:3.11-slim AS build
 WORKDIR /src
 COPY constraints-run.txt ./
 RUN python -m venv /opt/runner \
@@ -14,7 +15,7 @@ RUN pip install --no-cache-dir hatchling \
     && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/runner/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 
-FROM python:3.13-slim
+FROM python:3.11-slim
 COPY --from=build /opt/runner /opt/runner
 RUN useradd --uid 10001 --no-create-home --home-dir /work runner \
     && install -d -o runner -g runner -m 0700 /work

@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from runner.store.connection import missing_rights
 from tests.product.product import FAST, Runner, readings_of
 
 pytestmark = pytest.mark.slow
@@ -331,6 +332,19 @@ def test_the_role_readwrite_on_one_database_is_enough(
     place, root = guarded
     root["wide_sandbox"].command("createUser", "loader", pwd="secret", roles=["readWrite"])
     try_everything(runner, f"mongodb://loader:secret@{place}/wide_sandbox", "wide")
+
+
+def test_the_rights_that_a_run_lacks_are_named(guarded: tuple[str, MongoClient[Any]]) -> None:
+    place, root = guarded
+    root["poor"].command("createUser", "reader", pwd="secret", roles=["read"])
+    with MongoClient[Any](f"mongodb://reader:secret@{place}/poor") as reader:
+        lacks = ["insert on poor", "update on poor", "remove on poor"]
+        assert missing_rights(reader["poor"], "none") == lacks
+        assert missing_rights(reader["poor"], "create") == [*lacks, "createIndex on poor"]
+    with MongoClient[Any](user(root, place, "rich", None)) as loader:
+        assert missing_rights(loader["rich_sandbox"], "create") == []
+    with MongoClient[Any](f"mongodb://root:root@{place}") as everybody:
+        assert missing_rights(everybody["rich_sandbox"], "create") == []
 
 
 def test_rights_on_single_collections_are_enough(
