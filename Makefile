@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest test-ray test-wheel constraints-run sbom chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality
+.PHONY: help demo test test-lowest test-ray test-wheel constraints-run sbom chaos check schema fuzz format clean bench bench-peers bench-quick bench-plan bench-quality quality-faults
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -76,6 +76,9 @@ bench-plan: $(READY)  ## What job=plan costs for 98 and for 12,000 stations over
 	$(BIN)/python -m benchmarks.plan
 bench-quality: $(READY)  ## Time checks and page of five million readings; writes docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks.quality --report docs/performance.md
+
+quality-faults: $(READY)  ## How many of 81 injected faults the checks find; needs ../shared/data/beijing, writes docs/quality.md (6 minutes)
+	$(BIN)/python -m benchmarks.faults --report docs/quality.md
 
 # Words of a dialect that readers have to translate; CONTRIBUTING names what to write in their place.
 DIALECT := '\btold\b|None where|\b(comes|came) of\b|[Ww]hat became of|\bso many\b|\ba row a\b'

@@ -21,28 +21,24 @@ _A_DAY = frozenset({"C06", "E01"})
 """Checks whose parameter `hours` is hours of one day."""
 OF_THE_RUN = frozenset({"R01", "R02", "R03", "R05", "D04"})
 """Checks that judge the run as a whole: no station can have a rule of its own."""
-OF_NEIGHBOURS = frozenset({"X03", "T04", "D01", "D02", "D03"})
+OF_NEIGHBOURS = frozenset(
+    {"X03", "V02", "T01", "T02", "T03", "T04", "T05", "T06", "D01", "D02", "D03"}
+)
 """Checks that compare all stations at once: a station can have bounds of its own, no parameters."""
-ONE_PER_STATION = frozenset({"C01", "C05", "C08", "R06", "T04", "X03"})
+ONE_PER_STATION = frozenset({"C01", "C05", "R06"})
 """Checks with one result per station: a share is one of the run's stations."""
-TIMELESS = frozenset({"C01", "C05", "C08", "R06", "S05", "X03", *OF_THE_RUN})
+TIMELESS = frozenset({"C01", "C05", "R06", "S05", *OF_THE_RUN})
 """Checks whose findings have no date: none of them lies in a period."""
 
 _PARAMS: dict[str, tuple[float, float, str]] = {
     "capture": (0, 1, "a share"),
-    "share": (0, 1, "a share"),
-    "days": (1, 36_600, "days"),
     "factor": (1, 1000, "a factor"),
-    "from": (0, 23, "hours of the day"),
     "hours": (1, 8784, "hours"),
-    "peers": (1, 1000, "stations"),
-    "to": (0, 23, "hours of the day"),
-    **dict.fromkeys(("pm25", "pm10", "no2", "so2", "o3", "co"), (2, 8784, "hours")),
 }
 """Lowest and highest value of checks' parameters, and what they count; others are 0 or more."""
 
-_LOW_AND_HIGH = frozenset("thpw")
-"""Parameters that are a lowest and a highest value: of V04, weather."""
+_ANY_NUMBERS = frozenset({"values"})
+"""Lists that are no lowest and highest value: of V03."""
 
 
 class FailOn(Enum):
@@ -141,6 +137,13 @@ class Quality(Section):
     )
     most_failures: int = setting(
         5000, "rows kept of each finding in `failures/`", ge=0, le=1_000_000, unit="rows"
+    )
+    false_alarms_per_station_year: float = setting(
+        0.5,
+        "warnings in clean data that limits learned from the network may cost: fewer find less",
+        ge=0.01,
+        le=100,
+        unit="warnings per station-year",
     )
     keep_readings: bool = setting(True, "keep the extracted readings after the checks")
     compare: str = setting(
@@ -309,7 +312,7 @@ def _is_late(warn: Threshold | None, fail: Threshold | None, *, less_is_worse: b
 
 def _bounds(key: str, check_id: str, name: str, value: Any) -> Iterator[str]:
     if isinstance(value, list):
-        if name in _LOW_AND_HIGH and value[0] > value[1]:
+        if name not in _ANY_NUMBERS and value[0] > value[1]:
             yield f"{key}={value}: the lower bound comes first, as [{value[1]}, {value[0]}]"
     elif name in _PARAMS and value is not None:
         lowest, highest, unit = _PARAMS[name]

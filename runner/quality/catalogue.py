@@ -51,8 +51,8 @@ ADVICE = {
     "K03": "A clock is wrong, at the source or here.",
     "V01": "There is no index below zero: a filler or a broken instrument. Leave these out, or"
            " fetch again if Next says so.",
-    "V02": "Beyond the index: real in heavy smoke, else a broken instrument. Compare with the"
-           " neighbours.",
+    "V02": "Beyond the index and no neighbour near it: a broken instrument, or a fire next door."
+           " Leave these out if nobody knows of one.",
     "V03": "The instrument writes such numbers where it has no value. Leave these out, or fetch"
            " again if Next says so.",
     "V04": "The weather sensor is broken or in other units. Pollutants are not concerned.",
@@ -69,17 +69,21 @@ ADVICE = {
     "C05": "The station no longer reports, or its feed broke. Ask the operator.",
     "C06": "Too few hours for a mean of these days: leave them out.",
     "C07": "An annual mean would speak of one season only.",
-    "C08": "The station lost its PM2.5 instrument. From there on its index tells something else.",
-    "T01": f"Air never stands still: the instrument hung. {_LOOK}, and leave them out of means.",
-    "T02": f"Up and back within three hours: an instrument's hiccup, or fireworks. {_LOOK}; maxima"
-           " suffer most.",
-    "T03": f"The instrument was moved, cleaned or replaced. {_LOOK}; do not compare before with"
-           " after.",
+    "C08": "The instrument failed or was taken away. From there on the index tells something else;"
+           " use no mean of the pollutant.",
+    "C09": "Another program wrote texts or fillers in place of the index, for hours. Find it;"
+           " fetching again replaces them if the source has readings: see Next.",
+    "T01": f"Air never stands still: the instrument hung, or its numbers were rounded. {_LOOK}, and"
+           " leave them out of means.",
+    "T02": f"Up or down for an hour, again and again, and no neighbour with it: an instrument's"
+           f" hiccup. {_LOOK}; maxima suffer most.",
+    "T03": f"Hours in no order, or made-up numbers. {_LOOK}, and leave them out.",
     "T04": "The level changed and its neighbours' did not: the instrument is out of calibration or"
-           " was replaced. Do not compare before with after.",
-    "T05": "The warmest hour is after noon everywhere: this station's clock is wrong. Do not use"
-           " its hours of the day.",
-    "T06": f"The source served one day twice. {_LOOK}.",
+           " was replaced, or another quantity was stored. Do not compare before with after.",
+    "T05": "The station's clock is wrong, or its times were converted wrongly. Do not use its hours"
+           " of the day until it is mended.",
+    "T06": f"The source served hours twice, or somebody filled a gap with them. {_LOOK}; leave the"
+           " copy out.",
     "D01": "Fewer usable readings than in the previous run: some are deleted (R04), or overwritten"
            " by what is no index. The causes of the gaps say which.",
     "D02": "The source corrected its values, or another program wrote. Means of these days differ.",

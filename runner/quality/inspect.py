@@ -19,6 +19,7 @@ from runner.quality import aggregates
 from runner.quality.catalogue import Check, Found, Level
 from runner.quality.checks import checks
 from runner.quality.checks.external import agreement
+from runner.quality.checks.neighbours import Scores
 from runner.quality.grid import POLLUTANTS, WEATHER, StationData, day_of
 from runner.quality.judge import Tally, judge_station, statuses
 from runner.quality.ledger import Previous, RunData, RunLedger
@@ -85,9 +86,11 @@ def inspect(
     by_id: dict[int, Station] = {}
     parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
     summaries = []
+    scores = Scores(policy.false_alarms)
     for station in stations:
         by_id[station.idx] = station
         data = load(station)
+        scores.look(data)
         for check in enabled:
             if check.level is not Level.RUN:
                 _look(check, tallies[check.id], policy, offset_h, data)
@@ -107,6 +110,7 @@ def inspect(
         lambda idx: load(by_id[idx]).hours.filter("present").select("hour", "aqi"),
         ledger,
         previous,
+        scores=scores,
     )
     of_run = [check for check in enabled if check.level is Level.RUN]
     for check in sorted(of_run, key=lambda check: check.id == "D04"):  # about all others: last
@@ -129,9 +133,6 @@ def _look(
         if isinstance(at, RunData):
             found = check.look(at, params)
             pieces = found.by_station() or {None: found}
-            if found.looked:  # the others cannot be compared, and say so
-                lacking = Found(0, note=found.note or "too little of this station to compare")
-                pieces |= dict.fromkeys(set(at.ids) - set(pieces), lacking)
         elif check.level is Level.ROW:
             found = _rows(at, check.look(params))
             pieces = {station: found}

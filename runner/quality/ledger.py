@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from runner.core.aqi.aqicn import AQICN
 from runner.core.checkpoint import Checkpoint, Progress
 from runner.core.verdict import Status
+
+if TYPE_CHECKING:
+    from runner.quality.checks.neighbours import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class RunData:
         ledger: the account of the run; None if there is none.
         previous: the previous run; None without one.
         statuses: the other checks' statuses, for D04.
+        scores: how unusual each station's months are; None without readings of them.
     """
 
     days: pl.DataFrame
@@ -64,6 +68,7 @@ class RunData:
     ledger: RunLedger | None = None
     previous: Previous | None = None
     statuses: Mapping[str, Status] = field(default_factory=dict)
+    scores: Scores | None = None
 
     @property
     def ids(self) -> Sequence[int]:

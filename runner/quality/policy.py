@@ -41,6 +41,7 @@ class Policy:
         samples: examples of each finding.
         most_failures: rows kept of each finding.
         of_stations: rules of single stations, by station and check id.
+        false_alarms: warnings per station-year that limits learned from the network may cost.
     """
 
     rules: Mapping[str, Rule]
@@ -49,6 +50,7 @@ class Policy:
     samples: int = 10
     most_failures: int = 5000
     of_stations: Mapping[int, Mapping[str, Rule]] = field(default_factory=dict)
+    false_alarms: float = 0.5
 
     def rule(self, check_id: str, station_idx: int | None) -> Rule:
         """Return the rule of a check for a station; None for the run as a whole."""
@@ -84,6 +86,7 @@ def policy_of(settings: Quality, standard: Mapping[str, Mapping[str, Any]], toda
         settings.samples,
         settings.most_failures,
         of_stations,
+        settings.false_alarms_per_station_year,
     )
 
 

@@ -1,7 +1,8 @@
-"""One fault for every check. A fault fires its own check, and `also` what it cannot but fire."""
+"""One fault for every check. A fault fires its own check, and at most those in `also` besides."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -21,6 +22,7 @@ AT = HOUR.eq(MIDDLE)
 class Fault:
     inject: Callable[[World], None]
     also: frozenset[str] = frozenset()
+    """Checks that may find it, too."""
     somewhere: bool = True
     """Whether a station is to blame."""
 
@@ -146,7 +148,7 @@ def a_filler(world: World) -> None:
     world.change(AT, pm25=pl.lit(999.0))
 
 
-@fault("V04")
+@fault("V04", "T03")
 def an_oven(world: World) -> None:
     world.change(AT, t=pl.lit(60.0))
 
@@ -156,9 +158,9 @@ def aqi_of_something_else(world: World) -> None:
     world.change((HOUR % 8).eq(0), aqi=pl.col("aqi") + 20)
 
 
-@fault("X02")
+@fault("X02", "T01", "T02", "T03", "T04")
 def dust_finer_than_itself(world: World) -> None:
-    world.change((HOUR % 2).eq(0), pm10=pl.lit(3.0), aqi=pl.col("pm25"))
+    world.change((HOUR % 3).ne(0), pm10=pl.lit(3.0), aqi=pl.col("pm25"))
 
 
 @fault("X03")
@@ -212,39 +214,57 @@ def a_dead_sensor(world: World) -> None:
     world.change(HOUR.ge(END - 200), pm25=None, aqi=pl.col("pm10"))
 
 
+@fault("C09")
+def dashes_in_a_row(world: World) -> None:
+    world.change(between(MIDDLE, 5), aqi_type=pl.lit("string"), aqi=None)
+
+
 @fault("T01")
 def a_stuck_sensor(world: World) -> None:
-    world.change(between(MIDDLE, 14), pm25=pl.lit(80.0), aqi=pl.lit(80.0), pm10=pl.lit(60.0))
+    world.change(between(MIDDLE, 40), pm25=pl.lit(80.0), aqi=pl.lit(80.0), pm10=pl.lit(60.0))
 
 
-@fault("T02")
-def three_spikes(world: World) -> None:
-    at = HOUR.is_in([MIDDLE, MIDDLE + 100, MIDDLE + 200])
-    world.change(at, pm25=pl.lit(480.0), aqi=pl.lit(480.0), pm10=pl.lit(400.0))
+@fault("T02", "T03")
+def spikes(world: World) -> None:
+    value = pl.lit(480.0)
+    world.change(between(MIDDLE, 240) & (HOUR % 48).eq(0), aqi=value, pm25=value)
 
 
 @fault("T03")
-def a_step(world: World) -> None:
-    value = (450.0 - 12.0 * (HOUR - MIDDLE).cast(pl.Float64)).clip(30.0)
-    world.change(between(MIDDLE, 30), aqi=value, pm25=value, pm10=value)
+def hours_in_no_order(world: World) -> None:
+    chance = random.Random(1)  # noqa: S311 - repeatable, nothing secret
+    here = range(MIDDLE, MIDDLE + 336)
+    moved = dict(zip(here, chance.sample(here, 336), strict=True))
+    source = world.frames[world.known].select(
+        HOUR.replace_strict(moved, default=None, return_dtype=pl.Int64).alias("to"),
+        *(pl.col(name).alias(f"{name}_2") for name in ("aqi", "pm25", "pm10")),
+    )
+    rows = world.frames[world.known].with_columns(HOUR.alias("to"))
+    joined = rows.join(source.drop_nulls("to"), on="to", how="left", maintain_order="left")
+    world.frames[world.known] = joined.select(
+        pl.coalesce(f"{name}_2", name).alias(name) if f"{name}_2" in joined.columns else name
+        for name in world.frames[world.known].columns
+    )
 
 
 @fault("T04")
 def another_level(world: World) -> None:
-    lower = {name: (pl.col(name) * 0.2).ceil() for name in ("aqi", "pm25", "pm10")}
-    world.change(HOUR.ge(MIDDLE), **lower)
+    higher = {
+        name: (pl.col(name) * 2.3).floor().clip(upper_bound=490) for name in ("aqi", "pm25", "pm10")
+    }
+    world.change(HOUR.ge(MIDDLE), **higher)
 
 
 @fault("T05")
 def a_clock_seven_hours_off(world: World) -> None:
-    world.readings = world.readings.with_columns(pl.col("t").shift(7))
+    world.frames[world.known] = world.frames[world.known].with_columns(pl.col("t").shift(7))
 
 
 @fault("T06")
-def a_day_told_twice(world: World) -> None:
-    first = MIDDLE - MIDDLE % 24 - 6  # 01:00, the first hour of a local day
-    values = {name: pl.col(name).shift(24) for name in ("aqi", "pm25", "pm10")}
-    world.change(between(first, 24), **values)
+def two_days_once_more(world: World) -> None:
+    first = MIDDLE - MIDDLE % 24 - 7  # local midnight
+    values = {name: pl.col(name).shift(240) for name in ("aqi", "pm25", "pm10")}
+    world.change(between(first, 48), **values)
 
 
 @fault("D01")

@@ -54,7 +54,7 @@ def test_faults_on_purpose_are_told_in_one_line(tmp_path: Path) -> None:
     assert told == [f"  These faults are deliberate (sandbox.flaws): {some}"]
 
 
-def test_a_flat_line_of_several_pollutants_counts_its_hours_once(tmp_path: Path) -> None:
+def test_a_flat_line_of_several_pollutants_is_named_for_each(tmp_path: Path) -> None:
     faulty = world(tmp_path)
     FAULTS["T01"].inject(faulty)
     rows = faulty.frames[KNOWN]
@@ -62,9 +62,9 @@ def test_a_flat_line_of_several_pollutants_counts_its_hours_once(tmp_path: Path)
     alone = check(faulty.check(), "T01")
     faulty.frames[KNOWN] = rows.with_columns(pm10=rows["pm25"])
     both = check(faulty.check(), "T01")
-    assert both["samples_total"] == len(both["samples"]) == 2 * alone["samples_total"]
-    assert both["n_failed"] == alone["n_failed"]
-    assert both["n_evaluated"] == alone["n_evaluated"]
+    assert [one["statistic"] for one in alone["samples"]] == ["run.pm25"]
+    assert {one["statistic"] for one in both["samples"]} == {"run.pm25", "run.pm10"}
+    assert len({one["start"] for one in both["samples"]}) == 1
 
 
 def test_a_person_is_sent_to_the_hours_that_only_a_person_can_judge(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from runner.quality.checks import checks
 from runner.quality.console import summary_lines
 from runner.quality.files import read_spreadsheet_safe, spreadsheet_safe
 from runner.quality.policy import policy_of
-from tests.quality.faults import FAULTS, MIDDLE, hours
+from tests.quality.faults import FAULTS, MIDDLE, between, hours
 from tests.quality.world import HOUR_MS, KNOWN, NOW, check, fired, world
 
 SCHEMA = Path(catalogue.__file__).with_name("schema.json")
@@ -158,13 +158,13 @@ def test_a_check_that_breaks_is_an_error_of_its_own_and_fails_the_gate(
     def broken(_params: Params) -> pl.Expr:
         return pl.col("no such column")
 
-    monkeypatch.setitem(catalogue.REGISTRY, "V02", replace(checks()["V02"], look=broken))
+    monkeypatch.setitem(catalogue.REGISTRY, "V03", replace(checks()["V03"], look=broken))
     made = world(tmp_path).check()
     validate(made)
-    assert fired(made) == {"V02": "error"}
-    assert "no such column" in check(made, "V02")["message"]
+    assert fired(made) == {"V03": "error"}
+    assert "no such column" in check(made, "V03")["message"]
     assert (made["status"], made["exit_code"]) == ("fail", 3)
-    assert any("V02" in line for line in summary_lines(made, tmp_path))
+    assert any("V03" in line for line in summary_lines(made, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -202,15 +202,15 @@ def test_rules_say_only_what_they_change(tmp_path: Path) -> None:
 
 def test_the_worst_station_and_its_worst_finding_come_first(tmp_path: Path) -> None:
     faulty = world(tmp_path)
-    for idx, weeks in ((1584, (8,)), (KNOWN, (2, 9, 1)), (8767, (1,) * 5)):
+    for idx, weeks in ((1583, (8,)), (KNOWN, (2, 9, 1)), (8767, (1,) * 5)):
         for number, length in enumerate(weeks):
             faulty.lose(hours(MIDDLE - 1400 + 400 * number, 168 * length), idx)
     made = faulty.check()
     found = check(made, "C04")
-    assert found["stations"] == [8767, KNOWN, 1584]
+    assert found["stations"] == [8767, KNOWN, 1583]
     at = [(one["station_idx"], one["hours"]) for one in found["samples"]]
     assert at[:5] == [(8767, 168)] * 5
-    assert at[5:] == [(KNOWN, 9 * 168), (KNOWN, 2 * 168), (1584, 8 * 168)]
+    assert at[5:] == [(KNOWN, 9 * 168), (KNOWN, 2 * 168), (1583, 8 * 168)]
 
 
 @pytest.mark.parametrize("most", [0, 2, 5000])
@@ -218,13 +218,13 @@ def test_no_station_crowds_out_what_was_found_at_another(tmp_path: Path, most: i
     faulty = world(tmp_path)
     for idx in sorted(faulty.frames):
         faulty.known = idx
-        FAULTS["T02"].inject(faulty)
+        faulty.change(between(MIDDLE, 3), pm25=pl.lit(-5.0))
     policy = policy_of(Quality(most_failures=most, samples=4), standard_checks(), NOW.date())
-    found = check(faulty.check(policy), "T02")
+    found = check(faulty.check(policy), "V01")
     assert found["samples_total"] == 15
     assert len(found["samples"]) == min(4, 2 * most)
     if most:
-        kept = pl.read_parquet(tmp_path / "quality" / "failures" / "T02.parquet")
+        kept = pl.read_parquet(tmp_path / "quality" / "failures" / "V01.parquet")
         assert kept["station_idx"].unique().len() == 5
         assert kept.height == (10 if most == 2 else 15)  # two of each station, or all
 

@@ -39,13 +39,13 @@ def test_the_documented_rules_of_stations_are_valid_and_the_single_station_beats
 ):
     (text,) = re.findall(r"```yaml\n(# @package.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
     made = policy(**yaml.safe_load(text)["quality"])
-    assert made.rule("T02", 8641).warn == Threshold(0.01, is_share=True)
+    assert made.rule("T02", 8641).warn == Threshold(5, is_share=False)
     assert made.rule("V02", 8641).warn == Threshold(5, is_share=False)
     assert made.rule("V02", 8641).fail is None
     assert made.rule("C04", 8641).warn is made.rule("C04", 1583).warn is None  # both in Hanoi
     assert made.rule("C04", 8767) is made.rules["C04"]
-    assert [made.rule("T01", idx).params["no2"] for idx in (8641, 8767, 1583)] == [36, 36, 24]
-    assert made.rule("T01", 8641).params["pm25"] == 12  # what it does not name stays
+    assert made.rule("T02", 8767).warn == Threshold(3, is_share=False)
+    assert made.rule("T02", 8767).params == made.rules["T02"].params  # what it does not name stays
     both = policy(stations={"8641": {"C04": {"warn": 3}}, "hanoi": {"C04": {"warn": "never"}}})
     assert both.rule("C04", 8641).warn == Threshold(3, is_share=False)
 
@@ -57,7 +57,7 @@ def test_a_threshold_of_one_station_leaves_the_others_as_they_are(tmp_path: Path
         FAULTS["T02"].inject(faulty)
     found = check(faulty.check(), "T02")
     assert found["n_stations"] == {"not_evaluated": 0, "pass": 3, "warn": 2, "fail": 0}
-    own = policy(stations={KNOWN: {"T02": {"warn": "1%"}}})
+    own = policy(stations={KNOWN: {"T02": {"warn": "50%"}}})
     made = faulty.check(own)
     found = check(made, "T02")
     assert found["stations"] == [8767]
@@ -81,7 +81,7 @@ def test_a_threshold_of_one_station_leaves_the_others_as_they_are(tmp_path: Path
         ({"8641": {"C01": {"fail": "5%"}}}, "one result per station"),
         ({"8641": {"T02": {"warn": "many"}}}, "stations.8641.T02.warn=many: write a count (5)"),
         ({"8641": {"S02": {"warn": "20%"}}}, "must not be above fail=10%"),
-        ({"8641": {"T01": {"params": {"pm25": 1}}}}, "allowed are 2 to 8,784 (hours)"),
+        ({"8641": {"X02": {"params": {"factor": 0}}}}, "allowed are 1 to 1,000 (a factor)"),
     ],
 )
 def test_rules_of_stations_are_checked_before_work_starts(
@@ -97,7 +97,7 @@ def stuck_twice(directory: Path) -> World:
     faulty = world(directory)
     values = {"pm25": pl.lit(80.0), "aqi": pl.lit(80.0), "pm10": pl.lit(60.0)}
     for first in (MIDDLE - 30 * 24, MIDDLE):
-        faulty.change(between(first, 14), **values)
+        faulty.change(between(first, 40), **values)
     return faulty
 
 
@@ -105,12 +105,12 @@ def test_an_accepted_period_does_not_mute_what_comes_later(tmp_path: Path) -> No
     faulty = stuck_twice(tmp_path)
     known = {"check": "T01", "station": KNOWN, "until": "2030-01-01", "reason": "stuck"}
     whole = check(faulty.check(), "T01")
-    assert (whole["status"], whole["n_failed"]) == ("warn", 28)
+    assert (whole["status"], whole["n_failed"]) == ("warn", 4)
     april = {"from": "2023-04-01", "to": "2023-04-30"}
     found = check(faulty.check(policy(accepted=[{**known, **april}])), "T01")
-    assert (found["status"], found["n_failed"], found["stations"]) == ("warn", 14, [KNOWN])
+    assert (found["status"], found["n_failed"], found["stations"]) == ("warn", 2, [KNOWN])
     (accepted,) = found["accepted"]
-    assert (accepted["from"], accepted["to"], accepted["n_failed"]) == (*april.values(), 14)
+    assert (accepted["from"], accepted["to"], accepted["n_failed"]) == (*april.values(), 2)
     for period in ({}, {"from": "2023-04-01"}, {"to": "2023-05-31"}):
         found = check(faulty.check(policy(accepted=[{**known, **period}])), "T01")
         assert (found["status"], found["n_failed"]) == ("pass", 0), period
@@ -205,17 +205,6 @@ def test_a_verdict_of_schema_2_is_read_with_todays_words(tmp_path: Path) -> None
     assert [one["status"] for one in read["checks"]] == [one["status"] for one in made["checks"]]
     assert {one["n_stations"] for one in read["checks"]} == {None}
     assert up_to_date(json.loads(json.dumps(made))) == made
-
-
-def test_a_station_that_cannot_be_compared_says_so(tmp_path: Path) -> None:
-    young = world(tmp_path)
-    young.readings = young.readings.filter(HOUR.ge(WINDOW.end - 100))
-    found = check(young.check(), "T04")
-    assert found["n_stations"] == {"not_evaluated": 1, "pass": 4, "warn": 0, "fail": 0}
-    kept = json.loads((tmp_path / "quality" / "stations" / f"{KNOWN}.json").read_text("utf-8"))
-    assert kept["judged"]["T04"]["status"] == "not_evaluated"
-    assert "too little" in kept["judged"]["T04"]["message"]
-    assert "T04" in kept["checks"]["not_evaluated"]
 
 
 def test_a_reason_stands_beside_every_check_that_was_not_evaluated(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from runner.quality.ledger import Previous, StationLedger, run_ledger
 from runner.quality.policy import Policy, policy_of
 from runner.sources.sandbox.climatology import Climatology
 
-STATIONS = (8641, 8767, 1584, 12488, -476599)
+STATIONS = (8641, 8767, 1583, -476599, 30012)
+"""All but 8767 stand in Hanoi."""
 KNOWN = 8641
 """The station that faults are injected into, if no test names another."""
 WINDOW = Interval(

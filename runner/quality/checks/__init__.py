@@ -11,10 +11,9 @@ def checks() -> dict[str, Check]:
         completeness,
         external,
         ledger,
-        peers,
         previous,
         rows,
-        series,
+        unusual,
     )
 
     return dict(sorted(REGISTRY.items()))

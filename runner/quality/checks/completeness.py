@@ -11,6 +11,7 @@ import polars as pl
 
 from runner.quality.catalogue import Found, Params, nothing, station_check
 from runner.quality.grid import (
+    POLLUTANTS,
     WHOLE_MONTH,
     Cause,
     StationData,
@@ -151,18 +152,40 @@ def poor_seasons(data: StationData, params: Params) -> Found:
     return Found(seasons.height, poor.with_columns(start=start, end=end))
 
 
-@station_check("C08", "Stations that had PM2.5 and lost it",
-               dimension="completeness", unit="stations")  # fmt: skip
-def lost_pm25(data: StationData, params: Params) -> Found:
-    """So many last readings without `pm25`, where as many earlier ones had it."""
-    pm25 = data.hours["pm25"].filter(data.hours["present"])
-    least = params["hours"]
-    before, last = pm25.head(-least), pm25.tail(least)
-    if before.count() < least:
-        return nothing("no station has had PM2.5 for long enough")
-    lost = last.count() == 0
-    if not lost:
-        return Found(1)
-    since = data.hours.filter(pl.col("pm25").is_not_null()).tail(1).select(utc("hour", "last_pm25"))
-    idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
-    return Found(1, since.select(idx, "last_pm25"))
+@station_check("C08", "Pollutants that are gone while the station reports",
+               dimension="completeness", unit="stretches")  # fmt: skip
+def lost_pollutants(data: StationData, params: Params) -> Found:
+    """At least `hours` readings in a row lack a pollutant that as many others have."""
+    reported = data.hours.filter("present")
+    least, evaluated, parts = params["hours"], 0, []
+    for name in POLLUTANTS:
+        if reported[name].count() < least:
+            continue
+        evaluated += 1
+        runs = (
+            reported.select("hour", pl.col(name).is_null().alias("lacks"))
+            .group_by(pl.col("lacks").rle_id().alias("run"), maintain_order=True)
+            .agg(
+                pl.col("lacks").first(),
+                pl.col("hour").first().alias("start"),
+                (pl.col("hour").last() + 1).alias("end"),
+                pl.len().cast(pl.Int64).alias("hours"),
+            )
+            .filter("lacks", pl.col("hours") >= least)
+        )
+        idx = pl.lit(data.station.idx, pl.Int64).alias("station_idx")
+        what = pl.lit(name).alias("pollutant")
+        parts.append(runs.select(idx, what, utc("start"), utc("end"), "hours"))
+    if not evaluated:
+        return nothing("no pollutant was there for long enough")
+    return Found(evaluated, pl.concat(parts))
+
+
+@station_check("C09", "Hours in a row with a document and without an index",
+               dimension="completeness", unit="gaps")  # fmt: skip
+def standing(data: StationData, params: Params) -> Found:
+    """Gaps with at least `hours` in which a document stands whose `aqi` is no usable number.
+
+    AQICN itself writes a "-" now and then; several in a row are another program, or a fault.
+    """
+    return _gaps(data, pl.col("standing"), params["hours"])

@@ -123,12 +123,6 @@ def negative(_params: Params) -> pl.Expr:
     return _any([(pl.col(name) < 0) & ~pl.col(name).is_in(FILLERS) for name in _INDEX])
 
 
-@row_check("V02", "AQI beyond the index", dimension="validity", worst=pl.col("aqi"))
-def beyond(params: Params) -> pl.Expr:
-    """Above 500: real in heavy smoke, and worth a look. Fillers are counted by V03 alone."""
-    return usable("aqi") > float(params["highest"])
-
-
 @row_check("V03", "Fillers in place of values", dimension="validity")
 def fillers(params: Params) -> pl.Expr:
     """-999 (AirNow), 999 and 9999 (recorded in AQICN's daily files)."""

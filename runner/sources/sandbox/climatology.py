@@ -8,6 +8,8 @@ AirNow files of the US Embassy in Hanoi and the US Consulate in Ho Chi Minh City
 - Month and hour: tables below; in between, and between the two cities by latitude, interpolated.
 - Weather: exp of noise with three time scales (72 h episodes, 6 h, 1 h), which together spread the
   logarithm by about 0.55, as measured. Heavy episodes reach AQI 300, as they do in Hanoi.
+- Stations of one city share most of their episodes, as neighbours do: their logarithms correlate
+  at about 0.9.
 - PM10 follows PM2.5. Temperature, humidity, pressure and wind have simple courses of their own.
 - Imperfections: about 2 % of the hours are missing in outages of 1 to 72 hours (most of them one
   hour, most missing hours in long ones); about 0.2 % of the records have the aqi "-".
@@ -24,7 +26,7 @@ from typing import ClassVar, NamedTuple
 
 from runner.core.aqi import AQICN_PM25, EPA_PM10, sub_index
 from runner.core.intervals import EPOCH, Interval
-from runner.sources.sandbox.values import Record, position_of, uniform
+from runner.sources.sandbox.values import Record, city_of, position_of, uniform
 
 OFFSET_H = 7
 """Vietnam is seven hours ahead of UTC, all year."""
@@ -64,6 +66,10 @@ _SOUTH = _Climate(
 _EPOCH = EPOCH.replace(tzinfo=None)
 _AFTERNOON = tuple(math.cos(2 * math.pi * (hour - 14) / 24) for hour in range(24))
 """How warm the hour of the day is, -1 to 1."""
+
+_SHARED = 0.95
+"""Of the noise, what all stations of a city have; the variance stays that of one noise."""
+_OWN = math.sqrt(1 - _SHARED**2)
 
 _OUTAGE_BLOCK_H = 96
 """Hours per block; at most one outage begins in each, and ends before the next but one."""
@@ -130,7 +136,8 @@ class _Weather:
 
     def __init__(self, seed: int, station_idx: int) -> None:
         self._key = (seed, station_idx)
-        self._knots: dict[tuple[str, int], float] = {}
+        self._city = (seed, "city", *city_of(station_idx))
+        self._knots: dict[tuple[object, ...], float] = {}
         self._days: dict[int, tuple[float, float, float]] = {}
         latitude = position_of(station_idx).latitude
         share = (latitude - _SOUTH.latitude) / (_NORTH.latitude - _SOUTH.latitude)
@@ -180,15 +187,17 @@ class _Weather:
         return self._north * north + (1 - self._north) * south
 
     def _smooth(self, scale: str, hour: int, step_h: int) -> float:
-        """Return noise that runs in straight lines between values `step_h` hours apart."""
+        """Return noise of the city and the station, in straight lines between `step_h` hours."""
         knot, passed = divmod(hour, step_h)
-        ends = []
-        for key in ((scale, knot), (scale, knot + 1)):
-            if key not in self._knots:
-                self._knots[key] = _noise(uniform(*self._key, *key))
-            ends.append(self._knots[key])
         part = passed / step_h
-        return (1 - part) * ends[0] + part * ends[1]
+        return (1 - part) * self._knot(scale, knot) + part * self._knot(scale, knot + 1)
+
+    def _knot(self, scale: str, knot: int) -> float:
+        key = (scale, knot)
+        if key not in self._knots:
+            shared, own = _noise(uniform(*self._city, *key)), _noise(uniform(*self._key, *key))
+            self._knots[key] = _SHARED * shared + _OWN * own
+        return self._knots[key]
 
 
 @cache  # concentrations have one decimal, so there are a few thousand of them

@@ -40,10 +40,15 @@ _HOME = {
 }
 
 
-def position_of(station_idx: int) -> Position:
-    """Return where a station stands: within 5 km of a city's centre, its own where known."""
+def city_of(station_idx: int) -> Position:
+    """Return the centre of the city that a station stands in: its own if known, else drawn."""
     drawn = _CITIES[int(uniform("city", station_idx) * len(_CITIES))]
-    latitude, longitude = _HOME.get(station_idx, drawn)
+    return _HOME.get(station_idx, drawn)
+
+
+def position_of(station_idx: int) -> Position:
+    """Return where a station stands: within 5 km of its city's centre."""
+    latitude, longitude = city_of(station_idx)
     return Position(
         round(latitude + 0.08 * (uniform("north", station_idx) - 0.5), 4),
         round(longitude + 0.08 * (uniform("east", station_idx) - 0.5), 4),

@@ -51,13 +51,13 @@ def test_a_finding_shows_in_verdict_checks_calendar_and_station(tmp_path: Path) 
     run = run_with(tmp_path / "run", "T01")
     texts = Reader(page(tmp_path / "run", tmp_path)).texts
     name = f"Station {KNOWN}"
-    span = "2023-05-01 07:00 to 21:00"  # 14 hours from midnight UTC
+    span = "2023-05-01 07:00 to 2023-05-02 23:00"  # 40 hours from midnight UTC
     assert span in texts["verdict"]
     assert name in texts["verdict"]
     assert span in texts["checks"]
     assert ADVICE["T01"] in texts["checks"]
-    assert "▲ T01 Flat lines: 2023-05-01" in texts["calendar"]
-    assert "T01 Flat lines" in texts["stations"]
+    assert "▲ T01 Stuck: 2023-05-01" in texts["calendar"]
+    assert "T01 Stuck" in texts["stations"]
     assert f"stations.ids=[{KNOWN}]" in next_steps(run).html
     assert texts["calendar"].count("▲") == 1
 
@@ -208,7 +208,7 @@ def test_one_is_singular_on_the_page(tmp_path: Path) -> None:
     html = page(tmp_path / "run", tmp_path)
     for text in Reader(html).texts.values():
         assert not re.search(rf"(?<![\d,. ])1 ({_UNITS})(-\w+)?s\b", text)
-    assert "of 41 checks" in verdict(RunFiles.of(tmp_path / "run")).html
+    assert "of 42 checks" in verdict(RunFiles.of(tmp_path / "run")).html
 
 
 @pytest.mark.parametrize("months", [1, 4, 14, 36])
