@@ -358,7 +358,7 @@ def _pieces(found: Found, offset_h: int) -> pl.DataFrame:
     times = first_and_last_day(found.failures, offset_h)
     each = 1.0
     if found.failed is not None and times.height != found.failed:
-        # rows are not what is counted: they cannot be told apart by their times
+        # rows are not what is counted: they have no times that set them apart
         times, each = times.clear(n=1), float(found.failed)
     return times.with_columns(failed=pl.lit(each), evaluated=pl.lit(0))
 

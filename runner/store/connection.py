@@ -152,7 +152,7 @@ def connect(
 
 
 def server_socket(database: Database[dict[str, Any]]) -> str:
-    """Return the unix socket, or the host, of the first server that the client was told of."""
+    """Return the unix socket, or the host, of the first server that the client was given."""
     return next(iter(database.client.topology_description.server_descriptions()))[0]
 
 

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def guard(users_lock: Path, server_lock: int, socket_path: Path, command: list[str]) -> None:
-    """Run mongod until its last user has left, or until it is told to end (SIGTERM).
+    """Run mongod until its last user has left, or until SIGTERM.
 
     Args:
         users_lock: the file that users hold locked.
