@@ -73,7 +73,7 @@ def test_values_out_of_range_name_key_value_and_range(composed: Compose, overrid
         (["backfill.workers=true"], "backfill.workers=true is not a whole number"),
         (["rate_limit.delay_s=false"], "rate_limit.delay_s=false is not a number"),
         (["stations.ids=[0]"], "0 is no station index"),
-        (["job.output=json"], "job=status and job=plan have"),
+        (["job.output=json"], "job=status, job=plan, job=runs have"),
         (["+stations.named={4000000000: far}"], "stations.named: 4000000000"),
         (["stations.bbox=[1,2,3]"], "south,west,north,east"),
         (["stations.bbox=[21,105,20,106]"], "south,west,north,east"),
