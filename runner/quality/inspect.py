@@ -133,6 +133,9 @@ def _look(
         if isinstance(at, RunData):
             found = check.look(at, params)
             pieces = found.by_station() or {None: found}
+            if found.looked:  # the others cannot be compared, and say so
+                lacking = Found(0, note=found.note or "too little of this station to compare")
+                pieces |= dict.fromkeys(set(at.ids) - set(pieces), lacking)
         elif check.level is Level.ROW:
             found = _rows(at, check.look(params))
             pieces = {station: found}

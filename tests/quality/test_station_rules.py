@@ -207,6 +207,17 @@ def test_a_verdict_of_schema_2_is_read_with_todays_words(tmp_path: Path) -> None
     assert up_to_date(json.loads(json.dumps(made))) == made
 
 
+def test_a_station_that_cannot_be_compared_says_so(tmp_path: Path) -> None:
+    young = world(tmp_path)
+    young.readings = young.readings.filter(HOUR.ge(WINDOW.end - 100))
+    found = check(young.check(), "T04")
+    assert found["n_stations"] == {"not_evaluated": 1, "pass": 4, "warn": 0, "fail": 0}
+    kept = json.loads((tmp_path / "quality" / "stations" / f"{KNOWN}.json").read_text("utf-8"))
+    assert kept["judged"]["T04"]["status"] == "not_evaluated"
+    assert "too few hours" in kept["judged"]["T04"]["message"]
+    assert "T04" in kept["checks"]["not_evaluated"]
+
+
 def test_a_reason_stands_beside_every_check_that_was_not_evaluated(tmp_path: Path) -> None:
     bare = world(tmp_path, stations=(KNOWN,))
     bare.change(HOUR.ge(0), pm10=None, pm25=None, t=None)

@@ -143,6 +143,6 @@ def test_the_settings_are_composed_once(runs: Runs) -> None:
 
 
 def test_the_log_grows_with_windows_and_not_with_readings(runs: Runs) -> None:
-    run_begins_progresses_and_ends, station_begins_and_ends = 3, 2
-    lines = len(runs.log) - station_begins_and_ends * len(STATIONS)
-    assert lines <= run_begins_progresses_and_ends + WINDOWS
+    run_begins_and_ends, station_begins_ends_and_is_progress = 2, 3
+    lines = len(runs.log) - station_begins_ends_and_is_progress * len(STATIONS)
+    assert lines <= run_begins_and_ends + WINDOWS
