@@ -285,7 +285,7 @@ def test_a_server_killed_in_use_is_started_by_the_next_who_comes_and_nobody_is_l
         client.admin.command("fsync")  # as the product's writes, which are journaled
         before = client.admin.command("serverStatus")["pid"]
         os.kill(whose(before), signal.SIGKILL)
-        eventually(lambda: not processes_naming(data_dir))
+        eventually(lambda: is_free(data_dir / SERVER_LOCK))
         with embedded(data_dir) as again, client_of(again) as second:
             assert second.test.hours.count_documents({"_id": 1}) == 1
             assert start().mongod() == second.admin.command("serverStatus")["pid"]
