@@ -1,7 +1,6 @@
 # The runner from a wheel, as a user of no rights; it writes to /work (runs/, multirun/, data/) only.
 #   docker build -t air-quality-runner .
 #   docker run --rm --env-file backfill.env -v air-quality:/work air-quality-runner profile=nightly
-# 3.11: constraints-run.txt has the hashes of what this Python needs.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY constraints-run.txt ./

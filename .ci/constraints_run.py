@@ -25,25 +25,23 @@ def content(pins: str) -> str:
     blocks = {
         name(block): block for block in re.findall(r"^\S+==.*(?:\n[ ].*)*\n?", pins, re.MULTILINE)
     }
-    wanted: set[str] = set()
-    todo = [*requirements("air-quality-backfill-runner", EXTRAS)]
-    while todo:
-        one = todo.pop()
-        if one in wanted or one not in blocks:  # the latter: for another platform or Python
-            continue
-        wanted.add(one)
-        todo += requirements(one)
+    wanted = direct()
+    while more := {key for key, block in blocks.items() if parents(block) & wanted} - wanted:
+        wanted |= more
     return HEADER + "".join(block for key, block in blocks.items() if key in wanted)
 
 
-def requirements(project: str, extras: tuple[str, ...] = ()) -> list[str]:
-    """Return what an installed project needs, for any platform, with some of its extras."""
-    needed = []
-    for line in distribution(project).requires or ():
-        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
-        if extra is None or extra[1] in extras:
-            needed.append(name(line))
-    return needed
+def direct() -> set[str]:
+    """Return what the project itself needs, with the extras of a run."""
+    lines = distribution("air-quality-backfill-runner").requires or ()
+    extras = {line: re.search(r"extra == ['\"]([\w-]+)['\"]", line) for line in lines}
+    return {name(line) for line, extra in extras.items() if extra is None or extra[1] in EXTRAS}
+
+
+def parents(block: str) -> set[str]:
+    """Return who needs what a block pins, from pip-compile's comments."""
+    comment = block.partition("# via")[2]
+    return {name(one) for one in re.findall(r"[A-Za-z0-9][\w.-]*", comment)}
 
 
 def name(requirement: str) -> str:
