@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from runner.core.errors import ConfigError
 from runner.core.text import counted
 
+_EARTH_KM = 6371.0088
+"""Mean radius (IUGG)."""
 _MOST_IDS = 20
 _MOST_SHOWN = 10
 """Ids named to the person; plan.json has all of them."""
@@ -265,3 +268,21 @@ class Station:
 
     def __str__(self) -> str:
         return f"{self.idx} {self.name}".rstrip()
+
+
+def distance_km(
+    latitude: float, longitude: float, other_latitude: float, other_longitude: float
+) -> float:
+    """Return the great-circle distance of two places in kilometres (haversine formula).
+
+    Args:
+        latitude: degrees north.
+        longitude: degrees east.
+        other_latitude: of the other place.
+        other_longitude: likewise.
+    """
+    here, there = math.radians(latitude), math.radians(other_latitude)
+    half_lat = (there - here) / 2
+    half_lon = math.radians(other_longitude - longitude) / 2
+    a = math.sin(half_lat) ** 2 + math.cos(here) * math.cos(there) * math.sin(half_lon) ** 2
+    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(a)))

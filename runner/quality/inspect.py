@@ -19,10 +19,10 @@ from runner.quality import aggregates
 from runner.quality.catalogue import Check, Found, Level
 from runner.quality.checks import checks
 from runner.quality.checks.external import agreement
-from runner.quality.checks.neighbours import Scores
 from runner.quality.grid import POLLUTANTS, WEATHER, StationData, day_of
 from runner.quality.judge import Tally, judge_station, statuses
 from runner.quality.ledger import Previous, RunData, RunLedger
+from runner.quality.network import Scores
 from runner.quality.policy import Policy
 
 log = structlog.get_logger()

@@ -13,7 +13,7 @@ from runner.core.checkpoint import Checkpoint, Progress
 from runner.core.verdict import Status
 
 if TYPE_CHECKING:
-    from runner.quality.checks.neighbours import Scores
+    from runner.quality.network import Scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,15 @@
 import pytest
 
 from runner.core.errors import ConfigError
-from runner.core.stations import Box, Selection, Selector, Station, name_matches, select
+from runner.core.stations import (
+    Box,
+    Selection,
+    Selector,
+    Station,
+    distance_km,
+    name_matches,
+    select,
+)
 
 HANOI = Station(8641, "Hanoi US Embassy, Vietnam (Đại sứ quán Mỹ, Hà Nội)", 21.02, 105.82)
 DA_NANG = Station(1584, "Da Nang, Vietnam (TP Đà Nẵng)", 16.07, 108.22)
@@ -113,3 +121,7 @@ def test_choosing_nothing_is_an_error_that_names_the_ids() -> None:
         choose(ids=[4711])
     with pytest.raises(ConfigError, match="no station matches"):
         choose(selectors=[Selector(name="atlantis")])
+
+
+def test_a_degree_of_latitude_is_111_km() -> None:
+    assert distance_km(21.0215, 105.8189, 22.0215, 105.8189) == pytest.approx(111.195, abs=0.001)

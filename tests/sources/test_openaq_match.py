@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.core.stations import Station
-from runner.sources.openaq.match import candidates, distance_km, in_order_of_time, place_of
+from runner.sources.openaq.match import candidates, in_order_of_time, place_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 RECORDED = SHARED / "payloads" / "openaq" / "vn_locations_page1.json"
@@ -43,12 +43,6 @@ def result(number: int, name: str = "", **changes: Any) -> dict[str, Any]:
 )
 def test_what_moves_or_measures_no_pollutant_is_no_place(told: Any) -> None:
     assert place_of(told) is None
-
-
-def test_a_degree_of_latitude_is_111_km() -> None:
-    place = place_of(result(1, coordinates={"latitude": 22.0215, "longitude": 105.8189}))
-    assert place is not None
-    assert distance_km(21.0215, 105.8189, place) == pytest.approx(111.195, abs=0.001)
 
 
 def test_far_places_need_a_name_and_those_without_a_measurement_are_none() -> None:

@@ -1,31 +1,21 @@
-"""Statistics of stations' months against their most correlated neighbours."""
+"""Statistics of a station's months against its neighbours: levels, clock, spikes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 
 import polars as pl
-import structlog
 
-from runner.core.aqi import AQICN_PM25, EPA_PM10, Breakpoints
-from runner.core.stations import Station
-from runner.quality.checks import alone
-from runner.quality.grid import POLLUTANTS, StationData, concentration, month
-from runner.quality.scores import SCORES, Rows, rows, with_learned, worst
+from runner.quality.scores import Rows, worst
 
-log = structlog.get_logger()
-
-_OFFSETS = {"pm25": 3.0, "pm10": 6.0, "o3": 3.0, "no2": 3.0, "so2": 3.0, "co": 3.0}
+OFFSETS = {"pm25": 3.0, "pm10": 6.0, "o3": 3.0, "no2": 3.0, "so2": 3.0, "co": 3.0}
 """Added before the logarithm, ug/m3 of particles and points of the others."""
-_TABLES: Mapping[str, Breakpoints] = {"pm25": AQICN_PM25, "pm10": EPA_PM10}
-_VARIABLES = (*POLLUTANTS, "t")
-_LEAST, _MOST = 3, 6
-"""Neighbours that a comparison needs, and that it looks at."""
+PARTICLES = ("pm25", "pm10")
+LEAST = 3
+"""Neighbours that a comparison needs."""
+FEWEST_H = 336
+"""Values that a station must have to be compared, and twice those of a month."""
 _FEWEST_OF_A_DAY, _FEWEST_OF_A_MONTH = 8, 8
-_CORRELATED, _FAR_KM, _SUBSAMPLE_H, _FEWEST_H = 0.6, 100.0, 6, 336
 _LAGS = range(-14, 15)
 _SPANS = (10, 30)
 """Days before and after a day whose levels are compared."""
@@ -34,317 +24,9 @@ _SPIKE_OFFSET = 20.0
 _SPIKES = (3, 5)
 """The third and the fifth highest spike of a month are judged: single ones are real everywhere."""
 _BURST_H, _AROUND_H = 3, 6
-_BESIDE_H, _CONFIRM = 1, 2
 
 
-class Scores:
-    """How unusual the months of all stations are, filled station by station.
-
-    Args:
-        budget: false alarms per station-year, of all statistics together.
-    """
-
-    def __init__(self, budget: float) -> None:
-        self._budget = budget
-        self._alone: list[pl.DataFrame] = [SCORES.to_frame()]
-        self._hourly: dict[int, pl.DataFrame] = {}
-        self._stations: list[Station] = []
-        self._hours = pl.DataFrame()
-        self._made: pl.DataFrame | None = None
-        self._error: Exception | None = None
-        self.offset_h = 0
-
-    def look(self, data: StationData) -> None:
-        """Score a station's own months, and keep what the comparison needs.
-
-        What breaks it breaks the checks that need the scores, and no others: see `all`.
-        """
-        try:
-            self._alone.append(alone.scores(data))
-            self._hourly[data.station.idx] = _compact(data)
-        except Exception as error:
-            self._error = error
-            log.warning("scores.broke", station_idx=data.station.idx, exc_info=True)
-            return
-        self._stations.append(data.station)
-        self._hours = data.hours.select("hour", "day", month())
-        self.offset_h = data.scope.offset_h
-
-    def all(self) -> pl.DataFrame:
-        """Return SCORES, with `learned`: the limit that the network teaches; null if none."""
-        if self._error is not None:
-            raise self._error
-        if self._made is None:
-            parts = [*self._alone, *self._against_neighbours(), *self._twins()]
-            self._made = with_learned(pl.concat(parts), self._budget)
-        return self._made
-
-    @cache  # noqa: B019 - lives as long as the run's other scores
-    def neighbours(self, name: str) -> dict[int, list[int]]:
-        """Return the most correlated stations of each within a distance, the best first."""
-        wide = self._wide(name)
-        by_idx = {one.idx: one for one in self._stations}
-        pairs = [
-            (one, other)
-            for one, other in combinations([int(column) for column in wide.columns], 2)
-            if _km(by_idx[one], by_idx[other]) <= _FAR_KM
-        ]
-        if not pairs:
-            return {}
-        thin = wide.gather_every(_SUBSAMPLE_H)
-        # a clock that is off leaves the values alike, and a level that moved their changes
-        both = (thin, thin.select(pl.all().diff()))
-        levels, changes = (
-            frame.select(
-                _correlation(pl.col(str(one)), pl.col(str(other))).alias(f"{one} {other}")
-                for one, other in pairs
-            ).row(0)
-            for frame in both
-        )
-        found = [max(r or 0.0, change or 0.0) for r, change in zip(levels, changes, strict=True)]
-        near: dict[int, list[tuple[float, int]]] = {}
-        for (one, other), r in zip(pairs, found, strict=True):
-            if r >= _CORRELATED:
-                near.setdefault(one, []).append((-r, other))
-                near.setdefault(other, []).append((-r, one))
-        return {
-            idx: [other for _r, other in sorted(others)[:_MOST]]
-            for idx, others in near.items()
-            if len(others) >= _LEAST
-        }
-
-    def is_in_the_air(self, idx: int, hours: Sequence[int], least: float) -> set[int]:
-        """Return the hours in which at least two of the neighbours are so high, too.
-
-        Args:
-            idx: the station.
-            hours: to look at.
-            least: index that is high.
-        """
-        others = self.neighbours("pm25").get(idx, [])
-        high: dict[int, int] = {}
-        for other in others:
-            seen = self._hourly[other].filter(pl.col("aqi") >= least)["hour"].to_list()
-            for hour in {at + off for at in seen for off in range(-_BESIDE_H, _BESIDE_H + 1)}:
-                high[hour] = high.get(hour, 0) + 1
-        return {hour for hour in hours if high.get(hour, 0) >= _CONFIRM}
-
-    def looks_like_ugm3(self, idx: int, name: str, start: int, end: int) -> bool:
-        """Whether a station's indices of some hours are the neighbours' concentrations."""
-        others = self.neighbours(name).get(idx, []) if name in _TABLES else []
-        if not others:
-            return False
-        inside = self._hourly[idx]["hour"].is_between(start, end - 1)
-        usual = [
-            (self._hourly[idx][name] - self._hourly[other][name]).filter(~inside).median() or 0.0
-            for other in others
-        ]
-        expected = pl.DataFrame(
-            {str(o): self._hourly[o][name].filter(inside) + float(u)  # type: ignore[arg-type]
-             for o, u in zip(others, usual, strict=True)}
-        ).select(pl.concat_list(pl.all()).list.median().alias("expected"))  # fmt: skip
-        measured = pl.col("own").exp() - _OFFSETS[name]
-        as_stored = _index(measured, _TABLES[name]) + _OFFSETS[name]
-        off = expected.with_columns(self._hourly[idx][name].filter(inside).alias("own")).select(
-            (pl.col("own") - pl.col("expected")).alias("line"),
-            (as_stored.log() - pl.col("expected")).alias("ugm3"),
-        )
-        shift, spread = off["ugm3"].median(), off["ugm3"].std()
-        spread_of_line = off["line"].std()
-        if shift is None or spread is None or spread_of_line is None:
-            return False
-        return abs(float(shift)) < _UGM3_SHIFT and float(spread) < float(spread_of_line)  # type: ignore[arg-type]
-
-    def _wide(self, name: str) -> pl.DataFrame:
-        """Return a column for each station that has a variable, named by its index."""
-        columns = {str(one.idx): self._hourly[one.idx][name] for one in self._stations}
-        return pl.DataFrame(
-            {idx: values for idx, values in columns.items() if values.count() >= _FEWEST_H}
-        )
-
-    def _against_neighbours(self) -> Iterator[pl.DataFrame]:
-        lags, days = [], []
-        for name in _VARIABLES:
-            wide, near = self._wide(name), self.neighbours(name)
-            for idx in map(int, wide.columns):
-                others = near.get(idx, [])
-                own = wide[str(idx)]
-                names = [f"n{other}" for other in others]
-                aligned = [
-                    (wide[str(o)] - (wide[str(o)] - own).median()).alias(f"n{o}") for o in others
-                ]
-                table = self._hours.with_columns(own.alias("own"), *aligned)
-                if name in _TABLES:
-                    yield rows(idx, _spikes(table, names, name))
-                if not others:
-                    continue
-                who = pl.lit(idx, pl.Int64).alias("station_idx"), pl.lit(name).alias("variable")
-                lags.append(_lags(table, names).with_columns(who))
-                days.append(_days(table, names).with_columns(who))
-        if lags:
-            yield from _clock(pl.concat(lags))
-            yield from _level(pl.concat(days))
-
-    def _twins(self) -> Iterator[pl.DataFrame]:
-        """Yield the hours of stretches of a day or more that stand at another station, too."""
-        if len(self._stations) < 2:  # noqa: PLR2004 - a pair
-            return
-        months = self._hours.group_by("month", maintain_order=True).agg(
-            pl.lit(0.0).alias("score"),
-            pl.col("hour").min().alias("start"),
-            pl.col("hour").max().alias("end"),
-        )
-        for station in self._stations:
-            yield rows(station.idx, [Rows("twin", months)])
-        shared = pl.concat([self._equal_hours(name) for name in _TABLES]).unique()
-        apart = [
-            pl.col("hour").diff() > alone.AGAIN_H,
-            pl.col("one").diff() != 0,
-            pl.col("other").diff() != 0,
-        ]
-        pieces = (
-            shared.sort("one", "other", "hour")
-            .group_by(
-                pl.any_horizontal(apart).fill_null(value=True).cum_sum().alias("piece"),
-                maintain_order=True,
-            )
-            .agg(
-                pl.col("one", "other").first(),
-                (pl.col("hour").min() - alone.AGAIN_H + 1).alias("start"),
-                (pl.col("hour").max() + 1).alias("end"),
-            )
-        )
-        begins = dict(self._hours.select("hour", "month").iter_rows())
-        pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for one, other, start, end in pieces.select("one", "other", "start", "end").iter_rows():
-            pairs.setdefault((one, other), []).append((start, end))
-        for (one, other), stretches in pairs.items():
-            found = pl.DataFrame(
-                [(begins[start], float(end - start), start, end) for start, end in stretches],
-                {"month": pl.Date, "score": pl.Float64, "start": pl.Int64, "end": pl.Int64},
-                orient="row",
-            )
-            for copy, original in self._copies(one, other, stretches):
-                what = pl.lit(f"as station {original}").alias("what")
-                yield rows(copy, [Rows("twin", found.with_columns(what))])
-
-    def _equal_hours(self, name: str) -> pl.DataFrame:
-        """Return hours up to which two stations have the same day: hour, one, other."""
-        everything = pl.concat(
-            self._hourly[one.idx]
-            .select(
-                "hour",
-                pl.col(f"digest_{name}").alias("digest"),
-                pl.lit(one.idx, pl.Int64).alias("idx"),
-            )
-            .drop_nulls()
-            for one in self._stations
-        )
-        shared = everything.filter(pl.struct("hour", "digest").is_duplicated())
-        both = shared.join(shared, on=["hour", "digest"], suffix="_2")
-        return both.filter(pl.col("idx") < pl.col("idx_2")).select(
-            "hour", pl.col("idx").alias("one"), pl.col("idx_2").alias("other")
-        )
-
-    def _copies(
-        self, one: int, other: int, stretches: Sequence[tuple[int, int]]
-    ) -> list[tuple[int, int]]:
-        """Return (copy, original); the copy fits worse to the hours around it, else it is both."""
-        worse = sum(
-            self._misfit(one, other, *piece) - self._misfit(other, one, *piece)
-            for piece in stretches
-        )
-        if abs(worse) < _SAME_SEAMS:
-            return [(one, other), (other, one)]
-        return [(one, other)] if worse > 0 else [(other, one)]
-
-    def _misfit(self, idx: int, twin: int, start: int, end: int) -> float:
-        """Return how badly a stretch fits a station: at its ends, and against third stations."""
-        return self._seams(idx, start, end) + sum(
-            self._off_its_level(name, idx, twin, start, end) for name in _VARIABLES
-        )
-
-    def _off_its_level(self, name: str, idx: int, twin: int, start: int, end: int) -> float:
-        """Return how far a stretch is from where a station usually is beside third stations."""
-        near = self.neighbours(name)
-        others = {*near.get(idx, []), *near.get(twin, [])} - {idx, twin}
-        inside = self._hourly[idx]["hour"].is_between(start, end - 1)
-        off = []
-        for other in sorted(others):
-            away = self._hourly[idx][name] - self._hourly[other][name]
-            here, usual = away.filter(inside).median(), away.filter(~inside).median()
-            if isinstance(here, float) and isinstance(usual, float):
-                off.append(abs(here - usual))
-        scale = _JUMP_OF_T if name == "t" else 1.0
-        return sum(off) / len(off) / scale if off else 0.0
-
-    def _seams(self, idx: int, start: int, end: int) -> float:
-        """Return how far the ends of a stretch are from the hours beside it."""
-        frame, total = self._hourly[idx], 0.0
-        begins = int(frame["hour"][0])
-        for name in _VARIABLES:
-            for inner, outer in ((start, start - 1), (end - 1, end)):
-                jump = alone.jump(frame[name], inner - begins, outer - begins)
-                scale = _JUMP_OF_T if name == "t" else 1.0
-                total += min(_MOST_JUMP, (jump or 0.0) / scale)
-        return total
-
-
-_UGM3_SHIFT = 0.15
-_SAME_SEAMS = 0.05
-_JUMP_OF_T, _MOST_JUMP = 4.0, 2.0
-
-
-def _compact(data: StationData) -> pl.DataFrame:
-    """Return a station's hours as the comparison needs them: small."""
-    logs = {
-        name: (
-            (concentration(pl.col(name), _TABLES[name]) if name in _TABLES else pl.col(name))
-            + offset
-        ).log()
-        for name, offset in _OFFSETS.items()
-    }
-    values = {**logs, "t": pl.col("t"), "aqi": pl.col("aqi")}
-    return data.hours.select(
-        "hour",
-        *(value.cast(pl.Float32).alias(name) for name, value in values.items()),
-        *(alone.digest(pl.col(name)).alias(f"digest_{name}") for name in _TABLES),
-    )
-
-
-def _index(measured: pl.Expr, table: Breakpoints) -> pl.Expr:
-    """Return the index of a concentration on the table's line, unrounded."""
-    value = pl.lit(None, pl.Float64)
-    for (low, at_low), (high, at_high) in reversed(
-        list(zip(table.knots, table.knots[1:], strict=False))
-    ):
-        line = at_low + (measured - low) / (high - low) * (at_high - at_low)
-        is_last = high == table.knots[-1][0]
-        value = line if is_last else pl.when(measured <= high).then(line).otherwise(value)
-    return value
-
-
-def _correlation(one: pl.Expr, other: pl.Expr) -> pl.Expr:
-    """Return the correlation over what both have."""
-    both = one.is_not_null() & other.is_not_null()
-    return pl.corr(one.filter(both), other.filter(both)).fill_nan(None)
-
-
-def _km(one: Station, other: Station) -> float:
-    """Return how far two stations are apart; 0 if one has no position."""
-    if (
-        one.latitude is None
-        or one.longitude is None
-        or other.latitude is None
-        or other.longitude is None
-    ):
-        return 0.0
-    north = (one.latitude - other.latitude) * 111.2
-    east = (one.longitude - other.longitude) * 111.2 * math.cos(math.radians(one.latitude))
-    return math.hypot(north, east)
-
-
-def _lags(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+def lags(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return by month the correlations of hourly differences with the neighbours' at every lag.
 
     Differences have a mean of zero, and one that is missing adds nothing to a sum of products.
@@ -365,11 +47,11 @@ def _lags(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
             (own * others).count().alias("n"),
             *(pl.col(f"r{lag}").sum() / norm for lag in _LAGS),
         )
-        .filter(pl.col("n") >= _FEWEST_H // 2, pl.col("r0").is_finite())
+        .filter(pl.col("n") >= FEWEST_H // 2, pl.col("r0").is_finite())
     )
 
 
-def _clock(lags: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def clock(lags: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Yield how much better than as they stand differences go with the neighbours' if moved.
 
     And how much worse as they stand than usually at this station (`unlike`).
@@ -397,7 +79,7 @@ def _clock(lags: pl.DataFrame) -> Iterator[pl.DataFrame]:
     yield _scored(moved.with_columns(pl.lit(None, pl.String).alias("what")), "unlike")
 
 
-def _days(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+def days(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return by day how far a station is from its neighbours: the median of them and of hours."""
     away = {name: pl.col("own") - pl.col(name) for name in names}
     days = table.group_by("day", maintain_order=True).agg(
@@ -409,11 +91,11 @@ def _days(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
         ),
     )
     there = pl.sum_horizontal(pl.col(name).is_not_null() for name in names)
-    median = pl.when(there >= _LEAST).then(pl.concat_list(names).list.median())
+    median = pl.when(there >= LEAST).then(pl.concat_list(names).list.median())
     return days.select("day", "month", "start", median.alias("away"))
 
 
-def _level(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def level(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Yield steps of the level, and how far months are from the station's usual level."""
     own = ("station_idx", "variable")
     for span in _SPANS:
@@ -454,7 +136,7 @@ def _of_levels(found: pl.DataFrame, kind: str) -> pl.DataFrame:
         .filter(pl.col("n") > 1)
         .with_columns(pl.lit("all").alias("variable"), pl.lit(None, pl.String).alias("what"))
     )
-    single = found.filter(pl.col("variable").is_in(list(_TABLES))).with_columns(
+    single = found.filter(pl.col("variable").is_in(PARTICLES)).with_columns(
         pl.col("off").abs().alias(kind),
         pl.format("x{}", pl.col("off").exp().round(2)).alias("what"),
     )
@@ -480,7 +162,7 @@ def _scored(found: pl.DataFrame, kind: str) -> pl.DataFrame:
     ).filter(pl.col("score").is_finite())
 
 
-def _spikes(table: pl.DataFrame, names: Sequence[str], name: str) -> Iterator[Rows]:
+def spikes(table: pl.DataFrame, names: Sequence[str], name: str) -> Iterator[Rows]:
     """Yield how far single hours lie outside of both beside them, more than at any neighbour.
 
     And how far three hours together (`burst`). When neighbours rise, too, it is air; a station
@@ -488,7 +170,7 @@ def _spikes(table: pl.DataFrame, names: Sequence[str], name: str) -> Iterator[Ro
     """
     logs = ["own", *names]
     alone = "" if names else "_alone"
-    offset = _SPIKE_OFFSET - _OFFSETS[name]
+    offset = _SPIKE_OFFSET - OFFSETS[name]
     table = table.select("hour", "month", *((pl.col(one).exp() + offset).log() for one in logs))
     sides = {one: (pl.col(one).shift(1), pl.col(one).shift(-1)) for one in logs}
     heights = {

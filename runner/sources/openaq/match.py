@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from runner.core.concentrations import POLLUTANTS
-from runner.core.stations import Station, fold
+from runner.core.stations import Station, distance_km, fold
 from runner.core.text import harmless
 from runner.process.job import Job
 from runner.sources.openaq.answers import Page, pages
@@ -21,7 +20,6 @@ from runner.sources.provider import Access
 
 SAME_PLACE_KM = 0.3
 """Nearer than this, the name does not matter: coordinates are often rounded to a street."""
-_EARTH_KM = 6371.0088
 _COMMON = frozenset(
     """
     air and city county dai diplomatic duong embassy ha hanoi hcm ho chi minh monitor monitoring
@@ -118,7 +116,10 @@ def candidates(station: Station, places: Iterable[Place], within_km: float) -> l
         Candidate(place, km, tuple(sorted(words & _words(place.name))))
         for place in places
         if place.first
-        and (km := distance_km(station.latitude, station.longitude, place)) <= within_km
+        and (
+            km := distance_km(station.latitude, station.longitude, place.latitude, place.longitude)
+        )
+        <= within_km
     ]
     return sorted(found, key=lambda one: (not one.is_likely, one.km, one.place.id))
 
@@ -126,15 +127,6 @@ def candidates(station: Station, places: Iterable[Place], within_km: float) -> l
 def in_order_of_time(found: Sequence[Candidate]) -> list[Candidate]:
     """Return the likely ones by their first day, so that a successor follows."""
     return sorted((c for c in found if c.is_likely), key=lambda c: (c.place.first, c.place.id))
-
-
-def distance_km(latitude: float, longitude: float, place: Place) -> float:
-    """Return the great-circle distance in kilometres (haversine formula)."""
-    here, there = math.radians(latitude), math.radians(place.latitude)
-    half_lat = (there - here) / 2
-    half_lon = math.radians(place.longitude - longitude) / 2
-    a = math.sin(half_lat) ** 2 + math.cos(here) * math.cos(there) * math.sin(half_lon) ** 2
-    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(a)))
 
 
 def _words(name: str) -> set[str]:
