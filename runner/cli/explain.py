@@ -133,7 +133,8 @@ def _absent_key(text: str, key: str, where: str) -> str | None:
     if where and leaf == group:
         return f"{where}leave '{group}:' out, the folder {group}/ says it already"
     if mapping_of(key, all_settings()):
-        added = f"{key} is not there yet: write +{key}=VALUE"
+        typed = re.search(r"Could not override '([^']+)'", text)  # OmegaConf stops at a part of it
+        added = f"{key} is not there yet: write +{typed[1] if typed else key}=VALUE"
         return f"{where}there is no setting '{key}'" if where else added
     return where + unknown_key(key, all_settings())
 

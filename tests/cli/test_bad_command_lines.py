@@ -51,6 +51,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["stations.named={5: x}"], "write '+stations.named={5: x}'"),
     (["stations.selectors.x.name=y"], "stations.name and stations.bbox"),
     (["source.sites.Hue=12488"], "write +source.sites.Hue="),
+    (["quality.stations.8641.T02.warn=3"], "write +quality.stations.8641.T02.warn="),
     (["profile.dry_run=true"], "did you mean 'dry_run'?"),
     (["job=replay", "rejects=true"], "leave it out: job=replay tries the rejected records again"),
     (["job=replay", "job.rejects=true"], "leave it out: job=replay tries the rejected records"),
