@@ -9,16 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.main import main
-
-SETTINGS_OF_PEOPLE = (
-    "AQICN_API_KEY",
-    "OPENAQ_API_KEY",
-    "MONGO_URI",
-    "MONGO_DB",
-    "RUNNER_CONF_DIR",
-    "LOG_FORMAT",
-    "HYDRA_FULL_ERROR",
-)
+from tests.product.product import PRIVATE
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "cwd"
     directory.mkdir()
     monkeypatch.chdir(directory)
-    for name in SETTINGS_OF_PEOPLE:
+    for name in PRIVATE:
         monkeypatch.delenv(name, raising=False)
     return directory
 

@@ -25,7 +25,9 @@ PRIVATE = (
     "MONGO_DB",
     "RUNNER_CONF_DIR",
     "LOG_FORMAT",
+    "HYDRA_FULL_ERROR",
 )
+"""Variables that a developer may have set for the product."""
 
 LONGEST_S = 240
 FAST = (
